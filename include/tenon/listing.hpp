@@ -1,0 +1,53 @@
+// Listing: the tensors that one side of a load offers (a checkpoint) or wants (a model: the target).
+//
+// Both sides have the same form, so that a blueprint, a checkpoint and a live module can stand on either.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <tenon/checkpoint.hpp>
+#include <tenon/dtype.hpp>
+#include <tenon/export.hpp>
+#include <tenon/tensor.hpp>
+
+namespace tenon {
+
+enum class Role : std::uint8_t { Unknown, Parameter, Buffer };
+
+/// What is known of one tensor. From an error text, dtype and shape may be unknown.
+struct TensorSpec {
+  std::string name;
+  std::optional<DType> dtype;
+  std::optional<Shape> shape;
+  Role role = Role::Unknown;
+  std::string tied_to;  ///< name of the tensor whose storage it shares; "" if none
+};
+
+struct Listing {
+  std::string label;                  ///< file name or class, for messages
+  std::vector<TensorSpec> tensors;    ///< in registration or file order
+  std::optional<Checkpoint> values;   ///< where the bytes are, if this side has any
+  std::vector<std::string> value_names;  ///< beside `tensors` when `values` is set: the name in `values` of each
+  std::string state_dict;             ///< path of the state dict taken out of `values`; "" for the top
+  bool has_blueprint = false;
+  std::string class_name;             ///< of the model, where known
+};
+
+/// All tensors of a checkpoint under their full names.
+TENON_API Listing list(const Checkpoint& checkpoint);
+
+/// Only the tensors below the state dict `path`, with the path taken off their names.
+/// Throws Error NotFound when nothing stands there.
+TENON_API Listing list(const Checkpoint& checkpoint, std::string_view path);
+
+/// Reads a blueprint (`*.blueprint.json`, schema tenon.blueprint/1): its tensors and class.
+/// Throws Error: NotFound, Read, Corrupt (with byte), Limit.
+TENON_API Listing read_blueprint(const std::string& path, const Limits& limits = {});
+
+/// Reads whatever names the tensors a model has: a checkpoint or a blueprint, told apart by content.
+TENON_API Listing read_listing(const std::string& path, const OpenOptions& options = {});
+
+}  // namespace tenon

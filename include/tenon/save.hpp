@@ -1,0 +1,44 @@
+// save: writes a Snapshot so that it holds. A reader sees the old file or the new one, never half of one.
+//
+// Order: check the request -> write a temporary file in the same folder -> fsync -> rename -> fsync the folder.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <tenon/export.hpp>
+#include <tenon/snapshot.hpp>
+
+namespace tenon {
+
+enum class Existing : std::uint8_t { Refuse, Replace };
+enum class Durability : std::uint8_t {
+  Fsync,  ///< on return the file survives a power cut
+  None,   ///< atomic for readers, but a power cut soon after may lose it
+};
+enum class Objects : std::uint8_t { Keep, Drop };
+
+struct SaveOptions {
+  Format format = Format::Safetensors;  ///< Safetensors or PytorchZip
+  Existing existing = Existing::Refuse;
+  Durability durability = Durability::Fsync;
+  Objects objects = Objects::Keep;  ///< Keep: refuse what the format cannot hold
+};
+
+struct SaveReport {
+  std::uint64_t file_bytes = 0;
+  std::vector<std::string> notes;  ///< what changed form on the way: views written dense, metadata dropped
+};
+
+/// Saves `snapshot` under `path`. What is written depends only on the snapshot, the options and the base name of `path`.
+///
+/// Throws Error: Refused (no tensors, placeholders without bytes, two names for one entry, objects or dtypes that the format
+/// cannot hold: all of them listed), Exists, Write (names path, bytes needed and free; the old file is untouched),
+/// and whatever loading the tensors throws.
+TENON_API SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options = {});
+
+/// The format that a file name asks for by its suffix (.safetensors; .pt .pth .bin .ckpt), or nothing.
+TENON_API std::optional<Format> format_from_suffix(std::string_view path);
+
+}  // namespace tenon

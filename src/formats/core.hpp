@@ -1,0 +1,76 @@
+// CheckpointCore: what every reader fills in. Immutable once open() returned it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tenon/checkpoint.hpp>
+
+#include "io/mapped_file.hpp"
+
+namespace tenon::formats {
+
+/// Where the bytes of a storage are.
+struct StorageBytes {
+  enum class Kind : std::uint8_t {
+    Mapped,    ///< file bytes [offset, offset + nbytes)
+    Deflated,  ///< file bytes [offset, offset + packed_bytes), inflated on first use
+    Owned,     ///< `owned`: values that stood inside a pickle
+  };
+  Kind kind = Kind::Mapped;
+  std::uint32_t file = 0;  ///< index into CheckpointCore::files
+  std::uint64_t offset = 0;
+  std::uint64_t packed_bytes = 0;
+  std::optional<std::uint32_t> crc32;  ///< of the unpacked bytes of the whole record, where the archive has one
+  std::vector<std::byte> owned;
+};
+
+struct CheckpointCore {
+  std::string file;  ///< as given by the caller
+  Format format = Format::PytorchZip;
+  std::string format_version;
+  std::optional<std::string> producer;
+  std::uint64_t file_bytes = 0;
+  std::vector<std::shared_ptr<const io::MappedFile>> files;
+  std::vector<TensorInfo> tensors;
+  std::vector<Container> containers;
+  std::vector<StorageInfo> storages;
+  std::vector<StorageBytes> storage_bytes;  ///< beside `storages`
+  std::vector<Object> objects;
+  std::vector<std::pair<std::string, std::string>> metadata;
+  std::vector<std::string> warnings;
+  std::string blueprint_json;
+  Salvage salvage = Salvage::No;
+  Limits limits;
+
+  /// Bytes of storage `index`, unpacked and, the first time, checked against their CRC-32.
+  std::span<const std::byte> bytes_of(std::uint32_t index) const;
+
+  /// Checks a view against its storage (rank, signs, range, overflow) and throws Error Corrupt with the tensor's name.
+  /// Readers call it for every tensor before open() returns, so that tensor() cannot fail on metadata.
+  void check(const TensorInfo& tensor) const;
+
+ private:
+  struct Unpacked {
+    bool checked = false;
+    std::vector<std::byte> bytes;
+  };
+  mutable std::mutex mutex_;  ///< guards unpacked_
+  mutable std::map<std::uint32_t, Unpacked> unpacked_;
+};
+
+/// One reader: what its files look like and how they are opened. The table is in open.cpp.
+struct OpenRequest {
+  std::string path;
+  std::shared_ptr<const io::MappedFile> file;
+  OpenOptions options;
+};
+using Reader = std::shared_ptr<CheckpointCore> (*)(const OpenRequest& request);
+
+}  // namespace tenon::formats

@@ -1,0 +1,52 @@
+// MappedFile: the bytes of one regular file, read-only. Together with atomic_file.hpp this is the only place with system calls.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include <tenon/checkpoint.hpp>
+
+namespace tenon::io {
+
+/// What stat() tells of a path.
+enum class PathKind { Missing, File, Folder, Other };
+PathKind path_kind(const std::string& path);
+
+/// An open file: private read-only mapping (ReadMode::Map) or a copy in memory (ReadMode::Copy).
+class MappedFile {
+ public:
+  /// Throws Error: NotFound, Read (permission, a folder, a device or pipe; I/O error).
+  static std::shared_ptr<const MappedFile> open(const std::string& path, ReadMode mode);
+
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::span<const std::byte> bytes() const { return bytes_; }
+  std::uint64_t size() const { return bytes_.size(); }
+
+  /// Throws Error Read when size, modification time or inode differ from those at open: the answer would be a guess.
+  void require_unchanged() const;
+
+  /// Tells the kernel that a long sequential read of the range follows.
+  void will_read(std::uint64_t offset, std::uint64_t count) const;
+
+ private:
+  struct Identity;
+  MappedFile(std::string path, ReadMode mode);
+
+  std::string path_;
+  int descriptor_ = -1;
+  std::span<const std::byte> bytes_;
+  std::unique_ptr<std::byte[]> copy_;
+  std::unique_ptr<Identity> identity_;
+};
+
+/// Whole content of a small text file (JSON, logs) or of standard input (`-`), at most `limit_bytes`.
+std::string read_text(const std::string& path, std::uint64_t limit_bytes);
+
+}  // namespace tenon::io

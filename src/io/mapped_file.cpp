@@ -1,0 +1,154 @@
+#include "io/mapped_file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/text.hpp"
+
+namespace tenon::io {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& path, int error_number) {
+  const Where where{.file = path, .member = {}, .key = {}, .byte = {}};
+  switch (error_number) {
+    case ENOENT:
+    case ENOTDIR: throw Error(Code::NotFound, where, "there is no such file", {}, {}, "check the path");
+    case EACCES:
+    case EPERM:
+      throw Error(Code::Read, where, "the file cannot be read: permission denied", {}, {},
+                  "ask its owner for read permission, or copy it to a place of yours");
+    default: throw Error(Code::Read, where, std::string("the file cannot be read: ") + std::strerror(error_number));
+  }
+}
+
+struct stat status_of(int descriptor, const std::string& path) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) refuse(path, errno);
+  return status;
+}
+
+/// Reads `out.size()` bytes from the descriptor's position; fewer only at the end of the file.
+std::size_t read_fully(int descriptor, std::span<std::byte> out, const std::string& path) {
+  std::size_t total = 0;
+  while (total < out.size()) {
+    const ssize_t count = ::read(descriptor, out.data() + total, out.size() - total);
+    if (count == 0) break;
+    if (count < 0 && errno != EINTR) refuse(path, errno);
+    if (count > 0) total += static_cast<std::size_t>(count);
+  }
+  return total;
+}
+
+/// Closes on every way out.
+struct Descriptor {
+  int number = -1;
+  explicit Descriptor(int opened) : number(opened) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number > STDERR_FILENO) ::close(number);
+  }
+};
+
+// O_NONBLOCK: opening a pipe that nobody writes to must not hang; it means nothing for regular files.
+int open_for_reading(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) refuse(path, errno);
+  return descriptor;
+}
+
+}  // namespace
+
+struct MappedFile::Identity {
+  dev_t device;
+  ino_t inode;
+  off_t size;
+  timespec modified;
+};
+
+PathKind path_kind(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return PathKind::Missing;
+    refuse(path, errno);
+  }
+  if (S_ISREG(status.st_mode)) return PathKind::File;
+  return S_ISDIR(status.st_mode) ? PathKind::Folder : PathKind::Other;
+}
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, ReadMode mode) {
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, mode));
+}
+
+MappedFile::MappedFile(std::string path, ReadMode mode) : path_(std::move(path)) {
+  Descriptor opened(open_for_reading(path_));
+  const struct stat status = status_of(opened.number, path_);
+  const Where where{.file = path_, .member = {}, .key = {}, .byte = {}};
+  if (S_ISDIR(status.st_mode)) throw Error(Code::Read, where, "this is a folder", "a file", "a folder");
+  if (!S_ISREG(status.st_mode))
+    throw Error(Code::Read, where, "this is no regular file", "a file", "a device, pipe or socket",
+                "write its content to a file first");
+  identity_ = std::make_unique<Identity>(Identity{status.st_dev, status.st_ino, status.st_size, status.st_mtim});
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (mode == ReadMode::Copy) {
+    copy_ = std::make_unique_for_overwrite<std::byte[]>(size);
+    const std::span<std::byte> whole(copy_.get(), size);
+    if (read_fully(opened.number, whole, path_) != size) throw Error(Code::Read, where, "the file shrank while it was read");
+    bytes_ = whole;
+  } else if (size > 0) {
+    void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, opened.number, 0);
+    if (start == MAP_FAILED) refuse(path_, errno);
+    bytes_ = {static_cast<const std::byte*>(start), size};
+  }
+  descriptor_ = std::exchange(opened.number, -1);
+}
+
+MappedFile::~MappedFile() {
+  if (!copy_ && !bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MappedFile::require_unchanged() const {
+  if (copy_) return;  // the copy cannot change
+  const struct stat now = status_of(descriptor_, path_);
+  const Identity& then = *identity_;
+  const bool same = now.st_size == then.size && now.st_mtim.tv_sec == then.modified.tv_sec &&
+                    now.st_mtim.tv_nsec == then.modified.tv_nsec;
+  if (!same)
+    throw Error(Code::Read, Where{.file = path_, .member = {}, .key = {}, .byte = {}}, "the file changed while it was open",
+                base::plural(static_cast<std::uint64_t>(then.size), "byte"),
+                base::plural(static_cast<std::uint64_t>(now.st_size), "byte") + " or a newer time",
+                "open it again when its writer is done");
+}
+
+void MappedFile::will_read(std::uint64_t offset, std::uint64_t count) const {
+  if (descriptor_ >= 0)  // advice only: a refusal changes nothing
+    (void)::posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(count), POSIX_FADV_WILLNEED);
+}
+
+std::string read_text(const std::string& path, std::uint64_t limit_bytes) {
+  const Descriptor opened(path == "-" ? STDIN_FILENO : open_for_reading(path));
+  const std::string name = path == "-" ? "standard input" : path;
+  const Where where{.file = name, .member = {}, .key = {}, .byte = {}};
+  if (S_ISDIR(status_of(opened.number, name).st_mode)) throw Error(Code::Read, where, "this is a folder", "a text file");
+  std::string text;
+  std::array<std::byte, 65536> block{};
+  for (;;) {
+    const std::size_t count = read_fully(opened.number, block, name);
+    text.append(reinterpret_cast<const char*>(block.data()), count);
+    if (text.size() > limit_bytes)
+      throw Error(Code::Limit, where, "the text is too long", "at most " + base::bytes_text(limit_bytes));
+    if (count < block.size()) return text;
+  }
+}
+
+}  // namespace tenon::io

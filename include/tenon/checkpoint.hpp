@@ -24,9 +24,27 @@ namespace tenon {
 
 /// The formats of the contract; a reader exists for the ones that open() accepts, the others are named when refused.
 enum class Format : std::uint8_t {
-  PytorchZip, PytorchLegacy, PytorchTar, TorchScript, LibtorchArchive, TorchDcp,
-  Safetensors, SafetensorsSharded, PytorchSharded,
-  Gguf, Npz, Npy, Onnx, Pickle, Zip, Tar, Hdf5, KerasH5, KerasV3, FlaxMsgpack, TfBundle,
+  PytorchZip,
+  PytorchLegacy,
+  PytorchTar,
+  TorchScript,
+  LibtorchArchive,
+  TorchDcp,
+  Safetensors,
+  SafetensorsSharded,
+  PytorchSharded,
+  Gguf,
+  Npz,
+  Npy,
+  Onnx,
+  Pickle,
+  Zip,
+  Tar,
+  Hdf5,
+  KerasH5,
+  KerasV3,
+  FlaxMsgpack,
+  TfBundle,
 };
 
 /// Contract name: `pytorch-zip`, `safetensors`, ...
@@ -45,10 +63,10 @@ enum class ContainerKind : std::uint8_t {
 struct Container {
   std::string path;  ///< full name, keys joined with "."; empty for the top
   ContainerKind kind = ContainerKind::Mapping;
-  std::string type;          ///< `dict`, `collections.OrderedDict`, `list`, a class name
-  std::uint32_t parent = 0;  ///< index of the container that holds it; 0 for the top itself
-  std::string key;           ///< last part of the path
-  bool integer_key = false;  ///< the key is an integer (or a position), not text that looks like one
+  std::string type;                ///< `dict`, `collections.OrderedDict`, `list`, a class name
+  std::uint32_t parent = 0;        ///< index of the container that holds it; 0 for the top itself
+  std::string key;                 ///< last part of the path
+  bool integer_key = false;        ///< the key is an integer (or a position), not text that looks like one
   std::uint64_t tensor_count = 0;  ///< tensors that stand directly in it
 };
 
@@ -59,15 +77,16 @@ struct TensorInfo {
   std::string name;
   DType dtype = DType::Float32;
   Shape shape;
-  Stride stride;                        ///< in elements, as recorded
-  std::uint32_t storage = kNoStorage;   ///< index into Checkpoint::storages(); equal = shared bytes; kNoStorage = no bytes (meta)
-  std::uint64_t offset_bytes = 0;       ///< of the first element in its storage
+  Stride stride;  ///< in elements, as recorded
+  std::uint32_t storage =
+      kNoStorage;  ///< index into Checkpoint::storages(); equal = shared bytes; kNoStorage = no bytes (meta)
+  std::uint64_t offset_bytes = 0;  ///< of the first element in its storage
   Encoding encoding;
   std::uint32_t container = 0;
-  std::uint32_t key_begin = 0;          ///< name.substr(key_begin) is the key within the container
+  std::uint32_t key_begin = 0;  ///< name.substr(key_begin) is the key within the container
   bool integer_key = false;
-  std::optional<bool> requires_grad;    ///< where the format tells
-  std::string type;                     ///< "" for a plain tensor; else `torch.nn.Parameter`, `numpy.ndarray`, a subclass's name
+  std::optional<bool> requires_grad;  ///< where the format tells
+  std::string type;  ///< "" for a plain tensor; else `torch.nn.Parameter`, `numpy.ndarray`, a subclass's name
 
   std::string_view key() const { return std::string_view(name).substr(key_begin); }
 };
@@ -115,11 +134,12 @@ class TENON_API Checkpoint {
  public:
   const std::string& file() const;
   Format format() const;
-  const std::string& format_version() const;         ///< "" where the format has none
+  const std::string& format_version() const;           ///< "" where the format has none
   const std::optional<std::string>& producer() const;  ///< what wrote it, where that can be told
   std::uint64_t file_bytes() const;
 
-  std::span<const TensorInfo> tensors() const;  ///< in the file's order; names may repeat only in archives of checkpoints
+  std::span<const TensorInfo> tensors()
+      const;  ///< in the file's order; names may repeat only in archives of checkpoints
   std::span<const Container> containers() const;
   std::span<const StorageInfo> storages() const;
   std::span<const Object> objects() const;
@@ -132,9 +152,9 @@ class TENON_API Checkpoint {
 
   /// Returns the tensor at `index` as a view into the checkpoint.
   ///
-  /// Nothing is copied where the file stores the bytes plainly; packed storages are unpacked once and kept. The archive's
-  /// checksum of the storage is verified when it is first touched. The result keeps the bytes alive.
-  /// Throws Error: Corrupt (checksum, range), Read (the file changed since open), Unsupported (a tensor without bytes).
+  /// Nothing is copied where the file stores the bytes plainly; packed storages are unpacked once and kept. The
+  /// archive's checksum of the storage is verified when it is first touched. The result keeps the bytes alive. Throws
+  /// Error: Corrupt (checksum, range), Read (the file changed since open), Unsupported (a tensor without bytes).
   Tensor tensor(std::size_t index) const;
 
   /// The same by name. Throws Error NotFound that names the nearest keys.

@@ -47,26 +47,26 @@ struct PictureRow {
 };
 
 struct Cause {
-  std::string id;            ///< from the list of causes: `wrapper_prefix`, ...
-  double confidence = 0;     ///< 0..1, computed from the evidence
-  std::string summary;       ///< what: one line, lower case, no full stop, true on its own
-  std::string place;         ///< where: file, state dict, count
+  std::string id;         ///< from the list of causes: `wrapper_prefix`, ...
+  double confidence = 0;  ///< 0..1, computed from the evidence
+  std::string summary;    ///< what: one line, lower case, no full stop, true on its own
+  std::string place;      ///< where: file, state dict, count
   std::string why;
   std::vector<std::string> evidence;  ///< counted
   std::vector<std::string> notes;
-  std::vector<PictureRow> picture;    ///< at most a handful; `keys` says how many there are
-  std::uint64_t keys = 0;             ///< how many keys it explains
-  std::vector<std::size_t> ops;       ///< indexes into plan.ops
-  std::vector<std::string> help;      ///< what a person can do beside or instead of the plan
+  std::vector<PictureRow> picture;  ///< at most a handful; `keys` says how many there are
+  std::uint64_t keys = 0;           ///< how many keys it explains
+  std::vector<std::size_t> ops;     ///< indexes into plan.ops
+  std::vector<std::string> help;    ///< what a person can do beside or instead of the plan
 };
 
 /// The origin of one target tensor.
 struct Mapped {
   std::string to;
   std::vector<std::string> from;
-  std::string how;          ///< `identical`, `rename`, ...
+  std::string how;  ///< `identical`, `rename`, ...
   double confidence = 0;
-  bool apply = false;       ///< false: offered, not sure enough to be done unasked
+  bool apply = false;  ///< false: offered, not sure enough to be done unasked
 };
 
 struct ModuleCoverage {
@@ -104,11 +104,12 @@ struct Report {
 /// Compares two listings. Reads values only where dtypes differ. O(n log n) in the number of tensors.
 TENON_API Report diagnose(const Listing& checkpoint, const Listing& target);
 
-/// The causes that an unreadable file shows: what open() threw, and the file's first bytes. Never throws for the file's sake.
+/// The causes that an unreadable file shows: what open() threw, and the file's first bytes. Never throws for the file's
+/// sake.
 TENON_API Report diagnose_unreadable(const std::string& path, const Error& error);
 
 struct ExplainInput {
-  std::string text;                     ///< a pasted error, a log, a traceback; any bytes
+  std::string text;  ///< a pasted error, a log, a traceback; any bytes
   std::optional<Listing> checkpoint;
   std::optional<Listing> target;
 };

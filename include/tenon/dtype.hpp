@@ -1,6 +1,7 @@
 // DType: the element types that checkpoints hold, with the names PyTorch gives them.
 //
-// Source of the torch names: torch/storage.py and c10/core/ScalarType.h (1.13 to 2.x); of F4, F6_*: the safetensors format.
+// Source of the torch names: torch/storage.py and c10/core/ScalarType.h (1.13 to 2.x); of F4, F6_*: the safetensors
+// format.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +13,55 @@
 namespace tenon {
 
 enum class DType : std::uint8_t {
-  Float64, Float32, Float16, BFloat16,
-  Float8E4M3FN, Float8E5M2, Float8E4M3FNUZ, Float8E5M2FNUZ, Float8E8M0FNU, Float4E2M1FNx2,
-  Int64, Int32, Int16, Int8,
-  UInt64, UInt32, UInt16, UInt8,
+  Float64,
+  Float32,
+  Float16,
+  BFloat16,
+  Float8E4M3FN,
+  Float8E5M2,
+  Float8E4M3FNUZ,
+  Float8E5M2FNUZ,
+  Float8E8M0FNU,
+  Float4E2M1FNx2,
+  Int64,
+  Int32,
+  Int16,
+  Int8,
+  UInt64,
+  UInt32,
+  UInt16,
+  UInt8,
   Bool,
-  Complex128, Complex64, Complex32,
-  QInt8, QUInt8, QInt32, QUInt4x2, QUInt2x4,
-  Bits8, Bits16, Bits1x8, Bits2x4, Bits4x2,
-  UInt1, UInt2, UInt3, UInt4, UInt5, UInt6, UInt7,
-  Int1, Int2, Int3, Int4, Int5, Int6, Int7,
-  F4, F6E2M3, F6E3M2,
+  Complex128,
+  Complex64,
+  Complex32,
+  QInt8,
+  QUInt8,
+  QInt32,
+  QUInt4x2,
+  QUInt2x4,
+  Bits8,
+  Bits16,
+  Bits1x8,
+  Bits2x4,
+  Bits4x2,
+  UInt1,
+  UInt2,
+  UInt3,
+  UInt4,
+  UInt5,
+  UInt6,
+  UInt7,
+  Int1,
+  Int2,
+  Int3,
+  Int4,
+  Int5,
+  Int6,
+  Int7,
+  F4,
+  F6E2M3,
+  F6E3M2,
   String,
 };
 
@@ -32,8 +71,8 @@ enum class DTypeKind : std::uint8_t { Float, Int, UInt, Bool, Complex, Quantized
 /// Contract name, e.g. `float32`, `float8_e4m3fn`, `F6_E2M3`.
 TENON_API std::string_view dtype_name(DType dtype);
 
-/// Inverse of dtype_name; also takes torch's aliases (`float`, `double`, `half`, `long`, `int`, `short`, `cfloat`, ...).
-/// Empty for an unknown name.
+/// Inverse of dtype_name; also takes torch's aliases (`float`, `double`, `half`, `long`, `int`, `short`, `cfloat`,
+/// ...). Empty for an unknown name.
 TENON_API std::optional<DType> parse_dtype(std::string_view name);
 
 TENON_API DTypeKind dtype_kind(DType dtype);

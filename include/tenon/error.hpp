@@ -1,7 +1,7 @@
 // Error: the one exception type of tenon, made of facts. The sentence is built by render/, never here.
 //
-// A mismatch between a checkpoint and a model is an answer (a Report), not an Error. An Error means that the question could
-// not be answered: a file is missing, damaged, of an unknown kind, or an output could not be written.
+// A mismatch between a checkpoint and a model is an answer (a Report), not an Error. An Error means that the question
+// could not be answered: a file is missing, damaged, of an unknown kind, or an output could not be written.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,8 @@ struct Where {
 /// Thrown where the facts are known; caught at the doors only (main, bridges).
 class TENON_API Error : public std::exception {
  public:
-  Error(Code error_code, Where place, std::string happened, std::string expected_facts = {}, std::string found_facts = {},
-        std::string next_step = {});
+  Error(Code error_code, Where place, std::string happened, std::string expected_facts = {},
+        std::string found_facts = {}, std::string next_step = {});
 
   /// One line for logs: `file: member: what, expected ..., found ...`. Lives as long as the Error.
   const char* what() const noexcept override { return line_.c_str(); }
@@ -71,7 +71,7 @@ TENON_API std::string_view code_name(Code code);
 #define TENON_STRINGIFY_(x) #x
 #define TENON_STRINGIFY(x) TENON_STRINGIFY_(x)
 /// States what must hold whatever the input; throws Bug, never aborts the host process.
-#define TENON_ASSERT(condition)                                                                  \
-  do {                                                                                           \
+#define TENON_ASSERT(condition)                                                                   \
+  do {                                                                                            \
     if (!(condition)) throw ::tenon::Bug(__FILE__ ":" TENON_STRINGIFY(__LINE__) ": " #condition); \
   } while (false)

@@ -1,4 +1,5 @@
-// The mark of a public symbol. Everything else is hidden (-fvisibility=hidden), so the library's surface is this folder.
+// The mark of a public symbol. Everything else is hidden (-fvisibility=hidden), so the library's surface is this
+// folder.
 #pragma once
 
 #if defined(_WIN32)

@@ -1,4 +1,5 @@
-// Limits: what a file may ask of a reader. A number in a file is a claim; passing one of these is Error Limit, never a crash.
+// Limits: what a file may ask of a reader. A number in a file is a claim; passing one of these is Error Limit, never a
+// crash.
 #pragma once
 
 #include <cstdint>
@@ -9,18 +10,18 @@ struct Limits {
   std::uint64_t pickle_bytes = 1ULL << 30;
   std::uint64_t pickle_opcodes = 200'000'000;
   std::uint64_t pickle_nodes = 50'000'000;
-  std::uint64_t nesting_depth = 1'000;         ///< containers within containers
-  std::uint64_t walked_paths = 10'000'000;     ///< shared references expand: 60 lists of 10 references are 10^60 paths
-  std::uint64_t object_values = 1'000'000;     ///< plain values copied out as Object, per file
-  std::uint64_t integer_bytes = 1'024;         ///< LONG4
+  std::uint64_t nesting_depth = 1'000;      ///< containers within containers
+  std::uint64_t walked_paths = 10'000'000;  ///< shared references expand: 60 lists of 10 references are 10^60 paths
+  std::uint64_t object_values = 1'000'000;  ///< plain values copied out as Object, per file
+  std::uint64_t integer_bytes = 1'024;      ///< LONG4
   std::uint64_t tensor_rank = 64;
   std::uint64_t zip_entries = 2'000'000;
   std::uint64_t zip_name_bytes = 4'096;
-  std::uint64_t inflate_ratio = 1'100;         ///< deflate itself stays below 1 032 : 1
-  std::uint64_t inflated_record_bytes = 1ULL << 30;  ///< of a record that is not a tensor's storage
+  std::uint64_t inflate_ratio = 1'100;                   ///< deflate itself stays below 1 032 : 1
+  std::uint64_t inflated_record_bytes = 1ULL << 30;      ///< of a record that is not a tensor's storage
   std::uint64_t safetensors_header_bytes = 100'000'000;  ///< the official cap
   std::uint64_t json_depth = 100;
-  std::uint64_t json_file_bytes = 1ULL << 30;  ///< blueprints and plans
+  std::uint64_t json_file_bytes = 1ULL << 30;      ///< blueprints and plans
   std::uint64_t expanded_view_bytes = 1ULL << 30;  ///< dense bytes of a view that is larger than its storage (stride 0)
 };
 

@@ -27,13 +27,13 @@ struct TensorSpec {
 };
 
 struct Listing {
-  std::string label;                  ///< file name or class, for messages
-  std::vector<TensorSpec> tensors;    ///< in registration or file order
-  std::optional<Checkpoint> values;   ///< where the bytes are, if this side has any
+  std::string label;                     ///< file name or class, for messages
+  std::vector<TensorSpec> tensors;       ///< in registration or file order
+  std::optional<Checkpoint> values;      ///< where the bytes are, if this side has any
   std::vector<std::string> value_names;  ///< beside `tensors` when `values` is set: the name in `values` of each
-  std::string state_dict;             ///< path of the state dict taken out of `values`; "" for the top
+  std::string state_dict;                ///< path of the state dict taken out of `values`; "" for the top
   bool has_blueprint = false;
-  std::string class_name;             ///< of the model, where known
+  std::string class_name;  ///< of the model, where known
 };
 
 /// All tensors of a checkpoint under their full names.

@@ -1,5 +1,5 @@
-// Plan: the list of operations that makes a checkpoint fit a target, as data: made by diagnose(), edited by people, kept as JSON,
-// carried out by apply().
+// Plan: the list of operations that makes a checkpoint fit a target, as data: made by diagnose(), edited by people,
+// kept as JSON, carried out by apply().
 //
 // Operations run in order; each works on all tensors of the state that the ones before it left.
 #pragma once
@@ -28,13 +28,29 @@ enum class Applicability : std::uint8_t {
 };
 
 // The operations. Patterns are globs over full names: `*` any run of characters, `?` one, all others themselves.
-struct StripPrefix { std::string prefix; };          ///< takes `prefix` off every name that starts with it
-struct AddPrefix { std::string prefix; };            ///< puts `prefix` before every name
-struct Unwrap { std::string path; };                 ///< keeps what stands below `path`, under its shorter name
-struct Rename { std::string from, to; bool regex = false; };  ///< exact names, or ECMAScript with $1 references over whole names
-struct Drop { std::string pattern; };                ///< leaves tensors of the checkpoint out
-struct KeepTarget { std::string pattern; };          ///< takes tensors from the target; the checkpoint's are left out
-struct Cast { std::string pattern; DType dtype = DType::Float32; };
+struct StripPrefix {
+  std::string prefix;
+};  ///< takes `prefix` off every name that starts with it
+struct AddPrefix {
+  std::string prefix;
+};  ///< puts `prefix` before every name
+struct Unwrap {
+  std::string path;
+};  ///< keeps what stands below `path`, under its shorter name
+struct Rename {
+  std::string from, to;
+  bool regex = false;
+};  ///< exact names, or ECMAScript with $1 references over whole names
+struct Drop {
+  std::string pattern;
+};  ///< leaves tensors of the checkpoint out
+struct KeepTarget {
+  std::string pattern;
+};  ///< takes tensors from the target; the checkpoint's are left out
+struct Cast {
+  std::string pattern;
+  DType dtype = DType::Float32;
+};
 
 using Operation = std::variant<StripPrefix, AddPrefix, Unwrap, Rename, Drop, KeepTarget, Cast>;
 
@@ -60,15 +76,15 @@ TENON_API Plan parse_plan(std::string_view text, const std::string& file = {});
 
 /// Where a tensor of the planned state comes from.
 struct Planned {
-  TensorSpec spec;             ///< name, dtype and shape after all operations
-  std::size_t source = 0;      ///< index into the checkpoint's listing
+  TensorSpec spec;         ///< name, dtype and shape after all operations
+  std::size_t source = 0;  ///< index into the checkpoint's listing
 };
 
 /// What a plan makes of a listing, without touching a value.
 struct Rehearsal {
-  std::vector<Planned> tensors;           ///< in the order of the checkpoint
-  std::vector<std::size_t> dropped;       ///< indexes into the checkpoint's listing
-  std::vector<std::string> kept_patterns; ///< of KeepTarget, in order
+  std::vector<Planned> tensors;            ///< in the order of the checkpoint
+  std::vector<std::size_t> dropped;        ///< indexes into the checkpoint's listing
+  std::vector<std::string> kept_patterns;  ///< of KeepTarget, in order
 };
 
 /// Carries out the names, shapes and dtypes of a plan. Throws Error Invalid when two tensors end under one name, or an
@@ -76,14 +92,15 @@ struct Rehearsal {
 TENON_API Rehearsal rehearse(const Plan& plan, const Listing& checkpoint);
 
 struct ApplyResult {
-  Snapshot snapshot;                           ///< tensors in the target's order; bytes are produced when they are saved
+  Snapshot snapshot;  ///< tensors in the target's order; bytes are produced when they are saved
   std::vector<std::string> filled_from_target;
-  std::vector<std::string> dropped;            ///< names in the checkpoint that are not in the result
-  std::vector<std::string> unfilled;           ///< wanted, but neither side holds values
+  std::vector<std::string> dropped;   ///< names in the checkpoint that are not in the result
+  std::vector<std::string> unfilled;  ///< wanted, but neither side holds values
 };
 
 /// Carries out a plan on values: lazy, tensor by tensor; memory does not grow with the checkpoint.
-/// The result holds every target tensor that can be filled, in the target's order. Both listings may be destroyed afterwards.
+/// The result holds every target tensor that can be filled, in the target's order. Both listings may be destroyed
+/// afterwards.
 TENON_API ApplyResult apply(const Plan& plan, const Listing& checkpoint, const Listing& target);
 
 }  // namespace tenon

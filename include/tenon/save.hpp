@@ -31,11 +31,12 @@ struct SaveReport {
   std::vector<std::string> notes;  ///< what changed form on the way: views written dense, metadata dropped
 };
 
-/// Saves `snapshot` under `path`. What is written depends only on the snapshot, the options and the base name of `path`.
+/// Saves `snapshot` under `path`. What is written depends only on the snapshot, the options and the base name of
+/// `path`.
 ///
-/// Throws Error: Refused (no tensors, placeholders without bytes, two names for one entry, objects or dtypes that the format
-/// cannot hold: all of them listed), Exists, Write (names path, bytes needed and free; the old file is untouched),
-/// and whatever loading the tensors throws.
+/// Throws Error: Refused (no tensors, placeholders without bytes, two names for one entry, objects or dtypes that the
+/// format cannot hold: all of them listed), Exists, Write (names path, bytes needed and free; the old file is
+/// untouched), and whatever loading the tensors throws.
 TENON_API SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options = {});
 
 /// The format that a file name asks for by its suffix (.safetensors; .pt .pth .bin .ckpt), or nothing.

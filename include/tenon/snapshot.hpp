@@ -1,4 +1,5 @@
-// Snapshot: everything that is to be saved at once, as a lazy stream: names, types and a way to get each tensor's bytes.
+// Snapshot: everything that is to be saved at once, as a lazy stream: names, types and a way to get each tensor's
+// bytes.
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,8 @@ struct Encoding {
 
 /// A borrowed n-d array. Valid while the owner of `storage` lives; never returned by public functions.
 ///
-/// Invariant (checked where views are made): rank(shape) = rank(stride), nothing is negative, and every element lies within `storage`.
+/// Invariant (checked where views are made): rank(shape) = rank(stride), nothing is negative, and every element lies
+/// within `storage`.
 struct TensorView {
   DType dtype = DType::Float32;
   Shape shape;
@@ -54,13 +55,15 @@ TENON_API std::uint64_t byte_size(const Shape& shape, DType dtype);
 /// Row-major strides of a dense tensor.
 TENON_API Stride dense_stride(const Shape& shape);
 
-/// True when the elements already stand dense, row-major and little-endian, so that their bytes can be used as they are.
+/// True when the elements already stand dense, row-major and little-endian, so that their bytes can be used as they
+/// are.
 TENON_API bool is_dense(const TensorView& view);
 
-/// Calls `take` with consecutive pieces of the contiguous, row-major, little-endian bytes of the tensor, conj and neg resolved.
+/// Calls `take` with consecutive pieces of the contiguous, row-major, little-endian bytes of the tensor, conj and neg
+/// resolved.
 ///
-/// A dense tensor is handed over in pieces of its own storage (nothing is copied); others pass through a buffer of 256 KiB.
-/// O(elements) time, O(1) memory.
+/// A dense tensor is handed over in pieces of its own storage (nothing is copied); others pass through a buffer of 256
+/// KiB. O(elements) time, O(1) memory.
 TENON_API void for_each_block(const TensorView& view, const std::function<void(std::span<const std::byte>)>& take);
 
 /// Copies the dense bytes (see for_each_block) into `out`, whose size is byte_size(shape, dtype).
@@ -83,8 +86,8 @@ struct CastLoss {
 /// True when tenon converts values between these types: all float, integer, bool and complex types in whole bytes.
 TENON_API bool can_cast(DType from, DType to);
 
-/// Converts like PyTorch's Tensor.to: floats round to nearest even, float -> integer truncates, anything -> bool is `!= 0`.
-/// Needs can_cast; throws Error Unsupported otherwise.
+/// Converts like PyTorch's Tensor.to: floats round to nearest even, float -> integer truncates, anything -> bool is `!=
+/// 0`. Needs can_cast; throws Error Unsupported otherwise.
 TENON_API Tensor cast(const TensorView& view, DType to);
 TENON_API CastLoss cast_loss(const TensorView& view, DType to);
 

@@ -47,14 +47,17 @@ struct Elided {
 
 /// A deep, owned tree. Copies are deep.
 struct TENON_API Value {
-  std::variant<std::monostate, bool, std::int64_t, double, BigInt, std::string, Bytes, Sequence, Mapping, Record, Elided> is;
+  std::variant<std::monostate, bool, std::int64_t, double, BigInt, std::string, Bytes, Sequence, Mapping, Record,
+               Elided>
+      is;
 };
 
-/// Python's name for the type of a value: `int`, `str`, `NoneType`, `list`, `collections.OrderedDict`, a record's class.
+/// Python's name for the type of a value: `int`, `str`, `NoneType`, `list`, `collections.OrderedDict`, a record's
+/// class.
 TENON_API std::string type_name(const Value& value);
 
-/// True when only None, bool, int, float, str, bytes, list, tuple, dict and OrderedDict occur: any checkpoint format that
-/// holds objects at all can hold it.
+/// True when only None, bool, int, float, str, bytes, list, tuple, dict and OrderedDict occur: any checkpoint format
+/// that holds objects at all can hold it.
 TENON_API bool is_plain(const Value& value);
 
 }  // namespace tenon

@@ -42,16 +42,15 @@ std::uint64_t Cursor::u64(std::string_view field) { return little_endian<std::ui
 std::int32_t Cursor::i32(std::string_view field) { return std::bit_cast<std::int32_t>(u32(field)); }
 std::int64_t Cursor::i64(std::string_view field) { return std::bit_cast<std::int64_t>(u64(field)); }
 
-double Cursor::f64_big_endian(std::string_view field) {
-  return std::bit_cast<double>(__builtin_bswap64(u64(field)));
-}
+double Cursor::f64_big_endian(std::string_view field) { return std::bit_cast<double>(__builtin_bswap64(u64(field))); }
 
 std::string_view Cursor::text(std::uint64_t count, std::string_view field) { return as_text(bytes(count, field)); }
 
 std::string_view Cursor::line(std::string_view field) {
   const std::string_view left = as_text(rest());
   const std::size_t end = left.find('\n');
-  if (end == std::string_view::npos) throw error(Code::Corrupt, "the bytes end within " + std::string(field), "a newline");
+  if (end == std::string_view::npos)
+    throw error(Code::Corrupt, "the bytes end within " + std::string(field), "a newline");
   position_ += end + 1;
   return left.substr(0, end);
 }
@@ -69,8 +68,8 @@ Error Cursor::error(Code code, std::string what, std::string expected, std::stri
 
 Error Cursor::error_at(std::uint64_t position, Code code, std::string what, std::string expected, std::string found,
                        std::string next) const {
-  return Error(code, Where{file_, member_, {}, origin_ + position}, std::move(what), std::move(expected), std::move(found),
-               std::move(next));
+  return Error(code, Where{file_, member_, {}, origin_ + position}, std::move(what), std::move(expected),
+               std::move(found), std::move(next));
 }
 
 }  // namespace tenon::base

@@ -1,5 +1,5 @@
-// Cursor: reads fields from bytes that somebody else may have forged. It knows the file, the member, the offset and the bytes
-// that are left; every read names its field, so every error is located for free.
+// Cursor: reads fields from bytes that somebody else may have forged. It knows the file, the member, the offset and the
+// bytes that are left; every read names its field, so every error is located for free.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ class Cursor {
   /// `origin` is the offset of `bytes` within the file or member, for messages. The bytes must outlive the cursor.
   Cursor(std::span<const std::byte> bytes, std::string file, std::string member = {}, std::uint64_t origin = 0);
 
-  std::uint64_t position() const { return position_; }       ///< from the start of `bytes`
+  std::uint64_t position() const { return position_; }  ///< from the start of `bytes`
   std::uint64_t remaining() const { return bytes_.size() - position_; }
   bool at_end() const { return remaining() == 0; }
   std::span<const std::byte> rest() const { return bytes_.subspan(position_); }
@@ -40,7 +40,8 @@ class Cursor {
   void seek(std::uint64_t position);  ///< position <= size; Bug otherwise
 
   /// An Error at the current position. `at` moves it back to where the wrong field began.
-  Error error(Code code, std::string what, std::string expected = {}, std::string found = {}, std::string next = {}) const;
+  Error error(Code code, std::string what, std::string expected = {}, std::string found = {},
+              std::string next = {}) const;
   Error error_at(std::uint64_t position, Code code, std::string what, std::string expected = {}, std::string found = {},
                  std::string next = {}) const;
 

@@ -9,10 +9,10 @@
 
 namespace tenon::base {
 
-std::string hex(std::uint64_t number);                 ///< 0x1f
-std::string count_text(std::uint64_t number);          ///< 11,689,512
-std::string bytes_text(std::uint64_t bytes);           ///< 46.8 MB (powers of 1000)
-std::string shape_text(std::span<const std::int64_t> shape);  ///< [64, 3, 7, 7]
+std::string hex(std::uint64_t number);                           ///< 0x1f
+std::string count_text(std::uint64_t number);                    ///< 11,689,512
+std::string bytes_text(std::uint64_t bytes);                     ///< 46.8 MB (powers of 1000)
+std::string shape_text(std::span<const std::int64_t> shape);     ///< [64, 3, 7, 7]
 std::string plural(std::uint64_t count, std::string_view noun);  ///< "1 tensor", "2 tensors"
 std::string join(std::span<const std::string> parts, std::string_view separator);
 

@@ -39,7 +39,8 @@ Decoded decode(std::string_view text) {
 void append_hex(std::string& out, std::string_view before, std::uint32_t number, int digits, std::string_view after) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   out += before;
-  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) out += kDigits[(number >> static_cast<unsigned>(shift)) & 15U];
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4)
+    out += kDigits[(number >> static_cast<unsigned>(shift)) & 15U];
   out += after;
 }
 
@@ -66,10 +67,11 @@ struct Range {
   char32_t first, last;
 };
 // The blocks that terminals show in two columns (East Asian Wide) and in none (combining marks), in large strokes.
-constexpr Range kWide[] = {{0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0xA4CF},   {0xAC00, 0xD7A3},  {0xF900, 0xFAFF},
-                           {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},   {0xFFE0, 0xFFE6},   {0x1F300, 0x1F64F}, {0x1F900, 0x1F9FF},
-                           {0x20000, 0x3FFFD}};
-constexpr Range kCombining[] = {{0x0300, 0x036F}, {0x1AB0, 0x1AFF}, {0x1DC0, 0x1DFF}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}};
+constexpr Range kWide[] = {{0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0xA4CF},  {0xAC00, 0xD7A3},
+                           {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},  {0xFFE0, 0xFFE6},
+                           {0x1F300, 0x1F64F}, {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
+constexpr Range kCombining[] = {
+    {0x0300, 0x036F}, {0x1AB0, 0x1AFF}, {0x1DC0, 0x1DFF}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}};
 
 template <std::size_t N>
 bool in(const Range (&ranges)[N], char32_t c) {
@@ -105,28 +107,31 @@ bool is_utf8(std::string_view text) {
 std::string to_valid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  walk(text, [&](char32_t, std::string_view bytes) { out += bytes; },
-       [&](unsigned char byte) { append_hex(out, "\\x", byte, 2, ""); });
+  walk(
+      text, [&](char32_t, std::string_view bytes) { out += bytes; },
+      [&](unsigned char byte) { append_hex(out, "\\x", byte, 2, ""); });
   return out;
 }
 
 std::string escape_for_terminal(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  walk(text,
-       [&](char32_t c, std::string_view bytes) {
-         if (is_unsafe(c))
-           append_escaped(out, c);
-         else
-           out += bytes;
-       },
-       [&](unsigned char byte) { append_hex(out, "\\x", byte, 2, ""); });
+  walk(
+      text,
+      [&](char32_t c, std::string_view bytes) {
+        if (is_unsafe(c))
+          append_escaped(out, c);
+        else
+          out += bytes;
+      },
+      [&](unsigned char byte) { append_hex(out, "\\x", byte, 2, ""); });
   return out;
 }
 
 std::size_t display_width(std::string_view text) {
   std::size_t width = 0;
-  walk(text, [&](char32_t c, std::string_view) { width += columns(c); }, [&](unsigned char) { ++width; });
+  walk(
+      text, [&](char32_t c, std::string_view) { width += columns(c); }, [&](unsigned char) { ++width; });
   return width;
 }
 

@@ -19,13 +19,16 @@ TEST_P(Escape, LeavesNothingThatATerminalObeys) { EXPECT_EQ(escape_for_terminal(
 
 INSTANTIATE_TEST_SUITE_P(Table, Escape,
                          testing::Values(EscapeRow{"plain", "layer1.0.weight", "layer1.0.weight"},
-                                         EscapeRow{"colour", "\x1b[31mred", "\\x1b[31mred"}, EscapeRow{"newline", "a\nb", "a\\nb"},
-                                         EscapeRow{"bell", "\a", "\\x07"}, EscapeRow{"c1_csi", "\xc2\x9b", "\\x9b"},
+                                         EscapeRow{"colour", "\x1b[31mred", "\\x1b[31mred"},
+                                         EscapeRow{"newline", "a\nb", "a\\nb"}, EscapeRow{"bell", "\a", "\\x07"},
+                                         EscapeRow{"c1_csi", "\xc2\x9b", "\\x9b"},
                                          EscapeRow{"right_to_left", "\xe2\x80\xae", "\\u{202e}"},
                                          EscapeRow{"zero_width", "a\xe2\x80\x8b", "a\\u{200b}"},
-                                         EscapeRow{"lone_continuation", "a\x80z", "a\\x80z"}, EscapeRow{"overlong", "\xc0\xaf", "\\xc0\\xaf"},
+                                         EscapeRow{"lone_continuation", "a\x80z", "a\\x80z"},
+                                         EscapeRow{"overlong", "\xc0\xaf", "\\xc0\\xaf"},
                                          EscapeRow{"surrogate", "\xed\xa0\x80", "\\xed\\xa0\\x80"},
-                                         EscapeRow{"cut_off", "\xe2\x82", "\\xe2\\x82"}, EscapeRow{"umlaut", "\xc3\xbc", "\xc3\xbc"},
+                                         EscapeRow{"cut_off", "\xe2\x82", "\\xe2\\x82"},
+                                         EscapeRow{"umlaut", "\xc3\xbc", "\xc3\xbc"},
                                          EscapeRow{"emoji", "\xf0\x9f\x99\x82", "\xf0\x9f\x99\x82"}),
                          [](const auto& row) { return row.param.name; });
 

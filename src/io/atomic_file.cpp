@@ -65,24 +65,31 @@ void sync_folder(const std::string& folder, const std::string& path) {
   // Some network file systems have no fsync for folders; that is no failure of this file.
   if (!synced && error_number != EINVAL && error_number != ENOTSUP)
     throw Error(Code::Write, at(path), std::string("the folder could not be synced: ") + std::strerror(error_number),
-                "a new name that survives a power cut", {}, "the file is whole and in place; sync the disk before relying on it");
+                "a new name that survives a power cut", {},
+                "the file is whole and in place; sync the disk before relying on it");
 }
 
 }  // namespace
 
 AtomicFile::AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes)
-    : path_(path), final_(resolve_links(path)), folder_(folder_of(final_)), existing_(existing),
+    : path_(path),
+      final_(resolve_links(path)),
+      folder_(folder_of(final_)),
+      existing_(existing),
       expected_bytes_(expected_bytes) {
   std::error_code failed;
   if (fs::is_directory(final_, failed)) throw Error(Code::Write, at(path_), "the output is a folder", "a file name");
   if (existing_ == Existing::Refuse && fs::exists(final_, failed))
-    throw Error(Code::Exists, at(path_), "the output exists already", "a new name", {}, "choose another name, or --force to replace it");
+    throw Error(Code::Exists, at(path_), "the output exists already", "a new name", {},
+                "choose another name, or --force to replace it");
   if (!fs::is_directory(folder_, failed))
-    throw Error(Code::Write, at(path_), "the folder of the output does not exist", folder_, {}, "create the folder first");
+    throw Error(Code::Write, at(path_), "the folder of the output does not exist", folder_, {},
+                "create the folder first");
   const auto free = free_bytes(folder_);
   if (free && *free < expected_bytes_) fail("checking the free space", ENOSPC);
   const mode_t mode = mode_for(final_);
-  temporary_ = (fs::path(folder_) / ("." + fs::path(final_).filename().string().substr(0, 100) + ".tenon-XXXXXX")).string();
+  temporary_ =
+      (fs::path(folder_) / ("." + fs::path(final_).filename().string().substr(0, 100) + ".tenon-XXXXXX")).string();
   descriptor_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
   if (descriptor_ < 0) {
     temporary_.clear();
@@ -111,8 +118,8 @@ void AtomicFile::fail(const char* step, int error_number) {
     std::string found = free ? base::count_text(*free) + " bytes free" : std::string{};
     if (error_number == EDQUOT) found = "the quota is used up";
     if (too_large) found = "a limit on the size of files";
-    throw Error(Code::Write, at(path_), full ? "no space left on the device" : "the file would be too large", expected, found,
-                "free some space or choose another disk; the old file, if there is one, is untouched");
+    throw Error(Code::Write, at(path_), full ? "no space left on the device" : "the file would be too large", expected,
+                found, "free some space or choose another disk; the old file, if there is one, is untouched");
   }
   throw Error(Code::Write, at(path_), std::string(step) + " failed: " + std::strerror(error_number), {}, {},
               "the old file, if there is one, is untouched");

@@ -16,8 +16,9 @@ namespace tenon::io {
 class AtomicFile {
  public:
   /// Creates the temporary. `expected_bytes` is the size to come: refused early when the disk cannot hold it.
-  /// A symbolic link at `path` is followed, so that its target is replaced and the link stays. Mode bits of an existing file are kept.
-  /// Throws Error: Exists (with Existing::Refuse), Write (no folder, no permission, no space: bytes needed and free are named).
+  /// A symbolic link at `path` is followed, so that its target is replaced and the link stays. Mode bits of an existing
+  /// file are kept. Throws Error: Exists (with Existing::Refuse), Write (no folder, no permission, no space: bytes
+  /// needed and free are named).
   AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -27,14 +28,15 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   std::uint64_t written() const { return written_; }
 
-  /// After it returns, `path` holds exactly what was written. With Existing::Refuse a file that appeared meanwhile is not replaced.
+  /// After it returns, `path` holds exactly what was written. With Existing::Refuse a file that appeared meanwhile is
+  /// not replaced.
   void commit(Durability durability);
 
  private:
   [[noreturn]] void fail(const char* step, int error_number);
 
-  std::string path_;       ///< as the caller wrote it, for messages
-  std::string final_;      ///< where links lead
+  std::string path_;   ///< as the caller wrote it, for messages
+  std::string final_;  ///< where links lead
   std::string folder_;
   std::string temporary_;
   Existing existing_;

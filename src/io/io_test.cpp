@@ -130,7 +130,8 @@ TEST_F(AtomicFileTest, ModeAndLinkAreKept) {
   save(path("link"), "new", Existing::Replace);
   EXPECT_TRUE(fs::is_symlink(path("link")));
   EXPECT_EQ(get(path("real")), "new");
-  EXPECT_EQ(fs::status(path("real")).permissions(), fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read);
+  EXPECT_EQ(fs::status(path("real")).permissions(),
+            fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read);
 }
 
 TEST_F(AtomicFileTest, ANewFileObeysTheUmask) {

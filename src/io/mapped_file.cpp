@@ -102,7 +102,8 @@ MappedFile::MappedFile(std::string path, ReadMode mode) : path_(std::move(path))
   if (mode == ReadMode::Copy) {
     copy_ = std::make_unique_for_overwrite<std::byte[]>(size);
     const std::span<std::byte> whole(copy_.get(), size);
-    if (read_fully(opened.number, whole, path_) != size) throw Error(Code::Read, where, "the file shrank while it was read");
+    if (read_fully(opened.number, whole, path_) != size)
+      throw Error(Code::Read, where, "the file shrank while it was read");
     bytes_ = whole;
   } else if (size > 0) {
     void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, opened.number, 0);
@@ -124,8 +125,8 @@ void MappedFile::require_unchanged() const {
   const bool same = now.st_size == then.size && now.st_mtim.tv_sec == then.modified.tv_sec &&
                     now.st_mtim.tv_nsec == then.modified.tv_nsec;
   if (!same)
-    throw Error(Code::Read, Where{.file = path_, .member = {}, .key = {}, .byte = {}}, "the file changed while it was open",
-                base::plural(static_cast<std::uint64_t>(then.size), "byte"),
+    throw Error(Code::Read, Where{.file = path_, .member = {}, .key = {}, .byte = {}},
+                "the file changed while it was open", base::plural(static_cast<std::uint64_t>(then.size), "byte"),
                 base::plural(static_cast<std::uint64_t>(now.st_size), "byte") + " or a newer time",
                 "open it again when its writer is done");
 }
@@ -139,7 +140,8 @@ std::string read_text(const std::string& path, std::uint64_t limit_bytes) {
   const Descriptor opened(path == "-" ? STDIN_FILENO : open_for_reading(path));
   const std::string name = path == "-" ? "standard input" : path;
   const Where where{.file = name, .member = {}, .key = {}, .byte = {}};
-  if (S_ISDIR(status_of(opened.number, name).st_mode)) throw Error(Code::Read, where, "this is a folder", "a text file");
+  if (S_ISDIR(status_of(opened.number, name).st_mode))
+    throw Error(Code::Read, where, "this is a folder", "a text file");
   std::string text;
   std::array<std::byte, 65536> block{};
   for (;;) {

@@ -34,7 +34,8 @@ bool is_wide_integer(DType dtype) { return dtype == DType::Int64 || dtype == DTy
 void require_cast(DType from, DType to) {
   if (!can_cast(from, to))
     throw Error(Code::Unsupported, Where{}, "values of this dtype cannot be converted",
-                "float, integer, bool or complex types", std::string(dtype_name(from)) + " -> " + std::string(dtype_name(to)));
+                "float, integer, bool or complex types",
+                std::string(dtype_name(from)) + " -> " + std::string(dtype_name(to)));
 }
 
 constexpr std::size_t kBatch = 4096;  // elements; their wide forms stay in the L1 and L2 caches
@@ -128,7 +129,8 @@ Tensor cast(const TensorView& view, DType to) {
 
 CastLoss cast_loss(const TensorView& view, DType to) {
   require_cast(view.dtype, to);
-  return is_wide_integer(view.dtype) || is_wide_integer(to) ? measure<long double>(view, to) : measure<double>(view, to);
+  return is_wide_integer(view.dtype) || is_wide_integer(to) ? measure<long double>(view, to)
+                                                            : measure<double>(view, to);
 }
 
 }  // namespace tenon

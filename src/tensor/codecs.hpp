@@ -1,10 +1,11 @@
 // Codecs: one element of a dtype <-> a number, for every dtype whose values tenon converts.
 //
-// A codec has kBytes, kIsComplex, kIsInteger, and per wide type W (double; long double where 64-bit integers take part):
+// A codec has kBytes, kIsComplex, kIsInteger, and per wide type W (double; long double where 64-bit integers take
+// part):
 //   static Wide<W> decode(const std::byte*)          exact
 //   static void encode(Wide<W>, std::byte*)          as PyTorch's Tensor.to does
-// Source of the 8- and 16-bit float formats: c10/util/{Half,BFloat16,Float8_*}.h describe them; OCP 8-bit Floating Point
-// Specification; "FNUZ" forms: Noune et al., 8-bit Numerical Formats for Deep Neural Networks.
+// Source of the 8- and 16-bit float formats: c10/util/{Half,BFloat16,Float8_*}.h describe them; OCP 8-bit Floating
+// Point Specification; "FNUZ" forms: Noune et al., 8-bit Numerical Formats for Deep Neural Networks.
 #pragma once
 
 #include <algorithm>
@@ -54,8 +55,8 @@ struct NativeFloat {
 
 enum class Specials { Ieee, NanOnly, NegativeZeroIsNan };
 
-/// A float of sign, `kExponent` and `kMantissa` bits. Ieee: the top exponent is infinity and NaN; NanOnly (e4m3fn): only all
-/// ones is NaN; NegativeZeroIsNan (fnuz): 0x80 is NaN, there is no -0 and no infinity.
+/// A float of sign, `kExponent` and `kMantissa` bits. Ieee: the top exponent is infinity and NaN; NanOnly (e4m3fn):
+/// only all ones is NaN; NegativeZeroIsNan (fnuz): 0x80 is NaN, there is no -0 and no infinity.
 template <class Bits, int kExponent, int kMantissa, int kBias, Specials kSpecials>
 struct SmallFloat {
   static constexpr std::size_t kBytes = sizeof(Bits);
@@ -64,8 +65,9 @@ struct SmallFloat {
   static constexpr unsigned kTopExponent = (1U << kExponent) - 1U;
   static constexpr unsigned kSign = 1U << (kExponent + kMantissa);
   static constexpr unsigned kNan = kSpecials == Specials::NegativeZeroIsNan ? kSign
-                                   : kSpecials == Specials::NanOnly          ? kSign - 1U
-                                                                             : (kTopExponent << kMantissa) | (1U << (kMantissa - 1));
+                                   : kSpecials == Specials::NanOnly
+                                       ? kSign - 1U
+                                       : (kTopExponent << kMantissa) | (1U << (kMantissa - 1));
   /// First magnitude that is not a finite number.
   static constexpr unsigned kEnd = kSpecials == Specials::Ieee      ? kTopExponent << kMantissa
                                    : kSpecials == Specials::NanOnly ? kSign - 1U
@@ -88,7 +90,8 @@ struct SmallFloat {
     const unsigned exponent = magnitude >> kMantissa;
     const unsigned mantissa = magnitude & kMantissaMask;
     const W value = exponent == 0 ? std::ldexp(static_cast<W>(mantissa), 1 - kBias - kMantissa)
-                                  : std::ldexp(static_cast<W>(mantissa | (1U << kMantissa)), static_cast<int>(exponent) - kBias - kMantissa);
+                                  : std::ldexp(static_cast<W>(mantissa | (1U << kMantissa)),
+                                               static_cast<int>(exponent) - kBias - kMantissa);
     return negative ? -value : value;
   }
 
@@ -112,10 +115,12 @@ struct SmallFloat {
   /// Bits of the nearest number; an overflow of the mantissa carries into the exponent as it should.
   static unsigned rounded(float magnitude) {
     if (magnitude == 0) return 0;
-    const int exponent = std::max(std::ilogb(magnitude), 1 - kBias);  // the least normal exponent also serves the subnormals
+    const int exponent =
+        std::max(std::ilogb(magnitude), 1 - kBias);  // the least normal exponent also serves the subnormals
     if (exponent > static_cast<int>(kTopExponent) - kBias) return kEnd;
-    const double scaled = std::ldexp(static_cast<double>(magnitude), kMantissa - exponent);  // exact: a float in a double
-    const auto digits = static_cast<unsigned>(std::nearbyint(scaled));                       // ties to even, the default mode
+    const double scaled =
+        std::ldexp(static_cast<double>(magnitude), kMantissa - exponent);  // exact: a float in a double
+    const auto digits = static_cast<unsigned>(std::nearbyint(scaled));     // ties to even, the default mode
     return digits + (static_cast<unsigned>(exponent + kBias - 1) << kMantissa);
   }
 };

@@ -1,6 +1,7 @@
 // Strided, swapped or lazily negated elements -> dense row-major little-endian bytes.
 //
-// Axes from the right that lie dense in the storage form one run; an odometer over the remaining axes copies run after run.
+// Axes from the right that lie dense in the storage form one run; an odometer over the remaining axes copies run after
+// run.
 #include <tenon/error.hpp>
 #include <tenon/tensor.hpp>
 
@@ -40,7 +41,10 @@ void resolve(std::span<std::byte> bytes, DType dtype, const Encoding& encoding) 
 class BlockBuffer {
  public:
   BlockBuffer(const TensorView& view, const std::function<void(std::span<const std::byte>)>& take)
-      : view_(view), take_(take), width_(static_cast<std::size_t>(dtype_bytes(view.dtype))), block_(kBlockBytes / width_ * width_) {}
+      : view_(view),
+        take_(take),
+        width_(static_cast<std::size_t>(dtype_bytes(view.dtype))),
+        block_(kBlockBytes / width_ * width_) {}
 
   void add(const std::byte* from, std::size_t count) {
     while (count > 0) {
@@ -117,7 +121,8 @@ void for_each_block(const TensorView& view, const std::function<void(std::span<c
     TENON_ASSERT(view.offset_bytes <= view.storage.size() && total <= view.storage.size() - view.offset_bytes);
     const auto dense = view.storage.subspan(view.offset_bytes, total);
     constexpr std::size_t kPiece = 4 * 1024 * 1024;  // large enough for one system call, small enough for progress
-    for (std::size_t at = 0; at < dense.size(); at += kPiece) take(dense.subspan(at, std::min(kPiece, dense.size() - at)));
+    for (std::size_t at = 0; at < dense.size(); at += kPiece)
+      take(dense.subspan(at, std::min(kPiece, dense.size() - at)));
     return;
   }
   TENON_ASSERT(dtype_bytes(view.dtype) > 0);  // sub-byte types occur in dense views only

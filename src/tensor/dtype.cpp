@@ -82,9 +82,9 @@ constexpr bool rows_follow_the_enum() {
 static_assert(rows_follow_the_enum());
 
 constexpr std::pair<std::string_view, DType> kAliases[] = {
-    {"double", DType::Float64},   {"float", DType::Float32},     {"half", DType::Float16},     {"long", DType::Int64},
-    {"int", DType::Int32},        {"short", DType::Int16},       {"cfloat", DType::Complex64}, {"cdouble", DType::Complex128},
-    {"chalf", DType::Complex32},
+    {"double", DType::Float64},   {"float", DType::Float32},      {"half", DType::Float16},
+    {"long", DType::Int64},       {"int", DType::Int32},          {"short", DType::Int16},
+    {"cfloat", DType::Complex64}, {"cdouble", DType::Complex128}, {"chalf", DType::Complex32},
 };
 
 const Row& row(DType dtype) {
@@ -103,7 +103,8 @@ std::int64_t dtype_bytes(DType dtype) { return row(dtype).bits % 8 == 0 ? row(dt
 std::optional<DType> parse_dtype(std::string_view name) {
   const auto known = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& r) { return r.name == name; });
   if (known != std::end(kRows)) return known->dtype;
-  const auto alias = std::find_if(std::begin(kAliases), std::end(kAliases), [&](const auto& a) { return a.first == name; });
+  const auto alias =
+      std::find_if(std::begin(kAliases), std::end(kAliases), [&](const auto& a) { return a.first == name; });
   if (alias != std::end(kAliases)) return alias->second;
   return std::nullopt;
 }

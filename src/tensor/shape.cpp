@@ -25,7 +25,8 @@ std::int64_t element_count(const Shape& shape) {
   std::int64_t count = 1;
   for (const std::int64_t extent : shape) {
     if (extent < 0) refuse(shape, "an extent of the shape is negative", "extents of 0 and more");
-    if (__builtin_mul_overflow(count, extent, &count)) refuse(shape, "the shape has more elements than 64 bits count", "fewer than 2^63");
+    if (__builtin_mul_overflow(count, extent, &count))
+      refuse(shape, "the shape has more elements than 64 bits count", "fewer than 2^63");
   }
   return count;
 }

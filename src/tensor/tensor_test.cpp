@@ -71,14 +71,16 @@ TEST_P(Views, AreReadRowMajor) {
   base.offset_bytes = static_cast<std::uint64_t>(row.offset) * 4;
   EXPECT_EQ(values_of<std::int32_t>(base), row.expected);
 }
-INSTANTIATE_TEST_SUITE_P(Table, Views,
-                         testing::Values(ViewRow{"scalar", {}, {}, 7, {7}}, ViewRow{"transposed", {3, 2}, {1, 3}, 0, {0, 3, 1, 4, 2, 5}},
-                                         ViewRow{"stepped", {2, 2}, {12, 3}, 1, {1, 4, 13, 16}},
-                                         ViewRow{"expanded", {2, 3}, {0, 1}, 5, {5, 6, 7, 5, 6, 7}},
-                                         ViewRow{"overlapping", {3, 2}, {1, 1}, 0, {0, 1, 1, 2, 2, 3}},
-                                         ViewRow{"rows_of_a_slice", {2, 2, 2}, {8, 4, 1}, 2, {2, 3, 6, 7, 10, 11, 14, 15}},
-                                         ViewRow{"odd_stride_of_one", {1, 3}, {99, 1}, 0, {0, 1, 2}}, ViewRow{"empty", {2, 0}, {5, 5}, 0, {}}),
-                         [](const auto& row) { return row.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Table, Views,
+    testing::Values(ViewRow{"scalar", {}, {}, 7, {7}}, ViewRow{"transposed", {3, 2}, {1, 3}, 0, {0, 3, 1, 4, 2, 5}},
+                    ViewRow{"stepped", {2, 2}, {12, 3}, 1, {1, 4, 13, 16}},
+                    ViewRow{"expanded", {2, 3}, {0, 1}, 5, {5, 6, 7, 5, 6, 7}},
+                    ViewRow{"overlapping", {3, 2}, {1, 1}, 0, {0, 1, 1, 2, 2, 3}},
+                    ViewRow{"rows_of_a_slice", {2, 2, 2}, {8, 4, 1}, 2, {2, 3, 6, 7, 10, 11, 14, 15}},
+                    ViewRow{"odd_stride_of_one", {1, 3}, {99, 1}, 0, {0, 1, 2}},
+                    ViewRow{"empty", {2, 0}, {5, 5}, 0, {}}),
+    [](const auto& row) { return row.param.name; });
 
 TEST(Views, ManyBlocksEqualTheirSource) {  // larger than the gathering buffer, so that its edges are crossed
   std::vector<std::int32_t> numbers = counting(300 * 1000);
@@ -107,15 +109,18 @@ TEST(Encodings, AreResolved) {
 
 TEST(Cast, HalfRoundsToNearestEvenAndOverflowsToInfinity) {
   // 2049 lies between 2048 and 2050, 65520 is the first float that rounds to infinity, 2^-25 ties to zero.
-  const Tensor source = tensor_of<float>(DType::Float32, {1.0F, 2049.0F, 2051.0F, 65519.0F, 65520.0F, std::ldexp(1.0F, -25),
-                                                          std::ldexp(1.5F, -25), -0.0F, std::ldexp(1.0F, -24)});
+  const Tensor source =
+      tensor_of<float>(DType::Float32, {1.0F, 2049.0F, 2051.0F, 65519.0F, 65520.0F, std::ldexp(1.0F, -25),
+                                        std::ldexp(1.5F, -25), -0.0F, std::ldexp(1.0F, -24)});
   const std::vector<std::uint16_t> expected{0x3C00, 0x6800, 0x6802, 0x7BFF, 0x7C00, 0x0000, 0x0001, 0x8000, 0x0001};
   EXPECT_EQ(values_of<std::uint16_t>(cast(source, DType::Float16)), expected);
 }
 
 TEST(Cast, BFloat16RoundsToNearestEven) {
-  const Tensor source = tensor_of<float>(DType::Float32, {1.0F, std::bit_cast<float>(0x3F808000U), std::bit_cast<float>(0x3F818000U), 3.4e38F});
-  EXPECT_EQ(values_of<std::uint16_t>(cast(source, DType::BFloat16)), (std::vector<std::uint16_t>{0x3F80, 0x3F80, 0x3F82, 0x7F80}));
+  const Tensor source = tensor_of<float>(
+      DType::Float32, {1.0F, std::bit_cast<float>(0x3F808000U), std::bit_cast<float>(0x3F818000U), 3.4e38F});
+  EXPECT_EQ(values_of<std::uint16_t>(cast(source, DType::BFloat16)),
+            (std::vector<std::uint16_t>{0x3F80, 0x3F80, 0x3F82, 0x7F80}));
 }
 
 struct SmallRow {
@@ -151,20 +156,23 @@ TEST_P(SmallFloats, EveryBitPatternComesBackThroughFloat32) {
 INSTANTIATE_TEST_SUITE_P(Table, SmallFloats,
                          testing::Values(SmallRow{"float16", DType::Float16, 65536 - 2046, 65504},
                                          SmallRow{"bfloat16", DType::BFloat16, 65536 - 254, 3.3895313892515355e38},
-                                         SmallRow{"e4m3fn", DType::Float8E4M3FN, 254, 448}, SmallRow{"e5m2", DType::Float8E5M2, 250, 57344},
+                                         SmallRow{"e4m3fn", DType::Float8E4M3FN, 254, 448},
+                                         SmallRow{"e5m2", DType::Float8E5M2, 250, 57344},
                                          SmallRow{"e4m3fnuz", DType::Float8E4M3FNUZ, 255, 240},
                                          SmallRow{"e5m2fnuz", DType::Float8E5M2FNUZ, 255, 57344}),
                          [](const auto& row) { return row.param.name; });
 
 TEST(Cast, WideIntegersKeepEveryBit) {
   constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
-  const Tensor source = tensor_of<std::int64_t>(DType::Int64, {kMost, kMost - 1, std::numeric_limits<std::int64_t>::min(), -1});
+  const Tensor source =
+      tensor_of<std::int64_t>(DType::Int64, {kMost, kMost - 1, std::numeric_limits<std::int64_t>::min(), -1});
   EXPECT_EQ(values_of<std::int64_t>(cast(source, DType::Int64)), values_of<std::int64_t>(source));
   EXPECT_EQ(cast_loss(source, DType::Float64).changed, 2U);
 }
 
 TEST(CastLoss, NothingIsLostUpwards) {
-  const CastLoss loss = cast_loss(tensor_of<float>(DType::Float32, {1.1F, -2.5F, 1e-45F, INFINITY, NAN}), DType::Float64);
+  const CastLoss loss =
+      cast_loss(tensor_of<float>(DType::Float32, {1.1F, -2.5F, 1e-45F, INFINITY, NAN}), DType::Float64);
   EXPECT_EQ(loss.elements, 5U);
   EXPECT_EQ(loss.changed, 0U);
 }

@@ -1,0 +1,45 @@
+# A room is a folder of src/: its sources make an OBJECT library `tenon_<room>` that sees the hall, the rooms it names, and nothing
+# above them; its *_test.cpp files make one test program `<room>_tests`. Sources are found by globbing, so that a new format or cause
+# is a new file and no more.
+
+function(tenon_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wswitch-enum -Werror)
+  # GCC 12 warns of faults inside its own standard library after inlining (GCC bugs 105329, 105651, 106199).
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds -Wno-maybe-uninitialized)
+  endif()
+endfunction()
+
+function(tenon_room room)
+  cmake_parse_arguments(ROOM "" "" "DEPS;LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*.cpp)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(APPEND sources ${ROOM_UNPARSED_ARGUMENTS})
+  if(NOT sources)
+    return()
+  endif()
+  add_library(tenon_${room} OBJECT ${sources})
+  tenon_warnings(tenon_${room})
+  target_compile_features(tenon_${room} PUBLIC cxx_std_20)
+  target_include_directories(tenon_${room} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+  set_target_properties(tenon_${room} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_link_libraries(tenon_${room} PRIVATE ${ROOM_LINK})
+  set_property(GLOBAL APPEND PROPERTY TENON_ROOMS ${room})
+  if(TENON_TESTS AND tests)
+    tenon_test(${room}_tests SOURCES ${tests})
+  endif()
+endfunction()
+
+# A test program over the whole library, private rooms included.
+function(tenon_test name)
+  cmake_parse_arguments(TEST "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  tenon_warnings(${name})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(${name} PRIVATE TENON_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE tenon_whole GTest::gtest GTest::gtest_main nlohmann_json::nlohmann_json
+                                        fmt::fmt-header-only ${TEST_LINK})
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+endfunction()

@@ -74,6 +74,15 @@ TENON_API std::string to_json(const Op& op);
 /// `file` is for messages only. Throws Error Corrupt (with byte) or Invalid (unknown op, missing member, bad pattern).
 TENON_API Plan parse_plan(std::string_view text, const std::string& file = {});
 
+/// What a person allows beside the exact operations.
+struct Acceptance {
+  bool lossy = false;
+  bool guess = false;
+};
+
+/// The part of a plan that may be carried out. Templates never are: their blanks come first.
+TENON_API Plan accepted(const Plan& plan, const Acceptance& acceptance = {});
+
 /// Where a tensor of the planned state comes from.
 struct Planned {
   TensorSpec spec;         ///< name, dtype and shape after all operations
@@ -88,7 +97,7 @@ struct Rehearsal {
 };
 
 /// Carries out the names, shapes and dtypes of a plan. Throws Error Invalid when two tensors end under one name, or an
-/// operation matches nothing.
+/// operation matches nothing (KeepTarget may: what it keeps need not be in the checkpoint).
 TENON_API Rehearsal rehearse(const Plan& plan, const Listing& checkpoint);
 
 struct ApplyResult {

@@ -6,7 +6,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,6 +29,9 @@ struct StorageBytes {
   std::uint32_t file = 0;  ///< index into CheckpointCore::files
   std::uint64_t offset = 0;
   std::uint64_t packed_bytes = 0;
+  /// Zip entries: `offset` is where the local header begins, and the bytes begin where that says. It is read with the
+  /// first byte of the storage, so that opening does not touch one page per tensor.
+  bool offset_is_of_zip_header = false;
   std::optional<std::uint32_t> crc32;  ///< of the unpacked bytes of the whole record, where the archive has one
   std::vector<std::byte> owned;
 };
@@ -52,17 +57,22 @@ struct CheckpointCore {
   /// Bytes of storage `index`, unpacked and, the first time, checked against their CRC-32.
   std::span<const std::byte> bytes_of(std::uint32_t index) const;
 
+  /// Index of the tensor called `name`: the first in file order when names repeat. O(log tensors) after the first call.
+  std::optional<std::size_t> find(std::string_view name) const;
+
   /// Checks a view against its storage (rank, signs, range, overflow) and throws Error Corrupt with the tensor's name.
   /// Readers call it for every tensor before open() returns, so that tensor() cannot fail on metadata.
   void check(const TensorInfo& tensor) const;
 
  private:
   struct Unpacked {
-    bool checked = false;
+    std::span<const std::byte> view;  ///< of the file or of `bytes`, checked
     std::vector<std::byte> bytes;
   };
   mutable std::mutex mutex_;  ///< guards unpacked_
   mutable std::map<std::uint32_t, Unpacked> unpacked_;
+  mutable std::once_flag sorted_;  ///< guards the making of by_name_
+  mutable std::vector<std::uint32_t> by_name_;
 };
 
 /// One reader: what its files look like and how they are opened. The table is in open.cpp.

@@ -1,0 +1,97 @@
+#include <tenon/checkpoint.hpp>
+
+#include <utility>
+
+#include "base/text.hpp"
+#include "formats/core.hpp"
+
+namespace tenon {
+
+namespace {
+
+constexpr std::pair<Format, std::string_view> kFormatNames[] = {
+    {Format::PytorchZip, "pytorch-zip"},
+    {Format::PytorchLegacy, "pytorch-legacy"},
+    {Format::PytorchTar, "pytorch-tar"},
+    {Format::TorchScript, "torchscript"},
+    {Format::LibtorchArchive, "libtorch-archive"},
+    {Format::TorchDcp, "torch-dcp"},
+    {Format::Safetensors, "safetensors"},
+    {Format::SafetensorsSharded, "safetensors-sharded"},
+    {Format::PytorchSharded, "pytorch-sharded"},
+    {Format::Gguf, "gguf"},
+    {Format::Npz, "npz"},
+    {Format::Npy, "npy"},
+    {Format::Onnx, "onnx"},
+    {Format::Pickle, "pickle"},
+    {Format::Zip, "zip"},
+    {Format::Tar, "tar"},
+    {Format::Hdf5, "hdf5"},
+    {Format::KerasH5, "keras-h5"},
+    {Format::KerasV3, "keras-v3"},
+    {Format::FlaxMsgpack, "flax-msgpack"},
+    {Format::TfBundle, "tf-bundle"},
+};
+
+}  // namespace
+
+std::string_view format_name(Format format) {
+  for (const auto& [known, name] : kFormatNames)
+    if (known == format) return name;
+  throw Bug("unknown Format");
+}
+
+Checkpoint::Checkpoint(std::shared_ptr<const formats::CheckpointCore> core) : core_(std::move(core)) {}
+
+const std::string& Checkpoint::file() const { return core_->file; }
+Format Checkpoint::format() const { return core_->format; }
+const std::string& Checkpoint::format_version() const { return core_->format_version; }
+const std::optional<std::string>& Checkpoint::producer() const { return core_->producer; }
+std::uint64_t Checkpoint::file_bytes() const { return core_->file_bytes; }
+std::span<const TensorInfo> Checkpoint::tensors() const { return core_->tensors; }
+std::span<const Container> Checkpoint::containers() const { return core_->containers; }
+std::span<const StorageInfo> Checkpoint::storages() const { return core_->storages; }
+std::span<const Object> Checkpoint::objects() const { return core_->objects; }
+std::span<const std::pair<std::string, std::string>> Checkpoint::metadata() const { return core_->metadata; }
+std::span<const std::string> Checkpoint::warnings() const { return core_->warnings; }
+const std::string& Checkpoint::blueprint_json() const { return core_->blueprint_json; }
+std::optional<std::size_t> Checkpoint::find(std::string_view name) const { return core_->find(name); }
+
+Tensor Checkpoint::tensor(std::size_t index) const {
+  TENON_ASSERT(index < core_->tensors.size());
+  const TensorInfo& row = core_->tensors[index];
+  if (row.storage == kNoStorage)
+    throw Error(Code::Unsupported, {core_->file, {}, row.name, {}},
+                "the tensor has no bytes: it was saved from the meta device", {}, {},
+                "only its shape and dtype are known; save it again from a real device");
+  Tensor tensor;
+  tensor.dtype = row.dtype;
+  tensor.shape = row.shape;
+  tensor.stride = row.stride;
+  tensor.offset_bytes = row.offset_bytes;
+  tensor.encoding = row.encoding;
+  tensor.owner = core_;
+  try {
+    tensor.storage = core_->bytes_of(row.storage);
+  } catch (Error& error) {  // the storage knows its member; the tensor's name is known here
+    if (error.where.key.empty())
+      throw Error(error.code, {error.where.file, error.where.member, row.name, error.where.byte}, error.what_happened,
+                  error.expected, error.found, error.next);
+    throw;
+  }
+  return tensor;
+}
+
+Tensor Checkpoint::tensor(std::string_view name) const {
+  if (const auto index = find(name)) return tensor(*index);
+  std::vector<std::string_view> names;
+  names.reserve(core_->tensors.size());
+  for (const TensorInfo& row : core_->tensors) names.push_back(row.name);
+  const std::vector<std::string> nearest = base::nearest(name, names, 3);
+  throw Error(Code::NotFound, {core_->file, {}, std::string(name), {}}, "the checkpoint holds no tensor of that name",
+              std::string(name),
+              nearest.empty() ? base::plural(names.size(), "tensor") : "near it: " + base::join(nearest, ", "),
+              "list the names with: tenon inspect");
+}
+
+}  // namespace tenon

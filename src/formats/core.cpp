@@ -1,0 +1,121 @@
+#include "formats/core.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/checked.hpp"
+#include "base/digest.hpp"
+#include "base/text.hpp"
+#include "container/inflate.hpp"
+#include "container/zip_reader.hpp"
+
+namespace tenon::formats {
+
+namespace {
+
+[[noreturn]] void refuse(const CheckpointCore& core, const TensorInfo& tensor, std::string what, std::string expected,
+                         std::string found) {
+  const std::string member = tensor.storage == kNoStorage ? std::string() : core.storages[tensor.storage].member;
+  throw Error(Code::Corrupt, {core.file, member, tensor.name, {}}, std::move(what), std::move(expected),
+              std::move(found), "the file is damaged or forged: fetch or save it again");
+}
+
+/// Offset of the byte behind the last element, or nothing when that passes 2^64.
+std::optional<std::uint64_t> end_of_view(const TensorInfo& tensor) {
+  std::uint64_t last = 0;  // element
+  for (std::size_t axis = 0; axis < tensor.shape.size(); ++axis) {
+    const auto steps = base::checked_multiply(static_cast<std::uint64_t>(tensor.shape[axis] - 1),
+                                              static_cast<std::uint64_t>(tensor.stride[axis]));
+    const auto sum = steps ? base::checked_add(last, *steps) : std::nullopt;
+    if (!sum) return std::nullopt;
+    last = *sum;
+  }
+  const auto bits = base::checked_multiply(last + 1, static_cast<std::uint64_t>(dtype_bits(tensor.dtype)));
+  if (last == ~std::uint64_t{0} || !bits) return std::nullopt;
+  return base::checked_add(tensor.offset_bytes, *bits / 8 + (*bits % 8 != 0 ? 1 : 0));
+}
+
+}  // namespace
+
+std::span<const std::byte> CheckpointCore::bytes_of(std::uint32_t index) const {
+  TENON_ASSERT(index < storages.size() && storage_bytes.size() == storages.size());
+  const StorageInfo& storage = storages[index];
+  const StorageBytes& place = storage_bytes[index];
+  if (place.kind == StorageBytes::Kind::Owned) return place.owned;
+  files[place.file]->require_unchanged();
+  const std::span<const std::byte> archive = files[place.file]->bytes();
+  if (!place.offset_is_of_zip_header && !place.crc32 && place.kind == StorageBytes::Kind::Mapped)
+    return archive.subspan(place.offset, storage.nbytes);
+
+  const std::lock_guard lock(mutex_);
+  const auto [entry, is_new] = unpacked_.try_emplace(index);
+  if (!is_new) return entry->second.view;
+  try {
+    const Where where{file, storage.member, {}, {}};
+    const std::uint64_t packed_bytes = place.kind == StorageBytes::Kind::Mapped ? storage.nbytes : place.packed_bytes;
+    const std::uint64_t offset =
+        place.offset_is_of_zip_header
+            ? container::zip_data_offset(archive, place.offset, packed_bytes, storage.member, where)
+            : place.offset;
+    std::span<const std::byte> bytes = archive.subspan(offset, packed_bytes);
+    if (place.kind == StorageBytes::Kind::Deflated) {
+      entry->second.bytes = container::inflate(bytes, storage.nbytes, where, limits);
+      bytes = entry->second.bytes;
+    }
+    if (place.crc32 && salvage == Salvage::No) {
+      const std::uint32_t found = base::crc32(bytes);
+      if (found != *place.crc32)
+        throw Error(Code::Corrupt, where, "the checksum of a storage is wrong", base::hex(*place.crc32),
+                    base::hex(found),
+                    "the file is damaged: fetch or save it again, or read it as it is with --salvage");
+    }
+    entry->second.view = bytes;
+    return bytes;
+  } catch (...) {
+    unpacked_.erase(entry);  // so that the next call gives the same Error
+    throw;
+  }
+}
+
+std::optional<std::size_t> CheckpointCore::find(std::string_view name) const {
+  std::call_once(sorted_, [this] {
+    by_name_.resize(tensors.size());
+    std::iota(by_name_.begin(), by_name_.end(), 0U);
+    std::stable_sort(by_name_.begin(), by_name_.end(),
+                     [this](auto a, auto b) { return tensors[a].name < tensors[b].name; });
+  });
+  const auto found =
+      std::lower_bound(by_name_.begin(), by_name_.end(), name,
+                       [this](std::uint32_t i, std::string_view wanted) { return tensors[i].name < wanted; });
+  if (found == by_name_.end() || tensors[*found].name != name) return std::nullopt;
+  return *found;
+}
+
+void CheckpointCore::check(const TensorInfo& tensor) const {
+  if (tensor.shape.size() > limits.tensor_rank)
+    throw Error(Code::Limit, {file, {}, tensor.name, {}}, "the tensor has too many dimensions",
+                "at most " + std::to_string(limits.tensor_rank), std::to_string(tensor.shape.size()));
+  if (tensor.shape.size() != tensor.stride.size())
+    refuse(*this, tensor, "shape and stride of the tensor differ in length",
+           base::plural(tensor.shape.size(), "stride"), base::plural(tensor.stride.size(), "stride"));
+  const auto negative = [](std::int64_t n) { return n < 0; };
+  if (std::any_of(tensor.shape.begin(), tensor.shape.end(), negative))
+    refuse(*this, tensor, "an extent of the tensor is negative", "0 or more", base::shape_text(tensor.shape));
+  if (std::any_of(tensor.stride.begin(), tensor.stride.end(), negative))
+    refuse(*this, tensor, "a stride of the tensor is negative", "0 or more", base::shape_text(tensor.stride));
+  try {
+    (void)byte_size(tensor.shape, tensor.dtype);
+  } catch (const Error& error) {  // names the shape; the tensor is named here
+    refuse(*this, tensor, error.what_happened, error.expected,
+           error.found.empty() ? base::shape_text(tensor.shape) : error.found);
+  }
+  const bool is_empty = std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end();
+  if (is_empty || tensor.storage == kNoStorage) return;
+  const std::uint64_t storage_bytes_there = storages[tensor.storage].nbytes;
+  const auto end = end_of_view(tensor);
+  if (!end || *end > storage_bytes_there)
+    refuse(*this, tensor, "the tensor reaches past its storage", "at most byte " + std::to_string(storage_bytes_there),
+           end ? "byte " + std::to_string(*end) : "more than 2^64 bytes");
+}
+
+}  // namespace tenon::formats

@@ -1,0 +1,402 @@
+// safetensors
+//
+//   0       8        8 + N                                   end of file
+//   | u64 N | header | tensor bytes, back to back, no holes |
+//
+//   header: {"__metadata__": {string: string}, name: {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]},
+//   ...} offsets count from the end of the header; N is little-endian; the header is padded with spaces to a multiple
+//   of 8
+//
+// Source: safetensors project, README "Format" and safetensors/src/tensor.rs (order of its checks, order of its
+// writer). Stricter in one point: a name that stands twice is refused, because parsers disagree on which one counts.
+#include "formats/safetensors.hpp"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+#include <utility>
+
+#include "base/cursor.hpp"
+#include "base/json_reader.hpp"
+#include "base/json_text.hpp"
+#include "base/text.hpp"
+#include "base/utf8.hpp"
+
+namespace tenon::formats {
+
+namespace {
+
+using base::JsonReader;
+
+constexpr std::string_view kMetadata = "__metadata__";
+constexpr std::string_view kNext = "fetch the file again, or save it again with its writer";
+
+struct Name {
+  std::string_view name;
+  DType dtype;
+};
+// In the official writer's order, least first.
+constexpr Name kNames[] = {
+    {"BOOL", DType::Bool},
+    {"F4", DType::F4},
+    {"F6_E2M3", DType::F6E2M3},
+    {"F6_E3M2", DType::F6E3M2},
+    {"U8", DType::UInt8},
+    {"I8", DType::Int8},
+    {"F8_E5M2", DType::Float8E5M2},
+    {"F8_E4M3", DType::Float8E4M3FN},
+    {"F8_E8M0", DType::Float8E8M0FNU},
+    {"F8_E4M3FNUZ", DType::Float8E4M3FNUZ},
+    {"F8_E5M2FNUZ", DType::Float8E5M2FNUZ},
+    {"I16", DType::Int16},
+    {"U16", DType::UInt16},
+    {"F16", DType::Float16},
+    {"BF16", DType::BFloat16},
+    {"I32", DType::Int32},
+    {"U32", DType::UInt32},
+    {"F32", DType::Float32},
+    {"C64", DType::Complex64},
+    {"F64", DType::Float64},
+    {"I64", DType::Int64},
+    {"U64", DType::UInt64},
+};
+
+const Name* name_of(DType dtype) {
+  const auto found =
+      std::find_if(std::begin(kNames), std::end(kNames), [&](const Name& n) { return n.dtype == dtype; });
+  return found == std::end(kNames) ? nullptr : found;
+}
+
+const Name* find_name(std::string_view name) {
+  const auto found = std::find_if(std::begin(kNames), std::end(kNames), [&](const Name& n) { return n.name == name; });
+  return found == std::end(kNames) ? nullptr : found;
+}
+
+// ---- reading
+
+/// One member of the header: a tensor, its range in the data, and where it stands for messages.
+struct Entry {
+  TensorInfo tensor;
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::uint64_t header_byte = 0;
+};
+
+struct Header {
+  std::vector<Entry> entries;
+  std::vector<std::pair<std::string, std::string>> metadata;
+};
+
+class HeaderReader {
+ public:
+  HeaderReader(std::string_view text, const OpenRequest& request)
+      : json_(text, request.path, sizeof(std::uint64_t), request.options.limits.json_depth),
+        path_(request.path),
+        limits_(request.options.limits) {}
+
+  Header read() {
+    json_.begin_object();
+    while (const auto key = json_.next_key()) {
+      if (*key == kMetadata)
+        read_metadata();
+      else
+        read_tensor(std::string(*key));
+    }
+    json_.end();
+    refuse_duplicates();
+    return std::move(header_);
+  }
+
+ private:
+  void read_metadata() {
+    if (std::exchange(has_metadata_, true)) throw error(json_.position(), "a key stands twice", std::string(kMetadata));
+    if (json_.peek() == JsonReader::Kind::Null) return json_.null();
+    json_.begin_object();
+    while (const auto key = json_.next_key()) {
+      std::string name(*key);
+      header_.metadata.emplace_back(std::move(name), json_.string("a value of __metadata__"));
+    }
+  }
+
+  void read_tensor(std::string name) {
+    Entry entry;
+    entry.header_byte = json_.position();
+    entry.tensor.name = std::move(name);
+    bool has_dtype = false, has_shape = false, has_range = false;
+    json_.begin_object();
+    while (const auto key = json_.next_key()) {
+      if (*key == "dtype")
+        read_dtype(entry, std::exchange(has_dtype, true));
+      else if (*key == "shape")
+        read_shape(entry, std::exchange(has_shape, true));
+      else if (*key == "data_offsets")
+        read_range(entry, std::exchange(has_range, true));
+      else
+        json_.skip_value();  // the format's own reader lets unknown members pass
+    }
+    if (!has_dtype || !has_shape || !has_range)
+      throw error(entry.header_byte, "a member of the tensor is missing", entry.tensor.name,
+                  "dtype, shape and data_offsets");
+    check_size(entry);
+    header_.entries.push_back(std::move(entry));
+  }
+
+  void read_dtype(Entry& entry, bool again) {
+    refuse_again(entry, again);
+    const std::uint64_t at = json_.position();
+    const std::string name(json_.string("dtype"));
+    const Name* known = find_name(name);
+    if (known == nullptr)
+      throw error(at, "the dtype is unknown", entry.tensor.name, "one of BOOL, F32, BF16, I64, ...", name);
+    entry.tensor.dtype = known->dtype;
+  }
+
+  void read_shape(Entry& entry, bool again) {
+    refuse_again(entry, again);
+    json_.begin_array();
+    while (json_.next_element()) {
+      if (entry.tensor.shape.size() >= limits_.tensor_rank)
+        throw Error(Code::Limit, Where{path_, {}, entry.tensor.name, json_.position()}, "the tensor has too many axes",
+                    "at most " + std::to_string(limits_.tensor_rank));
+      entry.tensor.shape.push_back(json_.unsigned_integer("an extent of the shape"));
+    }
+  }
+
+  void read_range(Entry& entry, bool again) {
+    refuse_again(entry, again);
+    const std::uint64_t at = json_.position();
+    std::array<std::int64_t, 2> offsets{};
+    std::size_t count = 0;
+    json_.begin_array();
+    while (json_.next_element()) {
+      const std::int64_t offset = json_.unsigned_integer("an offset");
+      if (count < offsets.size()) offsets[count] = offset;
+      ++count;
+    }
+    if (count != offsets.size()) throw error(at, "data_offsets has not two numbers", entry.tensor.name, "[begin, end]");
+    std::tie(entry.begin, entry.end) = std::pair(offsets[0], offsets[1]);
+  }
+
+  void check_size(const Entry& entry) const {
+    std::uint64_t bytes = 0;
+    try {
+      bytes = byte_size(entry.tensor.shape, entry.tensor.dtype);
+    } catch (const Error& overflow) {
+      throw error(entry.header_byte, overflow.what_happened, entry.tensor.name, overflow.expected, overflow.found);
+    }
+    const int bits = dtype_bits(entry.tensor.dtype);
+    if (bits % 8 != 0 && element_count(entry.tensor.shape) % 8 * bits % 8 != 0)
+      throw error(entry.header_byte, "the elements do not fill whole bytes", entry.tensor.name);
+    if (entry.end < entry.begin || static_cast<std::uint64_t>(entry.end - entry.begin) != bytes)
+      throw error(entry.header_byte, "shape and data_offsets disagree", entry.tensor.name, base::plural(bytes, "byte"),
+                  "[" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) + "]");
+  }
+
+  void refuse_again(const Entry& entry, bool again) const {
+    if (again) throw error(json_.position(), "a member of the tensor stands twice", entry.tensor.name);
+  }
+
+  void refuse_duplicates() const {
+    const auto refuse = [&](const auto& names) {
+      const auto twice = std::adjacent_find(names.begin(), names.end());
+      if (twice != names.end())
+        throw error(0, "a name stands twice; readers disagree on which one counts", std::string(*twice));
+    };
+    std::vector<std::string_view> names;
+    for (const Entry& entry : header_.entries) names.push_back(entry.tensor.name);
+    std::sort(names.begin(), names.end());
+    refuse(names);
+    names.clear();
+    for (const auto& [key, value] : header_.metadata) names.push_back(key);
+    std::sort(names.begin(), names.end());
+    refuse(names);
+  }
+
+  Error error(std::uint64_t at, std::string what, std::string key, std::string expected = {},
+              std::string found = {}) const {
+    return Error(Code::Corrupt, Where{path_, {}, std::move(key), sizeof(std::uint64_t) + at}, std::move(what),
+                 std::move(expected), std::move(found), std::string(kNext));
+  }
+
+  JsonReader json_;
+  std::string path_;
+  Limits limits_;
+  Header header_;
+  bool has_metadata_ = false;
+};
+
+std::string_view read_header_text(base::Cursor& in, const Limits& limits) {
+  const std::uint64_t header_bytes = in.u64("the header length");
+  if (header_bytes > limits.safetensors_header_bytes)
+    throw in.error_at(0, Code::Limit, "the header is too long, or this is no safetensors file",
+                      "at most " + base::bytes_text(limits.safetensors_header_bytes), base::bytes_text(header_bytes),
+                      std::string(kNext));
+  if (header_bytes > in.remaining())
+    throw in.error_at(0, Code::Corrupt, "the header is longer than the file", base::plural(in.remaining(), "byte"),
+                      base::plural(header_bytes, "byte"), "the file is cut short: fetch it again");
+  return in.text(header_bytes, "the header");
+}
+
+/// Sorted by offset the ranges must cover the data once: no hole, no overlap, nothing behind the last.
+void check_ranges(const std::vector<Entry>& entries, std::uint64_t data_start, std::uint64_t data_bytes,
+                  const std::string& path) {
+  const auto refuse = [&](const std::string& key, std::uint64_t at, std::string what, std::string expected,
+                          std::string found) {
+    throw Error(Code::Corrupt, Where{path, {}, key, data_start + at}, std::move(what), std::move(expected),
+                std::move(found), std::string(kNext));
+  };
+  std::int64_t end = 0;
+  for (const Entry& entry : entries) {
+    if (entry.begin != end)
+      refuse(entry.tensor.name, static_cast<std::uint64_t>(end),
+             entry.begin > end ? "the data have a hole before this tensor" : "this tensor overlaps the one before it",
+             "begin at " + std::to_string(end), std::to_string(entry.begin));
+    end = entry.end;
+  }
+  const auto used = static_cast<std::uint64_t>(end);
+  if (used != data_bytes)
+    refuse({}, std::min(used, data_bytes),
+           used > data_bytes ? "the file ends before its last tensor" : "bytes follow the last tensor",
+           base::plural(used, "byte") + " of tensors", base::plural(data_bytes, "byte"));
+}
+
+}  // namespace
+
+std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request) {
+  const auto& file = request.file;
+  base::Cursor in(file->bytes(), request.path);
+  const std::string_view text = read_header_text(in, request.options.limits);
+  Header header = HeaderReader(text, request).read();
+  std::sort(header.entries.begin(), header.entries.end(),
+            [](const Entry& a, const Entry& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  check_ranges(header.entries, in.position(), in.remaining(), request.path);
+
+  auto core = std::make_shared<CheckpointCore>();
+  core->file = request.path;
+  core->format = Format::Safetensors;
+  core->file_bytes = file->size();
+  core->files = {file};
+  core->metadata = std::move(header.metadata);
+  core->containers.push_back(
+      {.path = {}, .type = "dict", .parent = 0, .key = {}, .tensor_count = header.entries.size()});
+  for (Entry& entry : header.entries) {
+    TensorInfo& tensor = core->tensors.emplace_back(std::move(entry.tensor));
+    tensor.stride = dense_stride(tensor.shape);
+    tensor.storage = static_cast<std::uint32_t>(core->storages.size());
+    const auto bytes = static_cast<std::uint64_t>(entry.end - entry.begin);
+    core->storages.push_back({.id = std::to_string(tensor.storage), .member = {}, .nbytes = bytes, .device = {}});
+    StorageBytes& place = core->storage_bytes.emplace_back();
+    place.offset = in.position() + static_cast<std::uint64_t>(entry.begin);
+  }
+  return core;
+}
+
+// ---- writing
+
+namespace {
+
+/// Tensors in the official order: dtype from the last of the table to the first, then name.
+std::vector<const SnapshotTensor*> in_file_order(const Snapshot& snapshot) {
+  std::vector<const SnapshotTensor*> order;
+  for (const SnapshotTensor& tensor : snapshot.tensors) order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const SnapshotTensor* a, const SnapshotTensor* b) {
+    return std::pair(name_of(b->dtype), std::string_view(a->name)) <
+           std::pair(name_of(a->dtype), std::string_view(b->name));
+  });
+  return order;
+}
+
+void refuse_what_cannot_be_held(const WriteRequest& request) {
+  std::vector<std::string> types, names;
+  for (const SnapshotTensor& tensor : request.snapshot.tensors) {
+    const int bits = dtype_bits(tensor.dtype);
+    const bool whole = bits % 8 == 0 || element_count(tensor.shape) % 8 * bits % 8 == 0;
+    if (name_of(tensor.dtype) == nullptr || !whole)
+      types.push_back(tensor.name + " (" + std::string(dtype_name(tensor.dtype)) + ")");
+    if (tensor.name == kMetadata || !base::is_utf8(tensor.name)) names.push_back(base::to_valid_utf8(tensor.name));
+  }
+  refuse_if_any(request.file, types, "safetensors cannot hold tensors of these types",
+                "cast them, or save as a PyTorch zip (.pt)");
+  refuse_if_any(request.file, names, "safetensors cannot hold tensors of these names", "rename them by a plan");
+}
+
+std::string header_text(const std::vector<const SnapshotTensor*>& order,
+                        std::vector<std::pair<std::string, std::string>> metadata) {
+  const auto has_format = [](const auto& pair) { return pair.first == "format"; };
+  if (std::none_of(metadata.begin(), metadata.end(), has_format)) metadata.emplace_back("format", "pt");
+  std::sort(metadata.begin(), metadata.end());
+  std::string text = "{\"__metadata__\":{";
+  for (std::size_t i = 0; i < metadata.size(); ++i) {
+    if (i > 0) text += ',';
+    base::append_json_string(text, base::to_valid_utf8(metadata[i].first));
+    text += ':';
+    base::append_json_string(text, base::to_valid_utf8(metadata[i].second));
+  }
+  text += '}';
+  std::uint64_t begin = 0;
+  for (const SnapshotTensor* tensor : order) {
+    const std::uint64_t end = begin + byte_size(tensor->shape, tensor->dtype);
+    text += ',';
+    base::append_json_string(text, tensor->name);
+    text += ":{\"dtype\":\"";
+    text += name_of(tensor->dtype)->name;
+    text += "\",\"shape\":[";
+    for (std::size_t axis = 0; axis < tensor->shape.size(); ++axis) {
+      if (axis > 0) text += ',';
+      text += std::to_string(tensor->shape[axis]);
+    }
+    text += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(end) + "]}";
+    begin = end;
+  }
+  text += '}';
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  return text;
+}
+
+/// State dicts carry `_metadata` (versions of modules) as an object; loading needs it for old files only, so it goes
+/// silently.
+std::vector<std::string> objects_to_leave_out(const Snapshot& snapshot) {
+  std::vector<std::string> names;
+  for (const Object& object : snapshot.objects)
+    if (object.key() != "_metadata") names.push_back(object.name + " (" + type_name(object.value) + ")");
+  return names;
+}
+
+std::string sharing_note(const Snapshot& snapshot) {
+  std::vector<std::uint64_t> storages;
+  for (const SnapshotTensor& tensor : snapshot.tensors)
+    if (tensor.storage) storages.push_back(*tensor.storage);
+  std::sort(storages.begin(), storages.end());
+  std::uint64_t sharing = 0;
+  for (std::size_t i = 1; i < storages.size(); ++i) sharing += storages[i] == storages[i - 1] ? 1 : 0;
+  if (sharing == 0) return {};
+  return base::plural(sharing, "tensor") +
+         " shared bytes with another: written out, because safetensors knows no sharing";
+}
+
+std::string little_endian(std::uint64_t number) {
+  std::string bytes;
+  for (int i = 0; i < 8; ++i) bytes += static_cast<char>(static_cast<unsigned char>(number >> (8 * i)));
+  return bytes;
+}
+
+}  // namespace
+
+Layout lay_out_safetensors(const WriteRequest& request) {
+  refuse_what_cannot_be_held(request);
+  Layout layout;
+  const std::string dropped = leave_out_objects(request, objects_to_leave_out(request.snapshot), "safetensors");
+  for (const std::string& note : {dropped, sharing_note(request.snapshot)})
+    if (!note.empty()) layout.notes.push_back(note);
+  auto order = in_file_order(request.snapshot);
+  const std::string header = header_text(order, request.snapshot.metadata);
+  layout.file_bytes = sizeof(std::uint64_t) + header.size();
+  for (const SnapshotTensor* tensor : order) layout.file_bytes += byte_size(tensor->shape, tensor->dtype);
+  layout.write = [start = little_endian(header.size()) + header, order = std::move(order)](const Sink& sink) {
+    sink(base::as_bytes(start));
+    for (const SnapshotTensor* tensor : order) write_tensor(*tensor, sink);
+  };
+  return layout;
+}
+
+}  // namespace tenon::formats

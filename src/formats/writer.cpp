@@ -1,0 +1,39 @@
+#include "formats/writer.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include <tenon/error.hpp>
+
+#include "base/text.hpp"
+#include "base/utf8.hpp"
+
+namespace tenon::formats {
+
+void write_tensor(const SnapshotTensor& tensor, const Sink& sink) {
+  const Tensor loaded = tensor.load();
+  TENON_ASSERT(loaded.dtype == tensor.dtype && loaded.shape == tensor.shape);
+  for_each_block(loaded, sink);
+}
+
+void refuse_if_any(const std::string& file, const std::vector<std::string>& refused, std::string what,
+                   std::string next) {
+  if (refused.empty()) return;
+  constexpr std::size_t kShown = 10;
+  const std::vector<std::string> shown(refused.begin(), refused.begin() + std::min(refused.size(), kShown));
+  std::string found = base::join(shown, "; ");
+  if (refused.size() > kShown) found += "; and " + base::count_text(refused.size() - kShown) + " more";
+  throw Error(Code::Refused, Where{file, {}, {}, {}}, std::move(what), {}, std::move(found), std::move(next));
+}
+
+std::string leave_out_objects(const WriteRequest& request, const std::vector<std::string>& names,
+                              std::string_view format) {
+  if (names.empty()) return {};
+  if (request.objects == Objects::Keep)
+    refuse_if_any(request.file, names, std::string(format) + " cannot hold these objects",
+                  "--drop-objects leaves them out; the tensors are complete without them");
+  return base::plural(names.size(), "object") + " left out: " + names.front() + (names.size() > 1 ? ", ..." : "");
+}
+
+}  // namespace tenon::formats

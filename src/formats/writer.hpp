@@ -1,0 +1,44 @@
+// What every writer gives to the durable save: a layout that knows its exact size and how to produce its bytes in
+// order. Everything that can be refused is refused while laying out, before a temporary file exists.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <tenon/save.hpp>
+#include <tenon/snapshot.hpp>
+
+#include "base/sink.hpp"
+
+namespace tenon::formats {
+
+using base::Sink;
+
+struct WriteRequest {
+  const Snapshot& snapshot;  ///< must outlive the layout
+  std::string file;          ///< the output, for messages and for the root name of archives
+  Objects objects = Objects::Keep;
+};
+
+struct Layout {
+  std::uint64_t file_bytes = 0;
+  std::vector<std::string> notes;          ///< what changes form on the way
+  std::function<void(const Sink&)> write;  ///< calls the sink with exactly file_bytes bytes
+};
+
+/// Passes the dense bytes of a snapshot's tensor to the sink. Throws Bug when `load` gives another type or shape than
+/// announced.
+void write_tensor(const SnapshotTensor& tensor, const Sink& sink);
+
+/// Throws Error Refused that lists what the format cannot hold; returns when the list is empty.
+void refuse_if_any(const std::string& file, const std::vector<std::string>& refused, std::string what,
+                   std::string next);
+
+/// Objects that a format without room for them leaves out: all but the `_metadata` of state dicts.
+/// Throws Error Refused when there are any and Objects::Keep was asked for; otherwise returns a note, or "" for none.
+std::string leave_out_objects(const WriteRequest& request, const std::vector<std::string>& names,
+                              std::string_view format);
+
+}  // namespace tenon::formats

@@ -26,6 +26,7 @@ struct SnapshotTensor {
   std::uint32_t key_begin = 0;
   bool integer_key = false;
   std::optional<bool> requires_grad;
+  bool placeholder = false;  ///< it has a shape and no bytes (meta tensors): saving refuses it
 
   std::string_view key() const { return std::string_view(name).substr(key_begin); }
 };

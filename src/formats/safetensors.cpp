@@ -306,6 +306,16 @@ std::vector<const SnapshotTensor*> in_file_order(const Snapshot& snapshot) {
   return order;
 }
 
+/// Keys of nested dicts are joined with ".", so `{"a": {"b": ..}, "a.b": ..}` gives one name twice.
+std::vector<std::string> names_that_stand_twice(const Snapshot& snapshot) {
+  std::vector<std::string_view> names;
+  for (const SnapshotTensor& tensor : snapshot.tensors) names.push_back(tensor.name);
+  std::sort(names.begin(), names.end());
+  std::vector<std::string> twice;
+  for (auto at = names.begin(); (at = std::adjacent_find(at, names.end())) != names.end(); ++at) twice.emplace_back(*at);
+  return twice;
+}
+
 void refuse_what_cannot_be_held(const WriteRequest& request) {
   std::vector<std::string> types, names;
   for (const SnapshotTensor& tensor : request.snapshot.tensors) {
@@ -318,6 +328,8 @@ void refuse_what_cannot_be_held(const WriteRequest& request) {
   refuse_if_any(request.file, types, "safetensors cannot hold tensors of these types",
                 "cast them, or save as a PyTorch zip (.pt)");
   refuse_if_any(request.file, names, "safetensors cannot hold tensors of these names", "rename them by a plan");
+  refuse_if_any(request.file, names_that_stand_twice(request.snapshot), "two tensors would be saved under one name",
+                "rename one of them by a plan; a PyTorch zip (.pt) keeps them apart where they stand in different dicts");
 }
 
 std::string header_text(const std::vector<const SnapshotTensor*>& order,

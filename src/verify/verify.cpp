@@ -1,0 +1,148 @@
+// verify: every archive entry against its checksum, the structure through open(), and, if asked for, every value.
+#include <tenon/verify.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <tenon/error.hpp>
+
+#include "base/digest.hpp"
+#include "base/text.hpp"
+#include "container/inflate.hpp"
+#include "container/zip_reader.hpp"
+#include "io/mapped_file.hpp"
+#include "verify/finite.hpp"
+
+namespace tenon {
+
+namespace {
+
+std::string place_of(const Error& error) {
+  std::string place = error.where.member;
+  const auto add = [&](const std::string& part) { place += (place.empty() ? "" : ", ") + part; };
+  if (!error.where.key.empty()) add(error.where.key);
+  if (error.where.byte) add("byte " + std::to_string(*error.where.byte));
+  return place.empty() ? "file" : place;
+}
+
+std::string sentence_of(const Error& error) {
+  std::string text = error.what_happened;
+  if (!error.expected.empty()) text += "; expected " + error.expected;
+  if (!error.found.empty()) text += (error.expected.empty() ? "; found " : ", found ") + error.found;
+  return text;
+}
+
+Problem as_problem(const Error& error) { return {place_of(error), sentence_of(error)}; }
+
+/// Damage is an answer; a file that cannot be read at all, or of a kind that tenon does not read, is not.
+bool is_damage(const Error& error) { return error.code == Code::Corrupt || error.code == Code::Limit; }
+
+/// CRC-32 of the entry's bytes as they are unpacked.
+std::uint32_t checksum(const container::ZipEntry& entry, std::span<const std::byte> packed, const Where& where,
+                       const Limits& limits) {
+  if (entry.method == container::kZipStored) return base::crc32(packed);
+  if (entry.method == container::kZipDeflated)
+    return base::crc32(container::inflate(packed, entry.unpacked_bytes, where, limits));
+  throw Error(Code::Corrupt, where, "the archive entry is packed by an unknown method", "0 (stored) or 8 (deflated)",
+              std::to_string(entry.method));
+}
+
+void check_entry(std::span<const std::byte> archive, const container::ZipReader& reader,
+                 const container::ZipEntry& entry, const Limits& limits) {
+  const Where where = reader.where(entry);
+  if (entry.is_encrypted()) throw Error(Code::Corrupt, where, "the archive entry is encrypted and cannot be checked");
+  const std::uint64_t offset =
+      container::zip_data_offset(archive, entry.header_offset, entry.packed_bytes, entry.name, where);
+  const std::uint32_t found = checksum(entry, archive.subspan(offset, entry.packed_bytes), where, limits);
+  if (reader.has_checksums() && found != entry.crc32)
+    throw Error(Code::Corrupt, where, "the checksum does not match the bytes", "CRC-32 " + base::hex(entry.crc32),
+                base::hex(found));
+}
+
+/// Every entry of the archive. Returns the members that are damaged, so that no damage is told twice.
+std::set<std::string> check_archive(const io::MappedFile& file, const Limits& limits, VerifiedFile& result) {
+  std::set<std::string> damaged;
+  const container::ZipReader reader(file.bytes(), file.path(), limits, container::ZipDamage::Refuse);
+  for (const container::ZipEntry& entry : reader.entries()) {
+    try {
+      check_entry(file.bytes(), reader, entry, limits);
+      result.checked_bytes += entry.packed_bytes;
+    } catch (const Error& error) {
+      damaged.insert(std::string(entry.name));
+      result.problems.push_back(as_problem(error));
+    }
+  }
+  if (!reader.has_checksums())
+    result.notes.push_back("the archive was written without checksums: its bytes were read, not compared");
+  result.notes.insert(result.notes.end(), reader.warnings().begin(), reader.warnings().end());
+  return damaged;
+}
+
+void check_values(const Checkpoint& checkpoint, const std::set<std::string>& damaged, VerifiedFile& result) {
+  for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
+    const TensorInfo& info = checkpoint.tensors()[i];
+    if (info.storage == kNoStorage || damaged.contains(checkpoint.storages()[info.storage].member)) continue;
+    try {
+      const verifying::NonFinite found = verifying::count_non_finite(checkpoint.tensor(i));
+      if (found.nan + found.infinite == 0) continue;
+      result.problems.push_back(
+          {info.name, base::plural(found.nan, "NaN") + " and " + base::plural(found.infinite, "infinity value") +
+                          " among " + base::plural(static_cast<std::uint64_t>(element_count(info.shape)), "element")});
+    } catch (const Error& error) {
+      result.problems.push_back(as_problem(error));
+    }
+  }
+}
+
+void note_placeholders(const Checkpoint& checkpoint, VerifiedFile& result) {
+  const auto without =
+      static_cast<std::uint64_t>(std::count_if(checkpoint.tensors().begin(), checkpoint.tensors().end(),
+                                               [](const TensorInfo& info) { return info.storage == kNoStorage; }));
+  if (without > 0)
+    result.notes.push_back(base::plural(without, "tensor") + " without bytes (meta device): nothing to check");
+}
+
+}  // namespace
+
+VerifiedFile verify(const std::string& path, const VerifyOptions& options) {
+  VerifiedFile result;
+  result.file = path;
+  std::set<std::string> damaged;
+  bool is_archive = false;
+  if (io::path_kind(path) != io::PathKind::Folder) {
+    const auto file = io::MappedFile::open(path, ReadMode::Map);
+    is_archive = container::looks_like_zip(file->bytes());
+    try {
+      if (is_archive) damaged = check_archive(*file, options.limits, result);
+    } catch (const Error& error) {
+      if (!is_damage(error)) throw;
+      result.problems.push_back(as_problem(error));
+      return result;  // without a directory there is nothing that open() could add
+    }
+  }
+  try {
+    const Checkpoint checkpoint = open(path, {.mode = ReadMode::Map, .salvage = Salvage::No, .limits = options.limits});
+    if (!is_archive) {
+      result.checked_bytes = checkpoint.file_bytes();
+      result.notes.push_back(
+          "this format has no checksums: the header and every offset were checked, a changed value cannot be seen");
+    }
+    if (options.finite == Finite::Require) check_values(checkpoint, damaged, result);
+    note_placeholders(checkpoint, result);
+    const auto warnings = checkpoint.warnings();
+    for (const std::string& warning : warnings)
+      if (std::find(result.notes.begin(), result.notes.end(), warning) == result.notes.end())
+        result.notes.push_back(warning);
+  } catch (const Error& error) {
+    if (!is_damage(error) && result.problems.empty()) throw;
+    if (!damaged.contains(error.where.member)) result.problems.push_back(as_problem(error));
+  }
+  result.ok = result.problems.empty();
+  return result;
+}
+
+}  // namespace tenon

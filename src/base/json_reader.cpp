@@ -77,8 +77,7 @@ bool JsonReader::next_in(char closing) {
     stack_.pop_back();
     return false;
   }
-  if (std::exchange(stack_.back(), Awaits::Next) == Awaits::Next)
-    expect(',', std::string("`,` or `") + closing + "`");
+  if (std::exchange(stack_.back(), Awaits::Next) == Awaits::Next) expect(',', std::string("`,` or `") + closing + "`");
   return true;
 }
 
@@ -92,8 +91,7 @@ std::optional<std::string_view> JsonReader::next_key() {
 bool JsonReader::next_element() { return next_in(']'); }
 
 std::string_view JsonReader::string(std::string_view field) {
-  if (peek() != Kind::String)
-    throw error(position_, std::string(field) + " is not a string", "a string", found_here());
+  if (peek() != Kind::String) throw error(position_, std::string(field) + " is not a string", "a string", found_here());
   return raw_string(field);
 }
 
@@ -131,7 +129,8 @@ void JsonReader::append_escape() {
     unescaped_ += kMeans[letter];
     return;
   }
-  if (look() != 'u') throw error(start, "an unknown escape stands in a string", "one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u");
+  if (look() != 'u')
+    throw error(start, "an unknown escape stands in a string", "one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u");
   char32_t code_point = hex4();
   if (is_high_surrogate(code_point) && text_.substr(position_ + 1, 2) == "\\u") {
     position_ += 2;
@@ -150,7 +149,10 @@ char32_t JsonReader::hex4() {
   for (int i = 0; i < 4; ++i) {
     ++position_;
     const char c = look();
-    const int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = is_digit(c)            ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (digit < 0) throw error(position_, "a \\u escape is cut short", "four hexadecimal digits", found_here());
     number = number * 16 + static_cast<char32_t>(digit);
   }

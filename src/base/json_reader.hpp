@@ -3,8 +3,8 @@
 //   reader.begin_object();
 //   while (auto key = reader.next_key()) ... read or skip exactly one value ...
 //
-// Strict: RFC 8259 and no more; well-formed UTF-8; no lone surrogates; limited depth; nothing but white space after the value.
-// Whether a key may stand twice is the caller's to check: it knows the keys.
+// Strict: RFC 8259 and no more; well-formed UTF-8; no lone surrogates; limited depth; nothing but white space after the
+// value. Whether a key may stand twice is the caller's to check: it knows the keys.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,8 @@ namespace tenon::base {
 
 class JsonReader {
  public:
-  /// `text` and `file` are named in errors; `origin` is the offset of `text` in the file. The text must outlive the reader.
+  /// `text` and `file` are named in errors; `origin` is the offset of `text` in the file. The text must outlive the
+  /// reader.
   JsonReader(std::string_view text, std::string file, std::uint64_t origin, std::uint64_t max_depth);
 
   enum class Kind : std::uint8_t { Object, Array, String, Number, Bool, Null };
@@ -32,8 +33,8 @@ class JsonReader {
   void begin_array();
   bool next_element();  ///< false when the array has ended
 
-  std::string_view string(std::string_view field);           ///< valid until the next call that reads a string
-  std::int64_t unsigned_integer(std::string_view field);     ///< 0 .. 2^63-1; no sign, fraction or exponent
+  std::string_view string(std::string_view field);        ///< valid until the next call that reads a string
+  std::int64_t unsigned_integer(std::string_view field);  ///< 0 .. 2^63-1; no sign, fraction or exponent
   void null();
   void skip_value();  ///< any value, checked all the same
   void end();         ///< only white space may be left

@@ -44,7 +44,8 @@ TEST_P(NoWholeNumber, IsRefused) {
   JsonReader json = reader(GetParam());
   EXPECT_THROW(json.unsigned_integer("size"), Error);
 }
-INSTANTIATE_TEST_SUITE_P(Table, NoWholeNumber, testing::Values("-1", "1.0", "1e3", "01", "\"1\"", "9223372036854775808", "x", ""));
+INSTANTIATE_TEST_SUITE_P(Table, NoWholeNumber,
+                         testing::Values("-1", "1.0", "1e3", "01", "\"1\"", "9223372036854775808", "x", ""));
 
 TEST(JsonReader, WholeNumbersReachTheEndOfTheirRange) {
   EXPECT_EQ(reader("9223372036854775807").unsigned_integer("n"), 9223372036854775807);

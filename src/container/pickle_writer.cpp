@@ -37,7 +37,8 @@ std::string twos_complement(std::string_view decimal) {
     }
   }
   const unsigned filler = negative ? 0xFFU : 0U;
-  while (bytes.size() > 1 && bytes.back() == filler && (bytes[bytes.size() - 2] & 0x80U) == (filler & 0x80U)) bytes.pop_back();
+  while (bytes.size() > 1 && bytes.back() == filler && (bytes[bytes.size() - 2] & 0x80U) == (filler & 0x80U))
+    bytes.pop_back();
   std::string out;
   for (const unsigned byte : bytes) out += static_cast<char>(static_cast<unsigned char>(byte));
   return out;

@@ -1,7 +1,8 @@
 // PickleWriter: protocol 2, in the subset that every reader of checkpoints understands.
 //
-// Dicts are always `}( key value ... u`: LibTorch's pickle_load knows SETITEMS and fails on SETITEM. There is no memo: nothing refers back.
-// Source: CPython Lib/pickletools.py; torch/csrc/jit/serialization/unpickler.cpp for what LibTorch reads.
+// Dicts are always `}( key value ... u`: LibTorch's pickle_load knows SETITEMS and fails on SETITEM. There is no memo:
+// nothing refers back. Source: CPython Lib/pickletools.py; torch/csrc/jit/serialization/unpickler.cpp for what LibTorch
+// reads.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,8 @@ class PickleWriter {
   void end_tuple();
 
   void global(std::string_view module, std::string_view name);
-  void reduce();           ///< callable and argument tuple -> call
-  void persistent_id();    ///< tuple -> reference
+  void reduce();         ///< callable and argument tuple -> call
+  void persistent_id();  ///< tuple -> reference
 
   /// Any value of which is_plain() holds. Throws Bug for others.
   void value(const Value& value);

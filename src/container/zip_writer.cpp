@@ -100,7 +100,16 @@ std::string end_records(std::uint64_t count, std::uint64_t directory_bytes, std:
   Record r;
   const bool zip64 = needs_zip64(count, directory_bytes, directory_offset);
   if (zip64) {
-    r.u32(kEnd64).u64(44).u16(45).u16(45).u32(0).u32(0).u64(count).u64(count).u64(directory_bytes).u64(directory_offset);
+    r.u32(kEnd64)
+        .u64(44)
+        .u16(45)
+        .u16(45)
+        .u32(0)
+        .u32(0)
+        .u64(count)
+        .u64(count)
+        .u64(directory_bytes)
+        .u64(directory_offset);
     r.u32(kLocator64).u32(0).u64(directory_offset + directory_bytes).u32(1);
   }
   const auto shown = [&](std::uint64_t number, std::uint64_t full) { return zip64 ? full : number; };

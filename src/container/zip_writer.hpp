@@ -1,8 +1,9 @@
 // ZipWriter: stored entries whose sizes are known beforehand, streamed in one pass.
 //
-// As PyTorch writes them: payloads begin at multiples of 64 (extra field "FB"), sizes and CRC stand behind the payload in a data
-// descriptor and in the central directory; no times, no attributes. ZIP64 where a size, an offset or the count asks for it.
-// Source: APPNOTE.TXT 6.3.9 of PKWARE, 4.3-4.5; caffe2/serialize/inline_container.cc of PyTorch for the padding.
+// As PyTorch writes them: payloads begin at multiples of 64 (extra field "FB"), sizes and CRC stand behind the payload
+// in a data descriptor and in the central directory; no times, no attributes. ZIP64 where a size, an offset or the
+// count asks for it. Source: APPNOTE.TXT 6.3.9 of PKWARE, 4.3-4.5; caffe2/serialize/inline_container.cc of PyTorch for
+// the padding.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,7 @@ file(CONFIGURE OUTPUT ${TENON_CAUSE_PAGES_SOURCE} @ONLY CONTENT [[
 
 #include <vector>
 
-namespace tenon::diagnose {
+namespace tenon::diagnosis {
 
 std::span<const CausePage> cause_pages() {
   static const std::vector<CausePage> kPages = {
@@ -24,5 +24,5 @@ std::span<const CausePage> cause_pages() {
   return kPages;
 }
 
-}  // namespace tenon::diagnose
+}  // namespace tenon::diagnosis
 ]])

@@ -50,7 +50,8 @@ struct PictureRow {
 enum class Severity : std::uint8_t { Error, Warning, Note };
 
 struct Cause {
-  std::string id;         ///< from the list of causes: `wrapper_prefix`, ...
+  std::string id;  ///< from the list of causes: `wrapper_prefix`, ...
+  Severity severity = Severity::Error;
   double confidence = 0;  ///< 0..1, computed from the evidence
   std::string summary;    ///< what: one line, lower case, no full stop, true on its own
   std::string place;      ///< where: file, state dict, count
@@ -100,13 +101,15 @@ struct Report {
   Plan plan;
   Balance resolves, leaves;
   std::vector<std::string> advice;
-  std::vector<std::string> notes;        ///< on the whole comparison, one clause each: which state dict of the target was taken
+  std::vector<std::string>
+      notes;  ///< on the whole comparison, one clause each: which state dict of the target was taken
   std::vector<std::string> not_checked;  ///< what the answer does not rest on, one clause each
   std::uint64_t checkpoint_tensors = 0, target_tensors = 0;
 };
 
-/// The part of a target that is the model: a training checkpoint as target means its main state dict. `target` itself where its
-/// names are a model's, or are the checkpoint's own. diagnose() does this by itself; apply() wants the result of this.
+/// The part of a target that is the model: a training checkpoint as target means its main state dict. `target` itself
+/// where its names are a model's, or are the checkpoint's own. diagnose() does this by itself; apply() wants the result
+/// of this.
 TENON_API Listing target_model(const Listing& checkpoint, const Listing& target);
 
 /// Compares two listings. Reads values only where dtypes differ. O(n log n) in the number of tensors.

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-namespace tenon::diagnose {
+namespace tenon::diagnosis {
 
 struct CausePage {
   std::string_view id;
@@ -14,4 +14,4 @@ struct CausePage {
 /// Sorted by id.
 std::span<const CausePage> cause_pages();
 
-}  // namespace tenon::diagnose
+}  // namespace tenon::diagnosis

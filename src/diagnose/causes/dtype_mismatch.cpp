@@ -1,0 +1,140 @@
+// dtype_mismatch: names and shapes fit, the types of the numbers do not.
+//
+// PyTorch's load_state_dict copies into the model's parameters and casts on the way, without a word; other loaders
+// refuse. The rule measures, tensor by tensor, whether every value comes back from the cast; where no values are at
+// hand it asks whether the new type holds all values of the old one.
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+#include "diagnose/dtype_changes.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/rules.hpp"
+#include "plan/patterns.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+struct Losses {
+  std::vector<const DTypeFact*> kept, lost;  ///< every value survives; some do not, or it is not known
+  CastLoss total;                            ///< over the lost ones
+};
+
+Losses add_up(const std::vector<DTypeFact>& changes) {
+  Losses losses;
+  for (const DTypeFact& fact : changes) {
+    (fact.survives ? losses.kept : losses.lost).push_back(&fact);
+    if (fact.survives || !fact.change.loss) continue;
+    const CastLoss& loss = *fact.change.loss;
+    losses.total.elements += loss.elements;
+    losses.total.changed += loss.changed;
+    losses.total.overflow += loss.overflow;
+    losses.total.underflow += loss.underflow;
+    losses.total.nan += loss.nan;
+    losses.total.max_abs_error = std::max(losses.total.max_abs_error, loss.max_abs_error);
+    losses.total.max_rel_error = std::max(losses.total.max_rel_error, loss.max_rel_error);
+  }
+  return losses;
+}
+
+/// One cast for each dtype of the model and each applicability, by the fewest patterns. A tensor that has the dtype
+/// already may be covered as well: casting it changes nothing.
+void add_casts(const Case& facts, const std::vector<const DTypeFact*>& rows, Applicability applicability,
+               std::vector<Op>& ops) {
+  std::map<DType, std::unordered_set<std::string_view>> by_dtype;
+  for (const DTypeFact* fact : rows)
+    if (can_cast(fact->change.checkpoint, fact->change.model)) by_dtype[fact->change.model].insert(fact->change.key);
+  for (const auto& [dtype, wanted] : by_dtype) {
+    std::vector<plan::Named> names;
+    for (const Planned& tensor : facts.state.tensors()) {
+      const bool is_wanted = wanted.count(tensor.spec.name) > 0;
+      if (is_wanted || tensor.spec.dtype != dtype) names.push_back({tensor.spec.name, is_wanted});
+    }
+    for (const std::string& glob : plan::cover(names)) ops.push_back({Cast{glob, dtype}, applicability});
+  }
+}
+
+std::string pair_text(const std::vector<DTypeFact>& changes) {
+  std::map<std::string, std::size_t> pairs;
+  for (const DTypeFact& fact : changes)
+    ++pairs[std::string(dtype_name(fact.change.checkpoint)) + " to " + std::string(dtype_name(fact.change.model))];
+  std::string text;
+  for (const auto& [pair, count] : pairs)
+    text += (text.empty() ? "" : ", ") + pair + " (" + base::plural(count, "tensor") + ")";
+  return text;
+}
+
+std::string loss_text(const CastLoss& loss) {
+  return fmt::format(
+             "{} of {} values change, largest relative error {:.1e}, largest absolute error {:.1e}, {} overflow, {} "
+             "underflow",
+             base::count_text(loss.changed), base::count_text(loss.elements), loss.max_rel_error, loss.max_abs_error,
+             base::count_text(loss.overflow), base::count_text(loss.underflow)) +
+         (loss.nan > 0 ? fmt::format(", {} NaN lost", base::count_text(loss.nan)) : "");
+}
+
+std::vector<std::string> names_of(const std::vector<const DTypeFact*>& facts) {
+  std::vector<std::string> names;
+  for (const DTypeFact* fact : facts) names.push_back(fact->change.key);
+  return names;
+}
+
+Finding from_listings(const Case& facts, const std::vector<DTypeFact>& changes) {
+  const Losses losses = add_up(changes);
+  Finding finding;
+  for (const DTypeFact& fact : changes) finding.dtype_changes.push_back(fact.change);
+  add_casts(facts, losses.kept, Applicability::Exact, finding.ops);
+  add_casts(facts, losses.lost, Applicability::Lossy, finding.ops);
+  Cause& cause = finding.cause;
+  cause.keys = changes.size();
+  cause.confidence = 1;
+  cause.severity = losses.lost.empty() ? Severity::Note : Severity::Warning;
+  cause.place = place_of(facts);
+  cause.why = "a load copies into the model's tensors; names and shapes are compared, dtypes are not";
+  cause.evidence = {pair_text(changes)};
+  if (losses.lost.empty()) {
+    cause.summary = base::plural(changes.size(), "tensor") + " change" + (changes.size() == 1 ? "s" : "") +
+                    " dtype in loading, and every value survives";
+    return finding;
+  }
+  cause.summary = "loading changes values of " + list_text(names_of(losses.lost)) + " (" + pair_text(changes) +
+                  ") and nothing reports it";
+  if (losses.total.elements > 0)
+    cause.evidence.push_back(loss_text(losses.total));
+  else
+    cause.evidence.push_back("no values at hand: the model's dtype does not hold all values of the checkpoint's");
+  const bool from_double = std::all_of(losses.lost.begin(), losses.lost.end(),
+                                       [](const DTypeFact* fact) { return fact->change.checkpoint == DType::Float64; });
+  cause.help = {from_double ? "keep every bit    model.double() before loading"
+                            : "keep every bit    model.to(the checkpoint's dtype) before loading"};
+  return finding;
+}
+
+Finding from_text(const Case& facts, const Sighting& sighting) {
+  Finding finding;
+  Cause& cause = finding.cause;
+  cause.confidence = 0.8;
+  cause.keys = 1;
+  cause.summary = "two tensors of different dtypes meet";
+  cause.place = facts.checkpoint.label;
+  cause.why = "weights were loaded, or the model was cast, in another dtype than the rest of the computation has";
+  cause.evidence = {sighting.excerpt};
+  cause.help = {"cast the model and its inputs alike, or say which dtype to load"};
+  return finding;
+}
+
+}  // namespace
+
+std::optional<Finding> find_dtype_mismatch(const Case& facts) {
+  const auto changes = dtype_changes(facts);
+  if (!changes.empty()) return from_listings(facts, changes);
+  const Sighting* sighting = facts.text == nullptr ? nullptr : facts.text->find(Symptom::OtherDType);
+  if (sighting != nullptr && facts.knowledge == Knowledge::Partial) return from_text(facts, *sighting);
+  return std::nullopt;
+}
+
+}  // namespace tenon::diagnosis

@@ -1,0 +1,309 @@
+// head_changed: the backbone fits, the task head does not: other classes, or another name.
+//
+//   checkpoint   fc.weight [1000, 512]   fc.bias [1000]       model   fc.weight [10, 512]    fc.bias [10]
+//   checkpoint   fc.weight [1000, 512]   fc.bias [1000]       model   classifier.weight ...  (two names, one place)
+//
+// Two rules. Other classes: a layer whose rows differ while its input width is equal, weight and bias alike, that is
+// the last one or is called a head. (Were it a hidden layer, the columns of the next one would differ too. A table
+// without bias is a vocabulary, not a head.) Another name: what remains on either side after all else has found its
+// place, one small subtree each. The plan takes the head from the model. That changes no value of the checkpoint, but
+// the head must be trained, and it says so.
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_set>
+
+#include "base/text.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/rules.hpp"
+#include "plan/patterns.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr std::size_t kMaxHeads = 16;  // a detector has one pair for every scale
+constexpr std::string_view kWhy =
+    "the head was trained for another task; its rows are classes or outputs, and no operation can make up new ones";
+
+bool only_rows_differ(const Shape& a, const Shape& b) {
+  return a.size() == b.size() && !a.empty() && a[0] != b[0] && std::equal(a.begin() + 1, a.end(), b.begin() + 1);
+}
+
+/// The tensors of one module that differ in shape.
+struct Layer {
+  std::string_view module;  ///< in the target
+  std::vector<Pair> pairs;
+  bool has_weight = false;  ///< two axes or more
+  bool has_bias = false;
+  bool is_rows = true;  ///< only the number of rows differs, and alike in all
+};
+
+std::vector<Layer> differing_layers(const Case& facts) {
+  std::vector<Layer> layers;
+  std::map<std::string_view, std::size_t> at;
+  for (const Pair& pair : facts.gap.mismatched) {
+    const std::string_view module = module_of(facts.want(pair.target).name);
+    const auto [found, is_new] = at.try_emplace(module, layers.size());
+    if (is_new) layers.push_back({module, {}, false, false, true});
+    Layer& layer = layers[found->second];
+    const Shape& have = *facts.have(pair.state).shape;
+    const Shape& want = *facts.want(pair.target).shape;
+    const bool same_rows = layer.pairs.empty() || ((*facts.have(layer.pairs.front().state).shape)[0] == have.front() &&
+                                                   (*facts.want(layer.pairs.front().target).shape)[0] == want.front());
+    if (!only_rows_differ(have, want) || !same_rows) {
+      layer.is_rows = false;
+      if (have.empty() || want.empty()) continue;
+    }
+    (have.size() >= 2 ? layer.has_weight : layer.has_bias) = true;
+    layer.pairs.push_back(pair);
+  }
+  return layers;
+}
+
+/// The module of the last tensor, in registration order where the order is that.
+bool is_last(const Case& facts, std::string_view module) {
+  if (facts.knowledge == Knowledge::Partial || facts.target.tensors.empty()) return false;
+  return module_of(facts.target.tensors.back().name) == module;
+}
+
+bool is_head(const Case& facts, const Layer& layer, bool all_rows) {
+  if (!layer.is_rows || layer.pairs.empty()) return false;
+  const bool is_shown_whole = layer.has_weight && layer.has_bias;
+  if (is_called_head(layer.module)) return layer.has_weight || facts.knowledge == Knowledge::Partial;
+  if (is_called_embedding(layer.module)) return false;
+  if (!is_shown_whole) return false;
+  return is_last(facts, layer.module) || all_rows;
+}
+
+/// A changed vocabulary changes the rows of a table near the input and of the output layer alike.
+bool is_vocabulary(const Case& facts, const std::vector<Layer>& layers, const Layer& head) {
+  if (head.has_bias) return false;
+  const auto rows = [&](const Pair& pair) { return (*facts.want(pair.target).shape)[0]; };
+  return std::any_of(layers.begin(), layers.end(), [&](const Layer& layer) {
+    return &layer != &head && !layer.pairs.empty() && is_called_embedding(layer.module) &&
+           rows(layer.pairs.front()) == rows(head.pairs.front());
+  });
+}
+
+std::vector<Layer> heads_of(const Case& facts) {
+  const auto layers = differing_layers(facts);
+  const bool all_rows = std::all_of(layers.begin(), layers.end(), [](const Layer& layer) { return layer.is_rows; });
+  std::vector<Layer> heads;
+  for (const Layer& layer : layers)
+    if (is_head(facts, layer, all_rows) && !is_vocabulary(facts, layers, layer)) heads.push_back(layer);
+  const std::size_t modules = facts.gap.matched.size() / 2;
+  const bool is_few = heads.size() <= kMaxHeads &&
+                      (facts.knowledge == Knowledge::Partial || heads.size() <= std::max<std::size_t>(modules / 2, 1));
+  return is_few ? heads : std::vector<Layer>();
+}
+
+/// Globs for what the plan takes from the target: they cover the names given and no other tensor of either side.
+std::vector<std::string> covering(const Case& facts, const std::unordered_set<std::string_view>& wanted) {
+  std::vector<plan::Named> names;
+  std::unordered_set<std::string_view> seen;
+  const auto add = [&](std::string_view name) {
+    if (seen.insert(name).second) names.push_back({name, wanted.count(name) > 0});
+  };
+  for (const TensorSpec& spec : facts.target.tensors) add(spec.name);
+  for (const Planned& tensor : facts.state.tensors()) add(tensor.spec.name);
+  // An error text shows only what differs: "all that is shown" must not become "all".
+  if (facts.knowledge == Knowledge::Partial) names.push_back({"\x01", false});
+  return plan::cover(names);
+}
+
+std::vector<std::string> texts(const std::set<std::string>& names) { return {names.begin(), names.end()}; }
+
+/// Share of what both sides have that fits outside the head: the more of the backbone fits, the surer the head.
+double backbone_share(const Case& facts, std::size_t head_tensors) {
+  if (facts.knowledge == Knowledge::Partial) return 0.8;
+  const std::size_t others = facts.gap.size() - std::min(facts.gap.size(), head_tensors);
+  const double fits = static_cast<double>(facts.gap.matched.size());
+  return fits / std::max(1.0, fits + static_cast<double>(others));
+}
+
+std::string backbone_evidence(const Case& facts, std::size_t head_tensors) {
+  const std::size_t rest = facts.target.tensors.size() - std::min(facts.target.tensors.size(), head_tensors);
+  return base::count_text(facts.gap.matched.size()) + " of the " + base::plural(rest, "other model key") +
+         " match in name and shape";
+}
+
+constexpr std::string_view kTrainIt = "these tensors stay as the model has them: they are new and must be trained";
+
+std::optional<Finding> other_classes(const Case& facts) {
+  const auto heads = heads_of(facts);
+  if (heads.empty()) return std::nullopt;
+  std::set<std::string> modules, rows;
+  std::unordered_set<std::string_view> names;
+  Finding finding;
+  Cause& cause = finding.cause;
+  for (const Layer& head : heads) {
+    modules.emplace(head.module);
+    const Pair& first = head.pairs.front();
+    rows.insert(std::to_string(facts.have(first.state).shape->front()) + " to " +
+                std::to_string(facts.want(first.target).shape->front()));
+    for (const Pair& pair : head.pairs) {
+      names.insert(facts.want(pair.target).name);
+      if (cause.picture.size() < 3)
+        cause.picture.push_back({facts.original(pair.state) + "  " + shape_of(facts.have(pair.state)),
+                                 facts.want(pair.target).name + "  " + shape_of(facts.want(pair.target)), ""});
+    }
+  }
+  for (const std::string& glob : covering(facts, names))
+    finding.ops.push_back({KeepTarget{glob}, Applicability::Exact});
+  cause.confidence = 0.6 + 0.39 * backbone_share(facts, names.size());
+  cause.keys = names.size();
+  cause.summary = "the head " + list_text(texts(modules)) + " has other rows: " + base::join(texts(rows), ", ");
+  cause.place = place_of(facts);
+  cause.why = kWhy;
+  cause.evidence = {base::plural(names.size(), "tensor") + " in " + base::plural(modules.size(), "layer") +
+                    ": the rows differ, the input width is equal"};
+  if (facts.knowledge == Knowledge::Whole) cause.evidence.push_back(backbone_evidence(facts, names.size()));
+  cause.notes = {std::string(kTrainIt)};
+  cause.help = {"or build the model with the checkpoint's number of classes, to use the head that was trained"};
+  return finding;
+}
+
+/// A subtree of one side that has no counterpart: the highest module without any tensor that found its place.
+struct Subtree {
+  std::string_view path;
+  std::vector<std::size_t> tensors;   ///< into the target, or into the state
+  std::size_t layers = 0;             ///< tensors with two axes or more
+  std::optional<std::int64_t> width;  ///< input width of the first layer
+};
+
+/// `names(i)` is the spec at `i`; `settled` holds the modules (all their levels) that have a tensor in place.
+template <class Spec>
+std::vector<Subtree> subtrees(const std::vector<std::size_t>& open, const std::unordered_set<std::string_view>& settled,
+                              Spec spec) {
+  std::vector<Subtree> trees;
+  std::map<std::string_view, std::size_t> at;
+  for (const std::size_t index : open) {
+    const TensorSpec& tensor = spec(index);
+    const std::string_view name = tensor.name;
+    std::size_t end = name.find('.');
+    while (end != std::string_view::npos && settled.count(name.substr(0, end)) > 0) end = name.find('.', end + 1);
+    const std::string_view path = name.substr(0, end);
+    const auto [found, is_new] = at.try_emplace(path, trees.size());
+    if (is_new) trees.push_back({path, {}, 0, {}});
+    Subtree& tree = trees[found->second];
+    tree.tensors.push_back(index);
+    if (!tensor.shape || tensor.shape->size() < 2) continue;
+    if (++tree.layers == 1) tree.width = (*tensor.shape)[1];
+  }
+  return trees;
+}
+
+std::unordered_set<std::string_view> settled_modules(const Case& facts) {
+  std::unordered_set<std::string_view> modules;
+  const auto add = [&](std::string_view name) {
+    for (auto dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.', dot + 1))
+      modules.insert(name.substr(0, dot));
+  };
+  for (const Pair& pair : facts.gap.matched) add(facts.want(pair.target).name);
+  for (const Pair& pair : facts.gap.mismatched) add(facts.want(pair.target).name);
+  return modules;
+}
+
+struct Remains {
+  std::vector<Subtree> missing, unexpected;
+};
+
+bool all_called_heads(const std::vector<Subtree>& trees) {
+  return std::all_of(trees.begin(), trees.end(), [](const Subtree& tree) { return is_called_head(tree.path); });
+}
+
+/// The last module of a side, one layer, of the same input width as what stands in its place on the other side.
+bool is_same_place(const Case& facts, const Remains& remains) {
+  if (remains.missing.size() != 1 || remains.unexpected.size() != 1) return false;
+  const Subtree& want = remains.missing.front();
+  const Subtree& have = remains.unexpected.front();
+  const bool ends =
+      want.tensors.back() + 1 == facts.target.tensors.size() || have.tensors.back() + 1 == facts.state.tensors().size();
+  return ends && want.layers == 1 && have.layers == 1 && want.width == have.width;
+}
+
+bool are_heads(const Case& facts, const Remains& remains) {
+  if (remains.missing.size() + remains.unexpected.size() > kMaxHeads) return false;
+  if (facts.knowledge == Knowledge::Partial)
+    return !facts.gap.missing.empty() && !facts.gap.unexpected.empty() && all_called_heads(remains.missing) &&
+           all_called_heads(remains.unexpected);
+  if (facts.gap.matched.size() < facts.gap.missing.size() + facts.gap.unexpected.size()) return false;
+  return (all_called_heads(remains.missing) && all_called_heads(remains.unexpected)) || is_same_place(facts, remains);
+}
+
+std::vector<std::string> paths(const std::vector<Subtree>& trees) {
+  std::vector<std::string> result;
+  for (const Subtree& tree : trees) result.emplace_back(tree.path);
+  return result;
+}
+
+std::string summary(const Remains& remains) {
+  const std::string saved = list_text(paths(remains.unexpected)), wanted = list_text(paths(remains.missing));
+  if (remains.missing.empty()) return "the checkpoint has a head that the model has not: " + saved;
+  if (remains.unexpected.empty()) return "the model has a head that the checkpoint has not: " + wanted;
+  return "the checkpoint's head is " + saved + ", the model's is " + wanted;
+}
+
+/// Heads of two names whose tensors agree one by one may be the same layer renamed: a person knows.
+std::vector<std::string> rename_help(const Case& facts, const Remains& remains) {
+  if (remains.missing.size() != 1 || remains.unexpected.size() != 1) return {};
+  const Subtree& want = remains.missing.front();
+  const Subtree& have = remains.unexpected.front();
+  if (want.tensors.size() != have.tensors.size() || want.layers == 0) return {};
+  for (std::size_t i = 0; i < want.tensors.size(); ++i) {
+    const TensorSpec& to = facts.want(want.tensors[i]);
+    const TensorSpec& from = facts.have(have.tensors[i]);
+    if (to.name.substr(want.path.size()) != from.name.substr(have.path.size()) || to.shape != from.shape) return {};
+  }
+  return {"their shapes agree: if the classes are the same, rename    " +
+          to_json(Op{Rename{std::string(have.path) + "(\\..*)", std::string(want.path) + "$1", true},
+                     Applicability::Guess})};
+}
+
+std::optional<Finding> other_name(const Case& facts) {
+  if (facts.gap.missing.empty() && facts.gap.unexpected.empty()) return std::nullopt;
+  const auto settled = settled_modules(facts);
+  const auto want = [&](std::size_t i) -> const TensorSpec& { return facts.want(i); };
+  const auto have = [&](std::size_t i) -> const TensorSpec& { return facts.have(i); };
+  const Remains remains{subtrees(facts.gap.missing, settled, want), subtrees(facts.gap.unexpected, settled, have)};
+  if (!are_heads(facts, remains)) return std::nullopt;
+
+  std::unordered_set<std::string_view> missing, unexpected;
+  for (const std::size_t index : facts.gap.missing) missing.insert(facts.want(index).name);
+  for (const std::size_t index : facts.gap.unexpected) unexpected.insert(facts.have(index).name);
+  Finding finding;
+  for (const std::string& glob : covering(facts, unexpected)) finding.ops.push_back({Drop{glob}, Applicability::Exact});
+  for (const std::string& glob : covering(facts, missing))
+    finding.ops.push_back({KeepTarget{glob}, Applicability::Exact});
+  Cause& cause = finding.cause;
+  const std::size_t tensors = missing.size() + unexpected.size();
+  const double both = missing.empty() || unexpected.empty() ? 0.8 : 1;
+  cause.confidence = both * (0.5 + 0.45 * backbone_share(facts, tensors));
+  cause.keys = tensors;
+  cause.summary = summary(remains);
+  cause.place = place_of(facts);
+  cause.why = kWhy;
+  for (const std::size_t index : facts.gap.unexpected)
+    if (cause.picture.size() < 2)
+      cause.picture.push_back({facts.original(index) + "  " + shape_of(facts.have(index)), "", "only here"});
+  for (const std::size_t index : facts.gap.missing)
+    if (cause.picture.size() < 4)
+      cause.picture.push_back({"", facts.want(index).name + "  " + shape_of(facts.want(index)), "only here"});
+  cause.evidence = {base::plural(missing.size(), "missing key") + " and " +
+                    base::plural(unexpected.size(), "unexpected key") + ", each side's within " +
+                    base::plural(remains.missing.size() + remains.unexpected.size(), "subtree") + " in all"};
+  if (facts.knowledge == Knowledge::Whole) cause.evidence.push_back(backbone_evidence(facts, missing.size()));
+  if (!missing.empty()) cause.notes = {std::string(kTrainIt)};
+  cause.help = rename_help(facts, remains);
+  return finding;
+}
+
+}  // namespace
+
+std::optional<Finding> find_head_changed(const Case& facts) {
+  if (auto finding = other_classes(facts)) return finding;
+  return other_name(facts);
+}
+
+}  // namespace tenon::diagnosis

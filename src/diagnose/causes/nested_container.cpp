@@ -1,0 +1,188 @@
+// nested_container: the state dict stands inside another dict, as training loops save it.
+//
+//   {"epoch": 12, "state_dict": {"conv1.weight": ...}, "optimizer": {"state": ..., "param_groups": ...}}
+//
+// The rule: of all containers of the file, the one whose names fit the model best (a prefix allowed) is the state dict,
+// if that is not the top. What stands beside it is left out. An error text shows the container by its name only.
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/roots.hpp"
+#include "diagnose/rules.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr std::string_view kWhy =
+    "training loops save the state dict together with the optimizer, the epoch and more; a load wants the state dict "
+    "alone";
+
+std::vector<NamedShape> names_of(const Listing& listing) {
+  std::vector<NamedShape> names;
+  names.reserve(listing.tensors.size());
+  for (const TensorSpec& spec : listing.tensors) names.push_back(named_shape(spec));
+  return names;
+}
+
+/// What the unwrapping leaves out: "`epoch`, `optimizer`" by their first levels.
+std::vector<std::string> left_out(const Checkpoint& checkpoint, const std::string& path) {
+  std::vector<std::string> parts;
+  const auto add = [&](std::string_view name) {
+    const std::string part(first_level(name));
+    if (part == first_level(path) || std::find(parts.begin(), parts.end(), part) != parts.end()) return;
+    if (parts.size() < 100) parts.push_back(part);
+  };
+  for (const Object& object : checkpoint.objects()) add(object.name);
+  for (const Container& container : checkpoint.containers())
+    if (!container.path.empty()) add(container.path);
+  for (const TensorInfo& tensor : checkpoint.tensors()) add(tensor.name);
+  return parts;
+}
+
+struct Choice {
+  ScoredRoot best;
+  std::vector<std::string> rivals;  ///< other containers that fit as well, none above or below the best
+  std::size_t top_exact = 0;
+  bool by_name = false;  ///< nothing fits; taken because it is called what a state dict is called
+};
+
+bool is_within(const std::string& path, const std::string& other) {
+  return path.starts_with(other + ".") || other.starts_with(path + ".") || other.empty() || path.empty();
+}
+
+std::optional<Choice> choose(const std::vector<Root>& roots, const Listing& target) {
+  const auto wanted = names_of(target);
+  std::vector<ScoredRoot> scored;
+  for (const Root& root : roots) scored.push_back({&root, fit_of(root.tensors, wanted)});
+  Choice choice;
+  choice.top_exact = scored.front().fit.exact;
+  for (const ScoredRoot& candidate : scored)
+    if (is_better(candidate, choice.best)) choice.best = candidate;
+  if (choice.best.fit.keys == 0) {
+    const Root* by_name = main_root(roots);
+    if (by_name == nullptr) return std::nullopt;
+    choice.best = {by_name, {}};
+    choice.by_name = true;
+    return choice;
+  }
+  for (const ScoredRoot& candidate : scored)
+    if (candidate.fit.keys == choice.best.fit.keys && candidate.fit.exact == choice.best.fit.exact &&
+        !is_within(candidate.root->path, choice.best.root->path))
+      choice.rivals.push_back(candidate.root->path);
+  return choice;
+}
+
+double confidence(const Choice& choice, std::size_t wanted) {
+  if (choice.by_name) return is_called_container(choice.best.root->path) ? 0.6 : 0.4;
+  const double share =
+      static_cast<double>(choice.best.fit.keys) / static_cast<double>(std::max<std::size_t>(wanted, 1));
+  const double rivals =
+      std::any_of(choice.rivals.begin(), choice.rivals.end(), [](const auto& path) { return !is_called_copy(path); })
+          ? 0.6
+          : 1.0;
+  return 0.99 * rivals * (0.6 + 0.4 * std::min(1.0, share));
+}
+
+Applicability applicability(const Choice& choice) {
+  const bool is_open = is_called_copy(choice.best.root->path) ||
+                       !std::all_of(choice.rivals.begin(), choice.rivals.end(), is_called_copy);
+  return !choice.rivals.empty() && is_open ? Applicability::Guess : Applicability::Exact;
+}
+
+std::vector<std::string> evidence(const Choice& choice, std::size_t wanted) {
+  const auto of_all = [&](std::size_t count) { return base::count_text(count) + " of " + base::count_text(wanted); };
+  std::string text = of_all(choice.top_exact) + " model keys stand at the top of the file, " +
+                     of_all(choice.best.fit.exact) + " below " + quoted(choice.best.root->path);
+  if (choice.best.fit.keys > choice.best.fit.exact)
+    text += ", " + of_all(choice.best.fit.keys) + " there behind a prefix";
+  return {text};
+}
+
+std::optional<Finding> in_file(const Case& facts) {
+  const auto roots = roots_of(facts.checkpoint);
+  if (roots.size() < 2 || facts.target.tensors.empty()) return std::nullopt;
+  const auto choice = choose(roots, facts.target);
+  if (!choice || choice->best.root->path.empty()) return std::nullopt;
+  const Root& root = *choice->best.root;
+  const std::size_t wanted = facts.target.tensors.size();
+
+  Finding finding;
+  finding.ops = {{Unwrap{root.path}, applicability(*choice)}};
+  Cause& cause = finding.cause;
+  cause.confidence = confidence(*choice, wanted);
+  cause.summary = "the state dict stands inside the file's dict, under " + quoted(root.path);
+  cause.place =
+      facts.checkpoint.label + ", " + base::plural(root.tensors.size(), "tensor") + " under " + quoted(root.path);
+  cause.why = kWhy;
+  cause.keys = root.tensors.size();
+  cause.evidence = evidence(*choice, wanted);
+  const auto others = left_out(*facts.checkpoint.values, root.path);
+  if (!others.empty()) cause.notes.push_back("left out, because no model wants it: " + list_text(others));
+  if (!choice->rivals.empty())
+    cause.notes.push_back(list_text(choice->rivals) + (choice->rivals.size() == 1 ? " fits" : " fit") + " as well; " +
+                          quoted(root.path) + " was taken");
+  cause.help = {"or load the part    model.load_state_dict(checkpoint[\"" + root.path + "\"])"};
+  return finding;
+}
+
+/// Unexpected names without dots, one of them called like a container, the others like bookkeeping.
+std::optional<Finding> in_text(const Case& facts) {
+  std::string container;
+  std::vector<std::string> plain, others;
+  for (const std::size_t index : facts.gap.unexpected) {
+    const std::string& name = facts.have(index).name;
+    if (name.find('.') != std::string::npos) continue;
+    plain.push_back(name);
+    if (container.empty() && is_called_container(name) && !is_called_bookkeeping(name))
+      container = name;
+    else
+      others.push_back(name);
+  }
+  const bool has_bookkeeping = std::any_of(others.begin(), others.end(), is_called_bookkeeping);
+  const bool is_sure = container == "state_dict" || (!container.empty() && has_bookkeeping);
+  if (!is_sure || plain.size() * 2 < facts.gap.unexpected.size()) return std::nullopt;
+
+  Finding finding;
+  finding.ops = {{Unwrap{container}, Applicability::Exact}};
+  Cause& cause = finding.cause;
+  cause.confidence = has_bookkeeping ? 0.95 : 0.8;
+  cause.summary = "the file's dict was loaded where the state dict inside it is wanted, under " + quoted(container);
+  cause.place = place_of(facts);
+  cause.why = kWhy;
+  cause.keys = plain.size() + facts.gap.missing.size();
+  cause.evidence = {base::plural(plain.size(), "unexpected key") + " without a dot: " + list_text(plain)};
+  cause.help = {"load the part    model.load_state_dict(checkpoint[\"" + container + "\"])"};
+  return finding;
+}
+
+/// `KeyError: 'state_dict'`: the program asked for a part that the file does not have; the file may be that part.
+std::optional<Finding> in_reverse(const Case& facts) {
+  const Sighting* absent = facts.text == nullptr ? nullptr : facts.text->find(Symptom::AbsentMember);
+  if (absent == nullptr || !is_called_container(absent->detail)) return std::nullopt;
+  Finding finding;
+  Cause& cause = finding.cause;
+  cause.confidence = 0.7;
+  cause.summary = "the program takes " + quoted(absent->detail) + " out of the file's dict, and it is not there";
+  cause.place = facts.checkpoint.label;
+  cause.why = "the file is the bare state dict, or keeps it under another name";
+  cause.keys = 1;
+  cause.evidence = {absent->excerpt};
+  cause.help = {"load the file itself    model.load_state_dict(torch.load(path))",
+                "or see what it holds    tenon inspect FILE"};
+  return finding;
+}
+
+}  // namespace
+
+std::optional<Finding> find_nested_container(const Case& facts) {
+  const bool is_untouched = facts.state.tensors().size() == facts.checkpoint.tensors.size();
+  if (facts.gap.size() > 0 && is_untouched) {
+    auto finding = facts.knowledge == Knowledge::Whole ? in_file(facts) : in_text(facts);
+    if (finding) return finding;
+  }
+  return in_reverse(facts);
+}
+
+}  // namespace tenon::diagnosis

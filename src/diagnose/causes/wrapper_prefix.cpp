@@ -1,0 +1,258 @@
+// wrapper_prefix: the names of one side are those of the other behind a prefix.
+//
+//   checkpoint   module.layer1.0.conv1.weight      what a wrapper saved
+//   model        layer1.0.conv1.weight             what the bare model wants (or the other way round)
+//
+// The rule: among the names without a counterpart, every pair of which one ends in the other votes for the prefix
+// between them (prefix_fit.hpp); the prefix with most votes whose shapes agree, too, is the finding. Nothing needs to
+// be known of the wrapper; the table below only says why it is there. BatchNorm's counters may stand on one side only
+// and are not counted then.
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/text.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/prefix_fit.hpp"
+#include "diagnose/rules.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+struct Wrapper {
+  std::string_view prefix;
+  std::string_view why;
+};
+constexpr Wrapper kWrappers[] = {
+    {"module.", "DataParallel and DistributedDataParallel hold the model in an attribute `module`"},
+    {"_orig_mod.", "torch.compile holds the model in an attribute `_orig_mod`"},
+    {"_fsdp_wrapped_module.", "FullyShardedDataParallel holds the model in an attribute `_fsdp_wrapped_module`"},
+    {"_forward_module.", "a training strategy holds the model in an attribute `_forward_module`"},
+    {"base_model.model.", "an adapter library holds the model in `base_model.model`"},
+    {"model.", "a trainer or a larger class holds the network in an attribute `model`"},
+    {"net.", "a trainer or a larger class holds the network in an attribute `net`"},
+    {"backbone.", "a larger network holds this one as its `backbone`"},
+    {"encoder.", "a larger network holds this one as its `encoder`"},
+    {"features.", "a larger network holds these layers in a Sequential `features`"},
+};
+
+std::string why(const PrefixFit& fit) {
+  const std::string& prefix = fit.strip.empty() ? fit.add : fit.strip;
+  std::string text;
+  for (const Wrapper& wrapper : kWrappers)
+    if (prefix.find(wrapper.prefix) == 0 || prefix.find("." + std::string(wrapper.prefix)) != std::string::npos)
+      text += (text.empty() ? "" : "; ") + std::string(wrapper.why);
+  if (text.empty()) text = "one side was saved from, or is loaded into, a module one level up or down the tree";
+  return text + (fit.strip.empty() ? "; the bare model was saved, the wrapped one is loading"
+                                   : "; the wrapped model was saved, the bare one is loading");
+}
+
+/// The names without a counterpart on the other side, and how many of them count.
+struct Sides {
+  std::vector<NamedShape> have, want;
+  std::size_t have_counted = 0, want_counted = 0;
+
+  std::size_t fewer() const { return std::min(have_counted, want_counted); }
+};
+
+std::size_t counted(const std::vector<NamedShape>& names) {
+  return static_cast<std::size_t>(
+      std::count_if(names.begin(), names.end(), [](const NamedShape& row) { return !is_batch_counter(row.name); }));
+}
+
+Sides sides_of(const Case& facts) {
+  Sides sides;
+  for (const std::size_t index : facts.gap.unexpected) sides.have.push_back(named_shape(facts.have(index)));
+  for (const std::size_t index : facts.gap.missing) sides.want.push_back(named_shape(facts.want(index)));
+  sides.have_counted = counted(sides.have);
+  sides.want_counted = counted(sides.want);
+  // Counters on both sides are names like others: only one-sided ones would spoil the count.
+  const auto has_counter = [](const std::vector<NamedShape>& names, std::size_t count) { return count < names.size(); };
+  if (has_counter(sides.have, sides.have_counted) && has_counter(sides.want, sides.want_counted)) {
+    sides.have_counted = sides.have.size();
+    sides.want_counted = sides.want.size();
+  }
+  return sides;
+}
+
+/// How well the prefix explains the names that could be explained: 0..1.
+double confidence(const PrefixFit& fit, const Sides& sides) {
+  const double possible = static_cast<double>(std::max<std::size_t>(sides.fewer(), 1));
+  const double explained = std::min(1.0, static_cast<double>(fit.keys) / possible);
+  const double in_shape = static_cast<double>(fit.shapes) / static_cast<double>(std::max<std::size_t>(fit.keys, 1));
+  const double few = fit.keys < 3 ? 0.8 : 1;  // a name or two may agree by chance
+  const double rivals = 1.0 / static_cast<double>(1 + fit.rivals.size());
+  return 0.99 * few * rivals * (0.5 + 0.5 * explained) * (0.4 + 0.6 * in_shape);
+}
+
+/// Characters that mean something in a regular expression, made plain.
+std::string escaped(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    if (std::string_view(R"(\^$.|?*+()[]{})").find(c) != std::string_view::npos) result += '\\';
+    result += c;
+  }
+  return result;
+}
+
+/// First levels of the names that have their counterpart already, as one alternative each: `fc\.|pos_embed$`. A prefix
+/// that is put before all others must leave them alone.
+std::vector<std::string> settled_levels(const Case& facts) {
+  std::vector<std::string> levels;
+  const auto add = [&](const Pair& pair) {
+    const std::string_view name = facts.have(pair.state).name;
+    const std::string_view level = first_level(name);
+    levels.push_back(escaped(level) + (level.size() == name.size() ? "$" : R"(\.)"));
+  };
+  std::for_each(facts.gap.matched.begin(), facts.gap.matched.end(), add);
+  std::for_each(facts.gap.mismatched.begin(), facts.gap.mismatched.end(), add);
+  std::sort(levels.begin(), levels.end());
+  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+  return levels;
+}
+
+std::string replacement(const std::string& prefix) {
+  std::string result;
+  for (const char c : prefix) result += c == '$' ? std::string("$$") : std::string(1, c);
+  return result + "$1";
+}
+
+std::vector<Op> operations(const Case& facts, const PrefixFit& fit, Applicability applicability) {
+  if (fit.add.empty()) return {{StripPrefix{fit.strip}, applicability}};
+  const auto settled = settled_levels(facts);
+  if (!fit.strip.empty()) return {{Rename{escaped(fit.strip) + "(.*)", replacement(fit.add), true}, applicability}};
+  if (settled.empty()) return {{AddPrefix{fit.add}, applicability}};
+  return {{Rename{"(?!" + base::join(settled, "|") + ")(.*)", replacement(fit.add), true}, applicability}};
+}
+
+/// Of several prefixes that do equally well, one that is called no copy is the model; any other choice is a person's.
+PrefixFit settle_rivals(PrefixFit fit) {
+  const bool is_strip = !fit.strip.empty();
+  std::string& chosen = is_strip ? fit.strip : fit.add;
+  if (!is_called_copy(chosen) || fit.rivals.empty()) return fit;
+  const auto better = std::find_if_not(fit.rivals.begin(), fit.rivals.end(), is_called_copy);
+  if (better != fit.rivals.end()) std::swap(chosen, *better);
+  return fit;
+}
+
+bool is_settled(const PrefixFit& fit) {
+  const std::string& chosen = fit.strip.empty() ? fit.add : fit.strip;
+  return !is_called_copy(chosen) && std::all_of(fit.rivals.begin(), fit.rivals.end(), is_called_copy);
+}
+
+std::string shapes_note(const TensorSpec& have, const TensorSpec& want) {
+  if (shapes_differ(have, want)) return shape_of(have) + " and " + shape_of(want);
+  return shape_of(have) + (have.shape && want.shape ? "  same" : "");
+}
+
+std::vector<PictureRow> picture(const Case& facts, const PrefixFit& fit) {
+  constexpr std::size_t kRows = 2;
+  std::unordered_map<std::string_view, std::size_t> wanted;
+  for (const std::size_t index : facts.gap.missing) wanted.emplace(facts.want(index).name, index);
+  std::vector<PictureRow> rows;
+  for (const std::size_t index : facts.gap.unexpected) {
+    const TensorSpec& have = facts.have(index);
+    if (!have.name.starts_with(fit.strip)) continue;
+    const auto found = wanted.find(fit.add + have.name.substr(fit.strip.size()));
+    if (found == wanted.end()) continue;
+    const TensorSpec& want = facts.want(found->second);
+    rows.push_back({have.name, want.name, shapes_note(have, want)});
+    if (rows.size() == kRows) break;
+  }
+  return rows;
+}
+
+std::string summary(const Case& facts, const PrefixFit& fit, const Sides& sides) {
+  if (!fit.strip.empty() && !fit.add.empty())
+    return "the checkpoint has " + quoted(fit.strip) + " where the model has " + quoted(fit.add);
+  const auto starts = [](const std::string& prefix) {
+    return [&prefix](const NamedShape& row) { return row.name.starts_with(prefix); };
+  };
+  if (!fit.strip.empty()) {
+    const bool every =
+        std::all_of(sides.have.begin(), sides.have.end(), starts(fit.strip)) && facts.gap.matched.empty();
+    return every && facts.knowledge == Knowledge::Whole
+               ? "every checkpoint key starts with " + quoted(fit.strip) + " and no model key does"
+               : base::count_text(fit.keys) + " checkpoint keys are the model's behind the prefix " + quoted(fit.strip);
+  }
+  const bool every = std::all_of(sides.want.begin(), sides.want.end(), starts(fit.add)) && facts.gap.matched.empty();
+  return every && facts.knowledge == Knowledge::Whole
+             ? "every model key starts with " + quoted(fit.add) + " and no checkpoint key does"
+             : base::count_text(fit.keys) + " model keys are the checkpoint's behind the prefix " + quoted(fit.add);
+}
+
+std::string evidence(const Case& facts, const PrefixFit& fit, const Sides& sides) {
+  const std::size_t settled = facts.gap.matched.size() + facts.gap.mismatched.size();
+  const std::size_t all = settled + std::min(sides.have.size(), sides.want.size());
+  const std::string how = fit.strip.empty() ? "with the prefix"
+                          : fit.add.empty() ? "without the prefix"
+                                            : "with the other prefix";
+  const auto of_all = [&](std::size_t count) { return base::count_text(count) + " of " + base::count_text(all); };
+  const std::string keys =
+      facts.knowledge == Knowledge::Whole ? " keys match as they are, " : " keys shown match as they are, ";
+  std::string text = of_all(settled) + keys + of_all(settled + fit.keys) + " " + how;
+  const bool knows_shapes =
+      std::any_of(sides.have.begin(), sides.have.end(), [](const NamedShape& row) { return row.shape != nullptr; });
+  if (knows_shapes) text += ", " + of_all(facts.gap.matched.size() + fit.shapes) + " then also in shape";
+  return text;
+}
+
+/// A text may show the checkpoint's side only, or two stretches of the lists that do not meet: then the wrapper's name
+/// is all there is.
+std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
+  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  for (const Wrapper& wrapper : {kWrappers[0], kWrappers[1], kWrappers[2]}) {
+    const auto starts = [&](const NamedShape& row) { return row.name.starts_with(wrapper.prefix); };
+    const auto saved = static_cast<std::size_t>(std::count_if(sides.have.begin(), sides.have.end(), starts));
+    const auto wanted = static_cast<std::size_t>(std::count_if(sides.want.begin(), sides.want.end(), starts));
+    const bool strips = saved > 0 && saved == sides.have.size() && wanted == 0;
+    const bool adds = wanted > 0 && wanted == sides.want.size() && saved == 0;
+    if (!strips && !adds) continue;
+    Finding finding;
+    finding.cause.confidence = 0.7;
+    finding.cause.summary = "every " + std::string(strips ? "unexpected" : "missing") + " key starts with " +
+                            quoted(wrapper.prefix) + " and no " + (strips ? "missing" : "unexpected") + " key does";
+    finding.cause.place = place_of(facts);
+    finding.cause.why = wrapper.why;
+    finding.cause.keys = saved + wanted;
+    finding.cause.evidence = {base::count_text(saved + wanted) + " of " +
+                              base::count_text(strips ? sides.have.size() : sides.want.size()) +
+                              " keys shown start with " + quoted(wrapper.prefix)};
+    finding.cause.help = {strips ? "strip the prefix, or save unwrapped: model.module.state_dict()"
+                                 : "load into the model within the wrapper: model.module.load_state_dict(...)"};
+    return finding;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Finding> find_wrapper_prefix(const Case& facts) {
+  const Sides sides = sides_of(facts);
+  if (sides.have.empty() && sides.want.empty()) return std::nullopt;
+  const PrefixFit fit = settle_rivals(best_prefix(sides.have, sides.want));
+  const bool explains_enough = fit.keys * 2 >= sides.fewer() && fit.shapes * 2 >= fit.keys && fit.shapes > 0;
+  if (!fit || !explains_enough) return from_name_alone(facts, sides);
+
+  const Applicability applicability = is_settled(fit) ? Applicability::Exact : Applicability::Guess;
+  Finding finding;
+  finding.ops = operations(facts, fit, applicability);
+  Cause& cause = finding.cause;
+  cause.confidence = confidence(fit, sides);
+  cause.summary = summary(facts, fit, sides);
+  cause.place = place_of(facts);
+  cause.why = why(fit);
+  cause.keys = fit.keys;
+  cause.evidence = {evidence(facts, fit, sides)};
+  cause.picture = picture(facts, fit);
+  if (!fit.rivals.empty())
+    cause.notes.push_back(
+        list_text(fit.rivals) + (fit.rivals.size() == 1 ? " fits" : " fit") + " as well; " +
+        quoted(fit.strip.empty() ? fit.add : fit.strip) + " was taken" +
+        (applicability == Applicability::Exact ? ", because it is not called a copy" : ", which is a guess"));
+  if (fit.strip == "module.") cause.help = {"or save unwrapped    torch.save(model.module.state_dict(), path)"};
+  if (fit.strip == "_orig_mod.") cause.help = {"or save unwrapped    torch.save(model._orig_mod.state_dict(), path)"};
+  return finding;
+}
+
+}  // namespace tenon::diagnosis

@@ -1,0 +1,210 @@
+// wrong_object: the file is whole and holds another kind of object than a state dict: an optimizer's state, a
+// TorchScript or LibTorch archive, a whole pickled module, one plain tensor, no tensor at all, or it is no checkpoint.
+//
+// An archive or a pickled module whose tensors are the model's is no obstacle to tenon; then it is a note.
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/rules.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+struct Account {
+  std::string summary, why, help;
+  double confidence = 0.9;
+  Severity severity = Severity::Error;
+  std::vector<std::string> evidence;
+};
+
+Finding finding_of(const Case& facts, Account account) {
+  Finding finding;
+  Cause& cause = finding.cause;
+  cause.severity = account.severity;
+  cause.confidence = account.confidence;
+  cause.summary = std::move(account.summary);
+  cause.place = place_of(facts);
+  cause.why = std::move(account.why);
+  cause.evidence = std::move(account.evidence);
+  cause.keys = account.severity == Severity::Error ? std::max<std::size_t>(facts.gap.size(), 1) : 0;
+  if (!account.help.empty()) cause.help.push_back(std::move(account.help));
+  return finding;
+}
+
+// What an optimizer saves: {"state": {0: {"exp_avg": ...}}, "param_groups": [...]}, or LibTorch's archives of the same.
+bool is_optimizer_tensor(std::string_view name) {
+  constexpr std::string_view kLeaves[] = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg",
+                                          "step",    "sum",        "grad_avg",       "acc_delta"};
+  const bool is_leaf = std::find(std::begin(kLeaves), std::end(kLeaves), leaf_of(name)) != std::end(kLeaves);
+  return is_leaf && (name.starts_with("state.") || name.find("state.") != std::string_view::npos);
+}
+
+std::optional<Account> as_optimizer(const Case& facts) {
+  const auto& tensors = facts.checkpoint.tensors;
+  const auto count = static_cast<std::size_t>(std::count_if(
+      tensors.begin(), tensors.end(), [](const TensorSpec& spec) { return is_optimizer_tensor(spec.name); }));
+  if (count == 0 || count < tensors.size() || facts.gap.matched.size() > 0) return std::nullopt;
+  return Account{
+      "the file holds the state of an optimizer, and no model",
+      "training loops save two files, or two parts; this is the optimizer's",
+      "give the file that holds the model",
+      0.97,
+      Severity::Error,
+      {base::count_text(count) + " of " + base::plural(tensors.size(), "tensor") + " are moments or step counters"}};
+}
+
+std::optional<Account> as_nothing(const Case& facts) {
+  if (!facts.checkpoint.tensors.empty() || facts.target.tensors.empty()) return std::nullopt;
+  std::vector<std::string> objects;
+  for (const Object& object : facts.checkpoint.values->objects())
+    if (objects.size() < 4) objects.push_back(object.name.empty() ? type_name(object.value) : object.name);
+  return Account{"the file holds no tensor",
+                 "something else than a model was saved, or saved under this name",
+                 "see what it holds    tenon inspect FILE",
+                 0.97,
+                 Severity::Error,
+                 {"0 tensors" + (objects.empty() ? "" : ", objects: " + list_text(objects))}};
+}
+
+std::optional<Account> as_plain_tensor(const Case& facts) {
+  const auto& tensors = facts.checkpoint.tensors;
+  if (tensors.size() != 1 || !tensors.front().name.empty() || facts.gap.size() == 0) return std::nullopt;
+  return Account{"the file holds one tensor without a name, and no state dict",
+                 "a tensor was saved by itself, an input or a result more likely than a model",
+                 "give the file that holds the model",
+                 0.95,
+                 Severity::Error,
+                 {"1 tensor, " + shape_of(tensors.front())}};
+}
+
+bool is_archive(Format format) { return format == Format::TorchScript || format == Format::LibtorchArchive; }
+
+/// Severity: where the model's names are in it, what kind of object bears them is a note.
+std::optional<Account> as_archive(const Case& facts) {
+  const Format format = facts.checkpoint.values->format();
+  const bool is_same_kind = facts.target.values && facts.target.values->format() == format;
+  if (!is_archive(format) || is_same_kind || facts.gap.size() == 0) return std::nullopt;
+  const bool is_script = format == Format::TorchScript;
+  return Account{
+      std::string("the file is a ") + (is_script ? "TorchScript archive" : "LibTorch archive") + ", not a state dict",
+      is_script
+          ? "torch.jit.save writes a whole program with its tensors; load_state_dict wants names and tensors"
+          : "torch::save of C++ writes an archive of its own; torch.load of Python does not read it as a state dict",
+      "its tensors can be taken out    tenon convert FILE out.safetensors",
+      0.8,
+      Severity::Note,
+      {"format " + std::string(format_name(format)) + ", " + base::plural(facts.checkpoint.tensors.size(), "tensor")}};
+}
+
+std::optional<Account> as_module(const Case& facts) {
+  const auto containers = facts.checkpoint.values->containers();
+  const Format format = facts.checkpoint.values->format();
+  if (is_archive(format) || facts.gap.size() == 0) return std::nullopt;
+  const auto module = std::find_if(containers.begin(), containers.end(),
+                                   [](const Container& container) { return container.kind == ContainerKind::Module; });
+  if (module == containers.end()) return std::nullopt;
+  return Account{"the file holds a whole pickled module of the class " + quoted(module->type) + ", not a state dict",
+                 "torch.save(model) pickles the object with its class's name; torch.load needs the class's source, "
+                 "under the same name",
+                 "its tensors can be taken out    tenon convert FILE out.safetensors --drop-objects",
+                 0.8,
+                 Severity::Note,
+                 {"1 module object " + (module->path.empty() ? "at the top" : "under " + quoted(module->path))}};
+}
+
+std::optional<Finding> in_checkpoint(const Case& facts) {
+  for (const auto account : {as_nothing, as_optimizer, as_plain_tensor, as_archive, as_module})
+    if (auto told = account(facts)) return finding_of(facts, std::move(*told));
+  return std::nullopt;
+}
+
+std::optional<Finding> in_unreadable(const Case& facts) {
+  const UnreadableFile& file = *facts.unreadable;
+  const bool is_unread = file.error && file.error->code == Code::Unsupported;
+  if (file.kind.condition != Condition::Foreign && !is_unread) return std::nullopt;
+  if (file.kind.condition == Condition::Damaged || file.kind.condition == Condition::Stand) return std::nullopt;
+  Account account;
+  account.confidence = file.kind.condition == Condition::Foreign ? 0.95 : 0.8;
+  account.summary =
+      file.kind.what.empty() ? "the file is of a kind that tenon does not read" : "the file is " + file.kind.what;
+  account.why = "another file was given, or saved under this name";
+  account.evidence = {file.kind.evidence};
+  if (file.error)
+    account.evidence.push_back(file.error->what_happened +
+                               (file.error->found.empty() ? "" : ", found " + file.error->found));
+  account.help = file.kind.help;
+  Finding finding = finding_of(facts, std::move(account));
+  finding.cause.place = file.path;
+  return finding;
+}
+
+struct Reading {
+  Symptom symptom;
+  double confidence;
+  std::string_view summary;  ///< `%` stands for the detail
+  std::string_view why;
+  std::string_view help;
+};
+constexpr Reading kReadings[] = {
+    {Symptom::StateDictToJit, 0.95, "the file was written by torch.save, and a TorchScript archive is wanted",
+     "torch.jit.load and torch::jit::load read programs (torch.jit.save); torch.save writes tensors and objects",
+     "export the model with torch.jit.script or trace, or read the tensors in C++ with torch::pickle_load or tenon"},
+    {Symptom::ArchiveToPickle, 0.95, "the file is a TorchScript or LibTorch archive, and a torch.save file is wanted",
+     "its classes live in the archive's own module `__torch__`, which unpickling cannot import",
+     "read it with torch.jit.load, or take its tensors out    tenon convert FILE out.safetensors"},
+    {Symptom::ObjectNotDict, 0.85, "an object of the class `%` was given where a state dict is wanted",
+     "the whole object was saved, or passed, instead of its state dict", "pass its state_dict()"},
+    {Symptom::DictNotModule, 0.85, "the file holds a dict, and the program uses it as a module (`%`)",
+     "the state dict was saved; the program expects the whole pickled module",
+     "build the model and load the dict into it    model.load_state_dict(...)"},
+    {Symptom::BadMagic, 0.5, "the file may be a plain pickle or another format, not written by torch.save",
+     "the reader of torch.save's old format looks for its magic number first", "see what it is    tenon inspect FILE"},
+};
+
+std::string filled(std::string_view pattern, const std::string& detail) {
+  const auto at = pattern.find('%');
+  if (at == std::string_view::npos) return std::string(pattern);
+  return std::string(pattern.substr(0, at)) + detail + std::string(pattern.substr(at + 1));
+}
+
+/// The optimizer's two keys, and nothing else, among what the model does not want.
+std::optional<Finding> optimizer_in_text(const Case& facts) {
+  const auto& names = facts.text->unexpected;
+  const auto has = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  if (names.size() != 2 || !has("state") || !has("param_groups")) return std::nullopt;
+  return finding_of(facts, {"the file holds the state of an optimizer, and no model",
+                            "training loops save two files, or two parts; this is the optimizer's",
+                            "give the file that holds the model",
+                            0.97,
+                            Severity::Error,
+                            {"the only unexpected keys are `state` and `param_groups`"}});
+}
+
+std::optional<Finding> in_text(const Case& facts) {
+  if (auto finding = optimizer_in_text(facts)) return finding;
+  for (const Reading& reading : kReadings) {
+    const Sighting* sighting = facts.text->find(reading.symptom);
+    if (sighting == nullptr) continue;
+    return finding_of(facts, {filled(reading.summary, sighting->detail),
+                              std::string(reading.why),
+                              std::string(reading.help),
+                              reading.confidence,
+                              Severity::Error,
+                              {sighting->excerpt}});
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Finding> find_wrong_object(const Case& facts) {
+  if (facts.unreadable != nullptr) return in_unreadable(facts);
+  if (facts.checkpoint.values) {
+    if (auto finding = in_checkpoint(facts)) return finding;
+  }
+  return facts.text != nullptr ? in_text(facts) : std::nullopt;
+}
+
+}  // namespace tenon::diagnosis

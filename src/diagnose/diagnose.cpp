@@ -1,0 +1,152 @@
+// diagnose: two listings in, one report out. The thinking is in the rules; here is what surrounds it.
+#include <tenon/diagnose.hpp>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/text.hpp"
+#include "diagnose/cause_pages.hpp"
+#include "diagnose/compare.hpp"
+#include "diagnose/engine.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/roots.hpp"
+#include "diagnose/rules.hpp"
+#include "io/mapped_file.hpp"
+
+namespace tenon {
+namespace {
+
+using namespace diagnosis;  // NOLINT: this file is the room's door
+
+std::size_t common_names(const Listing& a, const Listing& b) {
+  std::unordered_set<std::string_view> names;
+  names.reserve(a.tensors.size());
+  for (const TensorSpec& spec : a.tensors) names.insert(spec.name);
+  return static_cast<std::size_t>(std::count_if(b.tensors.begin(), b.tensors.end(),
+                                                [&](const TensorSpec& spec) { return names.count(spec.name) > 0; }));
+}
+
+/// The root of the target that suits some root of the checkpoint best; the main one where none suits.
+const Root* model_root(const Listing& checkpoint, const std::vector<Root>& roots) {
+  const auto offered = roots_of(checkpoint);
+  ScoredRoot best;
+  for (const Root& root : roots)
+    for (const Root& offer : offered) {
+      const ScoredRoot candidate{&root, fit_of(offer.tensors, root.tensors)};
+      if (is_better(candidate, best)) best = candidate;
+    }
+  const Root* usual = main_root(roots);
+  if (best.fit.keys == 0) return usual;
+  const bool usual_is_as_good = usual != nullptr && usual->direct >= best.root->direct && best.root->path.empty();
+  return usual_is_as_good ? usual : best.root;
+}
+
+std::vector<std::string> not_checked(const Listing& checkpoint, const Listing& target) {
+  std::vector<std::string> clauses;
+  if (!checkpoint.has_blueprint)
+    clauses.push_back("function not checked: the file has no blueprint");
+  else if (!target.has_blueprint)
+    clauses.push_back("function not checked: the target has no blueprint");
+  else
+    clauses.push_back("function not checked: of the blueprints, names, shapes and dtypes were compared");
+  if (!checkpoint.values) clauses.push_back("values not checked: the file is a blueprint and has none");
+  return clauses;
+}
+
+std::string remainder_advice(const Balance& leaves) {
+  return base::plural(leaves.missing, "missing key") + ", " + base::plural(leaves.unexpected, "unexpected key") +
+         " and " + base::plural(leaves.mismatched, "mismatched key") +
+         " remain that no operation here resolves: compare the model's class, its options and its version with those "
+         "that saved the file";
+}
+
+std::optional<bool> verdict(const Report& report) {
+  if (!report.difference.names_and_shapes_fit()) return false;
+  return std::all_of(report.causes.begin(), report.causes.end(),
+                     [](const Cause& cause) { return cause.severity == Severity::Note; });
+}
+
+/// A remark that matters only when all fits: what kind of object bears the tensors.
+void note_kind(const Listing& checkpoint, Report& report) {
+  if (!checkpoint.values || report.fits != true) return;
+  const Format format = checkpoint.values->format();
+  if (format == Format::TorchScript || format == Format::LibtorchArchive)
+    report.notes.push_back("the file is no state dict but an archive (" + std::string(format_name(format)) +
+                           "): tenon reads its tensors, torch.load with load_state_dict does not");
+}
+
+}  // namespace
+
+namespace diagnosis {
+
+Report compare(const Listing& checkpoint, const Listing& target, const TextFacts* text) {
+  plan::State start(checkpoint);
+  Gap gap = gap_between(start, target);
+  Case facts{checkpoint, target, Knowledge::Whole, text, nullptr, std::move(start), std::move(gap)};
+  Report report;
+  report.checkpoint_label = checkpoint.label;
+  report.target_label = target.label;
+  report.checkpoint_tensors = checkpoint.tensors.size();
+  report.target_tensors = target.tensors.size();
+  report.difference = difference_of(facts);
+  solve(facts, report);
+  report.fits = verdict(report);
+  report.proved = report.fits == true ? Proved::Shapes : Proved::Nothing;
+  report.not_checked = not_checked(checkpoint, target);
+  if (facts.gap.size() > 0) report.advice.push_back(remainder_advice(report.leaves));
+  note_kind(checkpoint, report);
+  return report;
+}
+
+}  // namespace diagnosis
+
+Listing target_model(const Listing& checkpoint, const Listing& target) {
+  if (!target.values || !target.state_dict.empty()) return target;
+  if (common_names(checkpoint, target) * 2 > target.tensors.size()) return target;
+  const auto roots = roots_of(target);
+  if (roots.size() < 2) return target;
+  const Root* root = model_root(checkpoint, roots);
+  return root == nullptr || root->path.empty() ? target : list(*target.values, root->path);
+}
+
+Report diagnose(const Listing& checkpoint, const Listing& target) {
+  const Listing model = target_model(checkpoint, target);
+  Report report = diagnosis::compare(checkpoint, model, nullptr);
+  if (model.state_dict != target.state_dict)
+    report.notes.push_back("the target is a training checkpoint; its model is its state dict " +
+                           quoted(model.state_dict));
+  return report;
+}
+
+Report diagnose_unreadable(const std::string& path, const Error& error) {
+  UnreadableFile file{path, {}, error};
+  if (io::path_kind(path) == io::PathKind::File) {
+    try {
+      file.kind = kind_of(io::MappedFile::open(path, ReadMode::Map)->bytes());
+    } catch (const Error&) {
+      file.kind = {};  // it cannot be read at all; `error` says why
+    }
+  }
+  const Listing nothing{};
+  Case facts{nothing, nothing, Knowledge::Partial, nullptr, &file, plan::State(nothing), {}};
+  Report report;
+  report.checkpoint_label = path;
+  report.fits = false;
+  solve(facts, report);
+  if (!error.next.empty()) report.advice.push_back(error.next);
+  report.not_checked.push_back("names, shapes, dtypes and function not checked: the file could not be read");
+  return report;
+}
+
+std::vector<CauseInfo> known_causes() {
+  std::vector<CauseInfo> causes;
+  for (const Rule& rule : kRules) {
+    CauseInfo info{rule.id, rule.title, {}};
+    for (const CausePage& page : cause_pages())
+      if (page.id == rule.id) info.page = page.text;
+    causes.push_back(info);
+  }
+  return causes;
+}
+
+}  // namespace tenon

@@ -1,0 +1,171 @@
+#include "diagnose/engine.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "base/text.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/rules.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+/// How sure the way of one tensor from its name in the file to its name in the state is.
+struct Trust {
+  double confidence = 1;
+  bool apply = true;
+};
+
+struct Step {
+  plan::State state;
+  Gap gap;
+};
+
+/// What the operations lead to; nothing when one of them does not apply, gives two tensors one name, or makes matters
+/// worse.
+std::optional<Step> attempt(const Case& facts, const std::vector<Op>& ops) {
+  Step step{facts.state, {}};
+  for (const Op& op : ops)
+    if (step.state.run(op) == 0 && !std::holds_alternative<KeepTarget>(op.operation)) return std::nullopt;
+  if (step.state.collision()) return std::nullopt;
+  step.gap = gap_between(step.state, facts.target);
+  if (step.gap.size() > facts.gap.size()) return std::nullopt;
+  return step;
+}
+
+/// Tensors that the operations renamed are as sure as the finding, and done unasked only where the finding is.
+void lower_trust(std::vector<Trust>& trust, const plan::State& before, const plan::State& after,
+                 const Finding& finding) {
+  const bool is_exact = std::all_of(finding.ops.begin(), finding.ops.end(),
+                                    [](const Op& op) { return op.applicability == Applicability::Exact; });
+  std::vector<const std::string*> names(trust.size(), nullptr);
+  for (const Planned& tensor : before.tensors()) names[tensor.source] = &tensor.spec.name;
+  for (const Planned& tensor : after.tensors()) {
+    if (*names[tensor.source] == tensor.spec.name) continue;
+    Trust& its = trust[tensor.source];
+    its.confidence = std::min(its.confidence, finding.cause.confidence);
+    its.apply = its.apply && is_exact;
+  }
+}
+
+void record(Finding finding, Report& report) {
+  for (Op& op : finding.ops) {
+    finding.cause.ops.push_back(report.plan.ops.size());
+    report.plan.ops.push_back(std::move(op));
+  }
+  std::move(finding.dtype_changes.begin(), finding.dtype_changes.end(),
+            std::back_inserter(report.difference.dtype_changes));
+  report.causes.push_back(std::move(finding.cause));
+}
+
+void ask_rules(Case& facts, Report& report, std::vector<Trust>& trust) {
+  for (const Rule& rule : kRules)
+    for (int round = 0; round < rule.rounds; ++round) {
+      auto finding = rule.find(facts);
+      if (!finding) break;
+      finding->cause.id = std::string(rule.id);
+      const bool is_remark = finding->ops.empty();
+      if (!is_remark) {
+        auto step = attempt(facts, finding->ops);
+        if (!step) break;
+        lower_trust(trust, facts.state, step->state, *finding);
+        facts.state = std::move(step->state);
+        facts.gap = std::move(step->gap);
+      }
+      record(std::move(*finding), report);
+      if (is_remark) break;  // nothing changed: it would say the same again
+    }
+}
+
+void fill_mapping(const Case& facts, const std::vector<Trust>& trust, Report& report) {
+  for (const Pair& pair : facts.gap.matched) {
+    const std::string& from = facts.original(pair.state);
+    const Trust& its = trust[facts.state.tensors()[pair.state].source];
+    const std::string& to = facts.want(pair.target).name;
+    report.mapping.push_back({to, {from}, from == to ? "identical" : "rename", its.confidence, its.apply});
+  }
+}
+
+struct Share {
+  double wanted = 0, found = 0;
+  double ratio() const { return wanted > 0 ? found / wanted : 1; }
+};
+
+double parameters(const TensorSpec& spec) {
+  double product = 1;
+  if (spec.shape)
+    for (const std::int64_t extent : *spec.shape) product *= static_cast<double>(extent);
+  return product;
+}
+
+void fill_coverage(const Case& facts, Report& report) {
+  std::vector<bool> is_found(facts.target.tensors.size(), false);
+  for (const Pair& pair : facts.gap.matched) is_found[pair.target] = true;
+  Share tensors, values;
+  std::map<std::string_view, Share> modules;
+  std::vector<std::string_view> order;
+  for (std::size_t i = 0; i < is_found.size(); ++i) {
+    const TensorSpec& spec = facts.want(i);
+    const auto [module, is_new] = modules.try_emplace(first_level(spec.name));
+    if (is_new) order.push_back(module->first);
+    for (auto [share, weight] :
+         {std::pair{&tensors, 1.0}, {&values, parameters(spec)}, {&module->second, parameters(spec)}}) {
+      share->wanted += weight;
+      if (is_found[i]) share->found += weight;
+    }
+  }
+  Coverage coverage{tensors.ratio(), values.ratio(), {}};
+  for (const std::string_view module : order)
+    coverage.by_module.push_back({std::string(module), modules[module].ratio()});
+  report.coverage = std::move(coverage);
+}
+
+std::uint64_t less(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : 0; }
+
+/// A plan that resolves nothing is none: its operations are taken back from the causes.
+void drop_idle_plan(const Balance& before, Report& report) {
+  const bool has_cast = std::any_of(report.plan.ops.begin(), report.plan.ops.end(),
+                                    [](const Op& op) { return std::holds_alternative<Cast>(op.operation); });
+  const Balance& done = report.resolves;
+  if (has_cast || done.missing + done.unexpected + done.mismatched > 0) return;
+  report.plan.ops.clear();
+  for (Cause& cause : report.causes) cause.ops.clear();
+  report.leaves = before;
+}
+
+/// What explains most first; what does no harm last.
+void order_causes(Report& report) {
+  std::stable_sort(report.causes.begin(), report.causes.end(), [](const Cause& a, const Cause& b) {
+    return a.severity != b.severity ? a.severity < b.severity : a.keys > b.keys;
+  });
+}
+
+}  // namespace
+
+Difference difference_of(const Case& facts) {
+  Difference difference;
+  if (facts.knowledge == Knowledge::Whole) difference.matched = facts.gap.matched.size();
+  for (const std::size_t index : facts.gap.missing) difference.missing.push_back(facts.want(index).name);
+  for (const std::size_t index : facts.gap.unexpected) difference.unexpected.push_back(facts.have(index).name);
+  for (const Pair& pair : facts.gap.mismatched)
+    difference.mismatched.push_back(
+        {facts.want(pair.target).name, *facts.have(pair.state).shape, *facts.want(pair.target).shape});
+  return difference;
+}
+
+void solve(Case& facts, Report& report) {
+  const Balance before = facts.gap.balance();
+  std::vector<Trust> trust(facts.checkpoint.tensors.size());
+  ask_rules(facts, report, trust);
+  report.leaves = facts.gap.balance();
+  report.resolves = {less(before.missing, report.leaves.missing), less(before.unexpected, report.leaves.unexpected),
+                     less(before.mismatched, report.leaves.mismatched)};
+  drop_idle_plan(before, report);
+  if (facts.knowledge == Knowledge::Whole) {
+    fill_mapping(facts, trust, report);
+    fill_coverage(facts, report);
+  }
+  order_causes(report);
+}
+
+}  // namespace tenon::diagnosis

@@ -1,0 +1,28 @@
+#include "diagnose/phrases.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+
+namespace tenon::diagnosis {
+
+std::string quoted(std::string_view name) { return "`" + std::string(name) + "`"; }
+
+std::string list_text(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 3;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i == 0 ? "" : ", ") + quoted(names[i]);
+  if (names.size() > kShown) text += " and " + base::count_text(names.size() - kShown) + " more";
+  return text;
+}
+
+std::string place_of(const Case& facts) {
+  std::string place = facts.checkpoint.label;
+  if (!facts.checkpoint.state_dict.empty()) place += ", state dict " + quoted(facts.checkpoint.state_dict);
+  if (facts.knowledge == Knowledge::Partial) return place;
+  return place + ", " + base::plural(facts.checkpoint.tensors.size(), "key");
+}
+
+std::string shape_of(const TensorSpec& spec) { return spec.shape ? base::shape_text(*spec.shape) : std::string(); }
+
+}  // namespace tenon::diagnosis

@@ -1,0 +1,89 @@
+// read_text: makes a text plain, then lets every recogniser read it.
+#include "diagnose/text/text_facts.hpp"
+
+#include <unordered_set>
+
+#include "base/utf8.hpp"
+#include "diagnose/text/recognisers.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+struct Quote {
+  std::string_view from;
+  char to;
+};
+constexpr Quote kQuotes[] = {
+    {"\xe2\x80\x9c", '"'}, {"\xe2\x80\x9d", '"'},  {"\xe2\x80\x9e", '"'},  {"\xc2\xab", '"'},
+    {"\xc2\xbb", '"'},     {"\xe2\x80\x98", '\''}, {"\xe2\x80\x99", '\''}, {"\xc2\xa0", ' '},
+};
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f'; }
+
+/// Length of a terminal's escape sequence at `at` (ESC [ ... letter), or 0.
+std::size_t escape_length(std::string_view text, std::size_t at) {
+  if (text[at] != '\x1b') return 0;
+  if (at + 1 >= text.size() || text[at + 1] != '[') return 1;
+  std::size_t end = at + 2;
+  while (end < text.size() && end < at + 32 && (text[end] < '@' || text[end] > '~')) ++end;
+  return end < text.size() ? end + 1 - at : end - at;
+}
+
+const Quote* quote_at(std::string_view text, std::size_t at) {
+  if (static_cast<unsigned char>(text[at]) < 0x80) return nullptr;
+  for (const Quote& quote : kQuotes)
+    if (text.substr(at).starts_with(quote.from)) return &quote;
+  return nullptr;
+}
+
+/// One space for every run of white space, straight quotes, no colours.
+std::string plain(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    if (const std::size_t length = escape_length(text, at); length > 0) {
+      at += length;
+    } else if (const Quote* quote = quote_at(text, at)) {
+      result += quote->to;
+      at += quote->from.size();
+    } else if (is_space(text[at])) {
+      if (!result.empty() && result.back() != ' ') result += ' ';
+      ++at;
+    } else {
+      result += text[at++];
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+TextFacts read_text(std::string_view text) {
+  const std::string readable = plain(base::to_valid_utf8(text));
+  TextFacts facts;
+  for (const Recognise recognise : kRecognisers) recognise(readable, facts);
+  return facts;
+}
+
+Listing checkpoint_shown(const TextFacts& facts) {
+  Listing listing;
+  listing.label = "the checkpoint in the text";
+  for (const std::string& name : facts.unexpected) listing.tensors.push_back({name, {}, {}, Role::Unknown, {}});
+  std::unordered_set<std::string_view> known(facts.unexpected.begin(), facts.unexpected.end());
+  for (const Mismatch& row : facts.mismatched)
+    if (known.insert(row.key).second) listing.tensors.push_back({row.key, {}, row.checkpoint, Role::Unknown, {}});
+  return listing;
+}
+
+Listing target_shown(const TextFacts& facts) {
+  Listing listing;
+  listing.label = facts.target_class.empty() ? "the model in the text" : facts.target_class;
+  listing.class_name = facts.target_class;
+  for (const std::string& name : facts.missing) listing.tensors.push_back({name, {}, {}, Role::Unknown, {}});
+  std::unordered_set<std::string_view> known(facts.missing.begin(), facts.missing.end());
+  for (const Mismatch& row : facts.mismatched)
+    if (known.insert(row.key).second) listing.tensors.push_back({row.key, {}, row.model, Role::Unknown, {}});
+  return listing;
+}
+
+}  // namespace tenon::diagnosis

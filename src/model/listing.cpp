@@ -1,0 +1,65 @@
+// Listings of checkpoints: the index of a file as names that a model could want.
+#include <tenon/listing.hpp>
+
+#include <map>
+#include <tuple>
+
+#include <tenon/error.hpp>
+
+#include "base/text.hpp"
+
+namespace tenon {
+namespace {
+
+/// Tensors of one place in one storage are tied: the later ones carry the name of the first.
+class Ties {
+ public:
+  std::string first_of(const TensorInfo& tensor, const std::string& name) {
+    if (tensor.storage == kNoStorage) return {};
+    const auto [at, is_new] =
+        first_.try_emplace({tensor.storage, tensor.offset_bytes, tensor.shape, tensor.stride}, name);
+    return is_new ? std::string() : at->second;
+  }
+
+ private:
+  std::map<std::tuple<std::uint32_t, std::uint64_t, Shape, Stride>, std::string> first_;
+};
+
+Role role_of(const TensorInfo& tensor) {
+  if (tensor.type == "torch.nn.Parameter" || tensor.type == "torch.nn.parameter.Parameter") return Role::Parameter;
+  return Role::Unknown;
+}
+
+Error no_such_state_dict(const Checkpoint& checkpoint, std::string_view path) {
+  std::vector<std::string_view> paths;
+  for (const Container& container : checkpoint.containers())
+    if (container.tensor_count > 0) paths.push_back(container.path);
+  const auto near = base::nearest(path, paths, 3);
+  return Error(Code::NotFound, {checkpoint.file(), {}, std::string(path), {}}, "no tensor stands below this path",
+               "a state dict of the file", near.empty() ? "no state dict" : base::join(near, ", "));
+}
+
+}  // namespace
+
+Listing list(const Checkpoint& checkpoint) { return list(checkpoint, {}); }
+
+Listing list(const Checkpoint& checkpoint, std::string_view path) {
+  Listing listing;
+  listing.label = checkpoint.file();
+  listing.values = checkpoint;
+  listing.state_dict = std::string(path);
+  listing.has_blueprint = !checkpoint.blueprint_json().empty();
+  const std::string prefix = path.empty() ? std::string() : std::string(path) + ".";
+  Ties ties;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    if (!tensor.name.starts_with(prefix)) continue;
+    TensorSpec spec{tensor.name.substr(prefix.size()), tensor.dtype, tensor.shape, role_of(tensor), {}};
+    spec.tied_to = ties.first_of(tensor, spec.name);
+    listing.tensors.push_back(std::move(spec));
+    listing.value_names.push_back(tensor.name);
+  }
+  if (!path.empty() && listing.tensors.empty()) throw no_such_state_dict(checkpoint, path);
+  return listing;
+}
+
+}  // namespace tenon

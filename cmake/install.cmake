@@ -1,0 +1,23 @@
+# What `cmake --install` lays down: library, headers, CMake package, pkg-config file, and the sources of the LibTorch bridge, which the
+# package builds against the user's own LibTorch (its ABI and version are theirs).
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tenon)
+install(TARGETS tenon EXPORT tenon-targets FILE_SET HEADERS)
+if(TARGET tenon-cli)
+  install(TARGETS tenon-cli)
+endif()
+install(EXPORT tenon-targets NAMESPACE tenon:: DESTINATION ${package_dir})
+configure_package_config_file(cmake/tenonConfig.cmake.in tenonConfig.cmake INSTALL_DESTINATION ${package_dir}
+                              PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_DATADIR)
+write_basic_package_version_file(tenonConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/tenonConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/tenonConfigVersion.cmake
+        DESTINATION ${package_dir})
+
+configure_file(cmake/tenon.pc.in tenon.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/tenon.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+file(GLOB bridge_sources ${PROJECT_SOURCE_DIR}/bridges/torch/*.cpp ${PROJECT_SOURCE_DIR}/bridges/torch/*.hpp)
+list(FILTER bridge_sources EXCLUDE REGEX "_test\\.cpp$")
+install(FILES ${bridge_sources} DESTINATION ${CMAKE_INSTALL_DATADIR}/tenon/torch)
+install(FILES include/tenon/torch.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tenon OPTIONAL)

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <tenon/checkpoint.hpp>
@@ -25,6 +28,24 @@ struct InspectOptions {
   bool stats = false;
 };
 
+/// What `adapt` did, or with a dry run would do.
+struct AdaptOutcome {
+  std::string out;           ///< path as given
+  std::optional<bool> fits;  ///< the result against the target; unknown when nothing was compared
+  Plan plan;                 ///< what was carried out
+  std::vector<std::string> filled_from_target, dropped, unfilled;
+  std::vector<std::string> notes;
+};
+
+/// What `convert` did, or with a dry run would do.
+struct ConvertOutcome {
+  std::string file, out;
+  Format from = Format::PytorchZip, to = Format::Safetensors;
+  std::uint64_t tensors = 0;
+  std::uint64_t file_bytes = 0;  ///< of the output; 0 when nothing was written
+  std::vector<std::string> notes;
+};
+
 /// The adapt line of a report's end: empty where no plan helps.
 struct CommandHint {
   std::string command;
@@ -36,12 +57,20 @@ TENON_API std::string render_text(const Report& report, const CommandHint& hint,
 TENON_API std::string render_text(const VerifiedFile& file, const TextStyle& style);
 TENON_API std::string render_text(const DiffReport& diff, const TextStyle& style);
 
+/// The one-line answer of --quiet, and the first line of the long one.
+TENON_API std::string verdict(const Report& report);
+TENON_API std::string verdict(const VerifiedFile& file);
+TENON_API std::string verdict(const DiffReport& diff);
+
 // JSON documents of the contract, one line each, ending in a newline. `command` names the schema: tenon.COMMAND/1.
+// An `error` stands beside what is known in spite of it.
 TENON_API std::string render_json(const Error& error, std::string_view command);
 TENON_API std::string render_json(const Checkpoint& checkpoint, const InspectOptions& options);
 TENON_API std::string render_json(const Report& report, std::string_view command, const Error* error = nullptr);
-TENON_API std::string render_json(const std::vector<VerifiedFile>& files);
+TENON_API std::string render_json(const std::vector<VerifiedFile>& files, const Error* error = nullptr);
 TENON_API std::string render_json(const DiffReport& diff);
+TENON_API std::string render_json(const AdaptOutcome& outcome);
+TENON_API std::string render_json(const ConvertOutcome& outcome);
 
 /// Text safe for terminals: control characters and bytes that are no UTF-8 are written as \xNN.
 TENON_API std::string escape_text(std::string_view text);

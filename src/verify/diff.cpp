@@ -19,7 +19,7 @@ using Bytes = std::span<const std::byte>;
 
 bool same_bytes(const TensorView& a, const TensorView& b) {
   bool same = true;
-  verifying::for_each_slice(a, b, [&](Bytes x, Bytes y) {
+  verification::for_each_slice(a, b, [&](Bytes x, Bytes y) {
     same = same && x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size()) == 0);
   });
   return same;
@@ -28,8 +28,8 @@ bool same_bytes(const TensorView& a, const TensorView& b) {
 void measure(const TensorView& a, const TensorView& b, TensorChange& change) {
   const bool comparable = a.dtype == b.dtype || can_cast(a.dtype, b.dtype);
   if (a.shape != b.shape || !comparable) return;
-  verifying::Distance distance(a.dtype, b.dtype);
-  verifying::for_each_slice(a, b, [&](Bytes x, Bytes y) { distance.add(x, y); });
+  verification::Distance distance(a.dtype, b.dtype);
+  verification::for_each_slice(a, b, [&](Bytes x, Bytes y) { distance.add(x, y); });
   change.max_abs = distance.max_abs();
   change.rel_l2 = distance.rel_l2();
   change.cosine = distance.cosine();

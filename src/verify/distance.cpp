@@ -10,7 +10,7 @@
 
 #include "tensor/codecs.hpp"
 
-namespace tenon::verifying {
+namespace tenon::verification {
 
 namespace {
 
@@ -76,4 +76,4 @@ std::optional<double> Distance::cosine() const {
   return dot_ / (std::sqrt(square_a_) * std::sqrt(square_b_));
 }
 
-}  // namespace tenon::verifying
+}  // namespace tenon::verification

@@ -8,7 +8,7 @@
 
 #include <tenon/dtype.hpp>
 
-namespace tenon::verifying {
+namespace tenon::verification {
 
 class Distance {
  public:
@@ -36,4 +36,4 @@ class Distance {
   double square_a_ = 0, square_b_ = 0, square_difference_ = 0, dot_ = 0;
 };
 
-}  // namespace tenon::verifying
+}  // namespace tenon::verification

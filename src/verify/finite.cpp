@@ -5,7 +5,7 @@
 #include <cstring>
 #include <span>
 
-namespace tenon::verifying {
+namespace tenon::verification {
 
 namespace {
 
@@ -98,4 +98,4 @@ NonFinite count_non_finite(const TensorView& view) {
   return {};
 }
 
-}  // namespace tenon::verifying
+}  // namespace tenon::verification

@@ -5,7 +5,7 @@
 
 #include <tenon/tensor.hpp>
 
-namespace tenon::verifying {
+namespace tenon::verification {
 
 struct NonFinite {
   std::uint64_t nan = 0;
@@ -15,4 +15,4 @@ struct NonFinite {
 /// Zero for integer and quantised types. One pass in blocks; a complex value counts once for each half.
 NonFinite count_non_finite(const TensorView& view);
 
-}  // namespace tenon::verifying
+}  // namespace tenon::verification

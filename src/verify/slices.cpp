@@ -5,7 +5,7 @@
 
 #include <tenon/error.hpp>
 
-namespace tenon::verifying {
+namespace tenon::verification {
 
 namespace {
 
@@ -66,4 +66,4 @@ void for_each_slice(const TensorView& a, const TensorView& b,
   } while (next(outer, a.shape));
 }
 
-}  // namespace tenon::verifying
+}  // namespace tenon::verification

@@ -7,11 +7,11 @@
 
 #include <tenon/tensor.hpp>
 
-namespace tenon::verifying {
+namespace tenon::verification {
 
 /// Calls `take` with the dense bytes of the same elements of `a` and `b`, from the first to the last, in pieces of
 /// about 1 MiB. The shapes are equal; dtypes may differ. Dense tensors are not copied.
 void for_each_slice(const TensorView& a, const TensorView& b,
                     const std::function<void(std::span<const std::byte>, std::span<const std::byte>)>& take);
 
-}  // namespace tenon::verifying
+}  // namespace tenon::verification

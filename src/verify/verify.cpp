@@ -87,7 +87,7 @@ void check_values(const Checkpoint& checkpoint, const std::set<std::string>& dam
     const TensorInfo& info = checkpoint.tensors()[i];
     if (info.storage == kNoStorage || damaged.contains(checkpoint.storages()[info.storage].member)) continue;
     try {
-      const verifying::NonFinite found = verifying::count_non_finite(checkpoint.tensor(i));
+      const verification::NonFinite found = verification::count_non_finite(checkpoint.tensor(i));
       if (found.nan + found.infinite == 0) continue;
       result.problems.push_back(
           {info.name, base::plural(found.nan, "NaN") + " and " + base::plural(found.infinite, "infinity value") +

@@ -1,0 +1,58 @@
+#include "render/overview.hpp"
+
+#include <limits>
+
+#include "base/checked.hpp"
+
+namespace tenon::rendering {
+
+namespace {
+
+std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
+  return base::checked_add(a, b).value_or(std::numeric_limits<std::uint64_t>::max());
+}
+
+/// The container whose state dict the tensors of `index` belong to: for a module, the outermost module around it.
+std::size_t owner(std::span<const Container> containers, std::size_t index) {
+  while (index != 0 && containers[index].kind == ContainerKind::Module &&
+         containers[containers[index].parent].kind == ContainerKind::Module)
+    index = containers[index].parent;
+  return index;
+}
+
+}  // namespace
+
+std::vector<StateDict> state_dicts(const Checkpoint& checkpoint) {
+  const auto containers = checkpoint.containers();
+  std::vector<std::uint64_t> counts(containers.size(), 0);
+  for (std::size_t i = 0; i < containers.size(); ++i) {
+    const ContainerKind kind = containers[i].kind;
+    if (kind != ContainerKind::Mapping && kind != ContainerKind::Module) continue;
+    counts[owner(containers, i)] += containers[i].tensor_count;
+  }
+  std::vector<StateDict> found;
+  for (std::size_t i = 0; i < containers.size(); ++i)
+    if (counts[i] > 0) found.push_back({containers[i].path, counts[i]});
+  return found;
+}
+
+Totals totals(const Checkpoint& checkpoint) {
+  Totals result;
+  for (const TensorInfo& info : checkpoint.tensors()) {
+    ++result.tensors;
+    result.parameters = sum(result.parameters, static_cast<std::uint64_t>(element_count(info.shape)));
+    result.bytes = sum(result.bytes, byte_size(info.shape, info.dtype));
+  }
+  return result;
+}
+
+std::uint64_t sharing_tensors(const Checkpoint& checkpoint) {
+  std::vector<std::uint64_t> users(checkpoint.storages().size(), 0);
+  for (const TensorInfo& info : checkpoint.tensors())
+    if (info.storage != kNoStorage) ++users[info.storage];
+  std::uint64_t sharing = 0;
+  for (const std::uint64_t count : users) sharing += count > 1 ? count : 0;
+  return sharing;
+}
+
+}  // namespace tenon::rendering

@@ -1,0 +1,127 @@
+// tenon.check/1 and tenon.explain/1.
+#include <tenon/render.hpp>
+
+#include "render/json_value.hpp"
+
+namespace tenon {
+
+namespace {
+
+using rendering::Json;
+using rendering::json_number;
+using rendering::json_text;
+using rendering::json_texts;
+
+std::string_view proved_name(Proved proved) {
+  switch (proved) {
+    case Proved::Nothing: return "nothing";
+    case Proved::Shapes: return "shapes";
+    case Proved::Architecture: return "architecture";
+    case Proved::Function: return "function";
+  }
+  throw Bug("unknown Proved");
+}
+
+template <class Rows, class Row>
+Json rows_json(const Rows& rows, const Row& row_json) {
+  Json array = Json::array();
+  for (const auto& row : rows) array.push_back(row_json(row));
+  return array;
+}
+
+Json mismatch_json(const Mismatch& mismatch) {
+  Json json;
+  json["key"] = json_text(mismatch.key);
+  json["checkpoint"] = rendering::json_shape(mismatch.checkpoint);
+  json["model"] = rendering::json_shape(mismatch.model);
+  return json;
+}
+
+Json dtype_change_json(const DTypeChange& change) {
+  Json json;
+  json["key"] = json_text(change.key);
+  json["checkpoint"] = std::string(dtype_name(change.checkpoint));
+  json["model"] = std::string(dtype_name(change.model));
+  json["max_abs_error"] = change.loss ? json_number(change.loss->max_abs_error) : Json(nullptr);
+  json["overflow"] = change.loss ? json_number(change.loss->overflow) : Json(nullptr);
+  return json;
+}
+
+Json cause_json(const Cause& cause) {
+  Json json;
+  json["id"] = cause.id;
+  json["confidence"] = json_number(cause.confidence);
+  json["summary"] = json_text(cause.summary);
+  json["evidence"] = json_texts(cause.evidence);
+  json["keys"] = json_number(cause.keys);
+  json["ops"] = cause.ops;
+  return json;
+}
+
+Json mapped_json(const Mapped& mapped) {
+  Json json;
+  json["to"] = json_text(mapped.to);
+  json["from"] = json_texts(mapped.from);
+  json["how"] = mapped.how;
+  json["confidence"] = json_number(mapped.confidence);
+  json["apply"] = mapped.apply;
+  return json;
+}
+
+Json module_json(const ModuleCoverage& module) {
+  Json json;
+  json["module"] = json_text(module.module);
+  json["parameters"] = json_number(module.parameters);
+  return json;
+}
+
+Json coverage_json(const std::optional<Coverage>& coverage) {
+  if (!coverage) return nullptr;
+  Json json;
+  json["tensors"] = json_number(coverage->tensors);
+  json["parameters"] = json_number(coverage->parameters);
+  json["by_module"] = rows_json(coverage->by_module, module_json);
+  return json;
+}
+
+Json balance_json(const Balance& balance) {
+  Json json;
+  json["missing"] = json_number(balance.missing);
+  json["unexpected"] = json_number(balance.unexpected);
+  json["mismatched"] = json_number(balance.mismatched);
+  return json;
+}
+
+Json plan_json(const Report& report) {
+  Json json = Json::parse(to_json(report.plan));
+  json["resolves"] = balance_json(report.resolves);
+  json["leaves"] = balance_json(report.leaves);
+  return json;
+}
+
+}  // namespace
+
+std::string render_json(const Report& report, std::string_view command, const Error* error) {
+  Json json = rendering::document(command);
+  const Difference& difference = report.difference;
+  json["fits"] = report.fits ? Json(*report.fits) : Json(nullptr);
+  json["proved"] = std::string(proved_name(report.proved));
+  json["matched"] = json_number(difference.matched);
+  json["missing"] = json_texts(difference.missing);
+  json["unexpected"] = json_texts(difference.unexpected);
+  json["mismatched"] = rows_json(difference.mismatched, mismatch_json);
+  json["dtype_changes"] = rows_json(difference.dtype_changes, dtype_change_json);
+  // Blueprints tell these; where neither side has one there is nothing to list.
+  json["architecture"] = Json::array();
+  json["environment"] = Json::array();
+  json["probe"] = nullptr;
+  json["causes"] = rows_json(report.causes, cause_json);
+  if (command == "check") json["mapping"] = rows_json(report.mapping, mapped_json);
+  json["coverage"] = coverage_json(report.coverage);
+  json["plan"] = plan_json(report);
+  json["advice"] = json_texts(report.advice);
+  if (error != nullptr) json["error"] = rendering::json_of(*error);
+  return rendering::line_of(json);
+}
+
+}  // namespace tenon

@@ -61,6 +61,8 @@ TENON_API std::string render_text(const DiffReport& diff, const TextStyle& style
 TENON_API std::string verdict(const Report& report);
 TENON_API std::string verdict(const VerifiedFile& file);
 TENON_API std::string verdict(const DiffReport& diff);
+TENON_API std::string verdict(const AdaptOutcome& outcome);
+TENON_API std::string verdict(const ConvertOutcome& outcome);
 
 // JSON documents of the contract, one line each, ending in a newline. `command` names the schema: tenon.COMMAND/1.
 // An `error` stands beside what is known in spite of it.

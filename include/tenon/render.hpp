@@ -28,27 +28,31 @@ struct InspectOptions {
   bool stats = false;
 };
 
-/// What `adapt` did, or with a dry run would do.
+/// The adapt line of a report's end, or why there is none.
+struct CommandHint {
+  std::string command;   ///< quoted for a shell; "" where no plan helps
+  std::string why_none;  ///< one clause, where `command` is empty
+};
+
+/// What adapt did, or would do.
 struct AdaptOutcome {
   std::string out;           ///< path as given
-  std::optional<bool> fits;  ///< the result against the target; unknown when nothing was compared
-  Plan plan;                 ///< what was carried out
+  std::optional<bool> fits;  ///< of the result, not of the checkpoint
+  Plan plan;                 ///< the part that was carried out
+  Difference left;           ///< what still does not fit
   std::vector<std::string> filled_from_target, dropped, unfilled;
-  std::vector<std::string> notes;
+  std::uint64_t tensors = 0;
+  std::uint64_t file_bytes = 0;    ///< 0 where nothing was written
+  std::vector<std::string> notes;  ///< what changed form on the way, what was not done
 };
 
-/// What `convert` did, or with a dry run would do.
+/// What convert did, or would do.
 struct ConvertOutcome {
   std::string file, out;
-  Format from = Format::PytorchZip, to = Format::Safetensors;
+  Format from = Format::Safetensors, to = Format::Safetensors;
   std::uint64_t tensors = 0;
-  std::uint64_t file_bytes = 0;  ///< of the output; 0 when nothing was written
+  std::uint64_t file_bytes = 0;  ///< 0 where nothing was written
   std::vector<std::string> notes;
-};
-
-/// The adapt line of a report's end: empty where no plan helps.
-struct CommandHint {
-  std::string command;
 };
 
 TENON_API std::string render_text(const Error& error, const TextStyle& style);
@@ -56,6 +60,8 @@ TENON_API std::string render_text(const Checkpoint& checkpoint, const InspectOpt
 TENON_API std::string render_text(const Report& report, const CommandHint& hint, const TextStyle& style);
 TENON_API std::string render_text(const VerifiedFile& file, const TextStyle& style);
 TENON_API std::string render_text(const DiffReport& diff, const TextStyle& style);
+TENON_API std::string render_text(const AdaptOutcome& outcome, const TextStyle& style);
+TENON_API std::string render_text(const ConvertOutcome& outcome, const TextStyle& style);
 
 /// The one-line answer of --quiet, and the first line of the long one.
 TENON_API std::string verdict(const Report& report);
@@ -71,10 +77,13 @@ TENON_API std::string render_json(const Checkpoint& checkpoint, const InspectOpt
 TENON_API std::string render_json(const Report& report, std::string_view command, const Error* error = nullptr);
 TENON_API std::string render_json(const std::vector<VerifiedFile>& files, const Error* error = nullptr);
 TENON_API std::string render_json(const DiffReport& diff);
-TENON_API std::string render_json(const AdaptOutcome& outcome);
+TENON_API std::string render_json(const AdaptOutcome& outcome, const Error* error = nullptr);
 TENON_API std::string render_json(const ConvertOutcome& outcome);
 
 /// Text safe for terminals: control characters and bytes that are no UTF-8 are written as \xNN.
 TENON_API std::string escape_text(std::string_view text);
+
+/// `text` in quotes for a POSIX shell where it needs them.
+TENON_API std::string shell_quoted(std::string_view text);
 
 }  // namespace tenon

@@ -1,0 +1,195 @@
+// A report for people: the verdict; one block for each cause; what is left; the one command that repairs it.
+//
+//   error[wrapper_prefix]: every checkpoint key starts with `module.` and no model key does
+//     --> runs/a.pth, state dict `state_dict`, 122 keys
+//      |  checkpoint             model
+//      |  module.conv1.weight    conv1.weight    [64, 3, 7, 7]  same
+//      |  ... and 121 more (--all)
+//      = why: ...
+//      = evidence: ...
+//   help[exact]: strip the prefix `module.`    plan: {"op": "strip_prefix", "prefix": "module."}
+#include <tenon/render.hpp>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+#include "base/utf8.hpp"
+#include "render/op_text.hpp"
+#include "render/page.hpp"
+
+namespace tenon {
+
+namespace {
+
+using rendering::Ink;
+using rendering::Page;
+using rendering::safe;
+
+constexpr std::size_t kPictureRows = 3;
+constexpr std::string_view kGutter = "   |  ";
+constexpr std::size_t kNoteIndent = 7;
+constexpr std::size_t kHelpIndent = 6;
+
+struct Label {
+  std::string_view word;
+  Ink ink;
+};
+Label label_of(Severity severity) {
+  switch (severity) {
+    case Severity::Error: return {"error", Ink::Red};
+    case Severity::Warning: return {"warning", Ink::Yellow};
+    case Severity::Note: return {"note", Ink::Cyan};
+  }
+  throw Bug("unknown Severity");
+}
+
+std::size_t widest(const std::vector<std::string>& column) {
+  std::size_t width = 0;
+  for (const std::string& cell : column) width = std::max(width, base::display_width(cell));
+  return width;
+}
+
+/// Columns of the picture: names share what the notes and the gutter leave, half each.
+void picture(const Cause& cause, Page& page) {
+  if (cause.picture.empty()) return;
+  const std::size_t shown = page.style().all ? cause.picture.size() : std::min(cause.picture.size(), kPictureRows);
+  std::vector<std::string> left{"checkpoint"}, right{"model"}, notes{""};
+  for (std::size_t i = 0; i < shown; ++i) {
+    left.push_back(safe(cause.picture[i].checkpoint));
+    right.push_back(safe(cause.picture[i].model));
+    notes.push_back(safe(cause.picture[i].note));
+  }
+  constexpr std::size_t kGaps = 4;
+  const std::size_t taken = kGutter.size() + widest(notes) + kGaps;
+  const std::size_t most = page.style().width > taken + 24 ? (page.style().width - taken) / 2 : 12;
+  const std::size_t left_width = std::min(widest(left), most), right_width = std::min(widest(right), most);
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const std::string row = fmt::format(
+        "{}{}  {}  {}", kGutter,
+        rendering::pad_right(rendering::cut_middle(left[i], left_width, page.style()), left_width),
+        rendering::pad_right(rendering::cut_middle(right[i], right_width, page.style()), right_width), notes[i]);
+    page.line(i == 0 ? page.paint(Ink::Dim, row) : row);
+  }
+  if (cause.keys > shown)
+    page.line(fmt::format("{}... and {} more (--all)", kGutter, base::count_text(cause.keys - shown)));
+}
+
+/// What is done on the left and its code on the right, where the line has room; else the code below it.
+void help_line(std::string_view head, std::string_view text, std::string_view code, Page& page) {
+  const std::size_t width = head.size() + base::display_width(text) + 4 + base::display_width(code);
+  if (!code.empty() && width <= page.style().width)
+    return page.line(fmt::format("{}{}    {}", page.paint(Ink::Green, head), text, code));
+  page.paragraph(head, text, kHelpIndent, Ink::Green);
+  if (!code.empty()) page.paragraph("      ", code, kHelpIndent + 2);
+}
+
+/// A person's help may show code, four blanks after its sentence.
+void plain_help(const std::string& help, Page& page) {
+  const std::size_t gap = help.find("    ");
+  if (gap == std::string::npos) return help_line("help: ", safe(help), "", page);
+  help_line("help: ", safe(help.substr(0, gap)), safe(help.substr(help.find_first_not_of(' ', gap))), page);
+}
+
+void cause_block(const Cause& cause, const Plan& plan, Page& page) {
+  const Label label = label_of(cause.severity);
+  page.paragraph(fmt::format("{}[{}]: ", label.word, cause.id), safe(cause.summary), 2, label.ink);
+  if (!cause.place.empty()) page.paragraph("  --> ", safe(cause.place), kHelpIndent);
+  picture(cause, page);
+  if (!cause.why.empty()) page.paragraph("   = why: ", safe(cause.why), kNoteIndent);
+  if (!cause.evidence.empty()) page.paragraph("   = evidence: ", base::join(safe(cause.evidence), ", "), kNoteIndent);
+  for (const std::string& note : cause.notes) page.paragraph("   = note: ", safe(note), kNoteIndent);
+  for (const std::size_t index : cause.ops) {
+    const Op& op = plan.ops.at(index);
+    help_line(fmt::format("help[{}]: ", applicability_name(op.applicability)), rendering::describe(op.operation),
+              "plan: " + safe(to_json(op)), page);
+  }
+  for (const std::string& help : cause.help) plain_help(help, page);
+}
+
+std::vector<std::string> shapes_of(const std::vector<Mismatch>& mismatches) {
+  std::vector<std::string> lines;
+  for (const Mismatch& row : mismatches)
+    lines.push_back(fmt::format("{}  {} in the checkpoint, {} in the model", safe(row.key),
+                                base::shape_text(row.checkpoint), base::shape_text(row.model)));
+  return lines;
+}
+
+std::vector<std::string> dtypes_of(const std::vector<DTypeChange>& changes) {
+  std::vector<std::string> lines;
+  for (const DTypeChange& row : changes)
+    lines.push_back(fmt::format("{}  {} in the checkpoint, {} in the model", safe(row.key), dtype_name(row.checkpoint),
+                                dtype_name(row.model)));
+  return lines;
+}
+
+void key_list(std::string_view title, const std::vector<std::string>& keys, Page& page) {
+  if (keys.empty()) return;
+  page.line();
+  page.paragraph(fmt::format("{}: ", title), base::plural(keys.size(), "key"), 2, Ink::Bold);
+  page.list(keys, kGutter);
+}
+
+/// The difference by name: where nothing explains it, where a plan leaves some of it, and where everything was asked
+/// for.
+void difference_lists(const Report& report, Page& page) {
+  const bool is_explained =
+      !report.causes.empty() && report.leaves.missing + report.leaves.unexpected + report.leaves.mismatched == 0;
+  if (is_explained && !page.style().all) return;
+  const Difference& difference = report.difference;
+  key_list("missing (the model wants them)", safe(difference.missing), page);
+  key_list("unexpected (only the checkpoint has them)", safe(difference.unexpected), page);
+  key_list("mismatched (another shape)", shapes_of(difference.mismatched), page);
+  if (page.style().all) key_list("another dtype", dtypes_of(difference.dtype_changes), page);
+}
+
+/// "2 missing, 1 mismatched", or "nothing".
+std::string balance_text(const Balance& balance) {
+  std::vector<std::string> parts;
+  const auto add = [&](std::uint64_t count, std::string_view what) {
+    if (count > 0) parts.push_back(fmt::format("{} {}", base::count_text(count), what));
+  };
+  add(balance.missing, "missing");
+  add(balance.unexpected, "unexpected");
+  add(balance.mismatched, "mismatched");
+  return parts.empty() ? "nothing" : base::join(parts, ", ");
+}
+
+void closing(const Report& report, const CommandHint& hint, Page& page) {
+  if (report.fits == std::optional(true) && hint.command.empty()) return;
+  if (hint.command.empty()) {
+    if (hint.why_none.empty()) return;
+    page.line();
+    return page.paragraph("no plan: ", safe(hint.why_none), 2, Ink::Bold);
+  }
+  page.line();
+  page.paragraph("plan: ",
+                 fmt::format("{}; resolves {}, leaves {}", base::plural(report.plan.ops.size(), "operation"),
+                             balance_text(report.resolves), balance_text(report.leaves)),
+                 2, Ink::Bold);
+  page.line("  " + page.paint(Ink::Cyan, safe(hint.command)));
+}
+
+}  // namespace
+
+std::string render_text(const Report& report, const CommandHint& hint, const TextStyle& style) {
+  Page page(style);
+  const bool fits = report.fits == std::optional(true);
+  page.paragraph(verdict(report), "", 2, fits ? Ink::Green : Ink::Bold);
+  for (const std::string& note : report.notes) page.paragraph("note: ", safe(note), 2);
+  for (const Cause& cause : report.causes) {
+    page.line();
+    cause_block(cause, report.plan, page);
+  }
+  difference_lists(report, page);
+  if (!report.advice.empty()) page.line();
+  for (const std::string& advice : report.advice) page.paragraph("advice: ", safe(advice), 2, Ink::Bold);
+  if (!fits) {
+    for (const std::string& clause : report.not_checked) page.paragraph("note: ", safe(clause), 2);
+  }
+  closing(report, hint, page);
+  return page.take();
+}
+
+}  // namespace tenon

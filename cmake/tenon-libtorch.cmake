@@ -30,3 +30,28 @@ if(tenon_torch_libraries AND NOT TARGET tenon_libtorch)
   target_link_libraries(tenon_libtorch INTERFACE ${tenon_torch_libraries})
   target_compile_options(tenon_libtorch INTERFACE ${tenon_torch_flags})
 endif()
+
+# tenon_add_torch(<folder of the bridge's sources> <include folder>): defines tenon::torch, static: it is compiled into the program that
+# uses it. Called by tenon's own build and by an installed tenonConfig.cmake.
+function(tenon_add_torch source_dir include_dir)
+  file(GLOB sources CONFIGURE_DEPENDS ${source_dir}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  add_library(tenon_torch STATIC ${sources})
+  add_library(tenon::torch ALIAS tenon_torch)
+  set_target_properties(tenon_torch PROPERTIES CXX_EXTENSIONS OFF)
+  target_compile_features(tenon_torch PUBLIC cxx_std_20)
+  target_include_directories(tenon_torch PUBLIC ${include_dir} PRIVATE ${source_dir}/..)
+  target_link_libraries(tenon_torch PUBLIC tenon::tenon tenon_libtorch)
+  if(TENON_PCH OR NOT DEFINED TENON_PCH) # parsing torch/torch.h takes most of the time that one file takes
+    target_precompile_headers(tenon_torch PRIVATE <torch/torch.h>)
+    target_compile_options(tenon_torch PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>) # what ccache asks for
+  endif()
+endfunction()
+
+# tenon_share_torch_pch(<target>): lets another target with the same flags use the bridge's precompiled header.
+function(tenon_share_torch_pch target)
+  if(TENON_PCH OR NOT DEFINED TENON_PCH)
+    target_precompile_headers(${target} REUSE_FROM tenon_torch)
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+  endif()
+endfunction()

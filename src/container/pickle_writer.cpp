@@ -1,6 +1,7 @@
 #include "container/pickle_writer.hpp"
 
 #include <bit>
+#include <charconv>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -72,6 +73,10 @@ void PickleWriter::integer(std::int64_t value) {
 }
 
 void PickleWriter::big_integer(std::string_view decimal) {
+  std::int64_t small = 0;
+  const char* const end = decimal.data() + decimal.size();
+  if (const auto read = std::from_chars(decimal.data(), end, small); read.ec == std::errc{} && read.ptr == end)
+    return integer(small);
   const std::string bytes = twos_complement(decimal);
   if (bytes.size() < 256) {
     out_ += '\x8a';

@@ -312,7 +312,8 @@ std::vector<std::string> names_that_stand_twice(const Snapshot& snapshot) {
   for (const SnapshotTensor& tensor : snapshot.tensors) names.push_back(tensor.name);
   std::sort(names.begin(), names.end());
   std::vector<std::string> twice;
-  for (auto at = names.begin(); (at = std::adjacent_find(at, names.end())) != names.end(); ++at) twice.emplace_back(*at);
+  for (auto at = names.begin(); (at = std::adjacent_find(at, names.end())) != names.end(); ++at)
+    twice.emplace_back(*at);
   return twice;
 }
 
@@ -328,8 +329,9 @@ void refuse_what_cannot_be_held(const WriteRequest& request) {
   refuse_if_any(request.file, types, "safetensors cannot hold tensors of these types",
                 "cast them, or save as a PyTorch zip (.pt)");
   refuse_if_any(request.file, names, "safetensors cannot hold tensors of these names", "rename them by a plan");
-  refuse_if_any(request.file, names_that_stand_twice(request.snapshot), "two tensors would be saved under one name",
-                "rename one of them by a plan; a PyTorch zip (.pt) keeps them apart where they stand in different dicts");
+  refuse_if_any(
+      request.file, names_that_stand_twice(request.snapshot), "two tensors would be saved under one name",
+      "rename one of them by a plan; a PyTorch zip (.pt) keeps them apart where they stand in different dicts");
 }
 
 std::string header_text(const std::vector<const SnapshotTensor*>& order,
@@ -365,12 +367,10 @@ std::string header_text(const std::vector<const SnapshotTensor*>& order,
   return text;
 }
 
-/// State dicts carry `_metadata` (versions of modules) as an object; loading needs it for old files only, so it goes
-/// silently.
 std::vector<std::string> objects_to_leave_out(const Snapshot& snapshot) {
   std::vector<std::string> names;
   for (const Object& object : snapshot.objects)
-    if (object.key() != "_metadata") names.push_back(object.name + " (" + type_name(object.value) + ")");
+    if (!is_state_dict_metadata(object)) names.push_back(object.name + " (" + type_name(object.value) + ")");
   return names;
 }
 

@@ -22,6 +22,7 @@
 #include "base/utf8.hpp"
 #include "container/pickle_writer.hpp"
 #include "container/zip_writer.hpp"
+#include "formats/snapshot_tree.hpp"
 
 namespace tenon::formats {
 
@@ -136,122 +137,11 @@ class StoragePlanner {
   Storages storages_;
 };
 
-// ---- the tree that is pickled
-
-/// What stands under one key of a dict or at one place of a list.
-struct Child {
-  std::string key;
-  bool integer_key = false;
-  enum class Kind : std::uint8_t { Container, Tensor, Object } kind = Kind::Container;
-  std::size_t index = 0;
-};
-
-bool holds_plainly(const Container& container) {
-  return container.kind == ContainerKind::Mapping || container.kind == ContainerKind::Sequence;
-}
-
-/// The snapshot's containers as dicts and lists. Modules, records and tensors in parts have no plain form: what stands
-/// in them goes, under its longer name, into the nearest dict around them.
-class Tree {
- public:
-  explicit Tree(const WriteRequest& request) : snapshot_(request.snapshot), children_(snapshot_.containers.size()) {
-    TENON_ASSERT(!snapshot_.containers.empty());
-    find_plain();
-    place_containers();
-    for (std::size_t i = 0; i < snapshot_.tensors.size(); ++i) place(snapshot_.tensors[i], Child::Kind::Tensor, i);
-    for (std::size_t i = 0; i < snapshot_.objects.size(); ++i) {
-      const Object& object = snapshot_.objects[i];
-      if (plain_[object.container] && is_plain(object.value))
-        place(object, Child::Kind::Object, i);
-      else if (object.key() != "_metadata")
-        left_out_.push_back(object.name + " (" + type_name(object.value) + ")");
-    }
-    refuse_collisions(request.file);
-  }
-
-  const std::vector<std::string>& left_out() const { return left_out_; }
-  bool is_bare_tensor() const {
-    return snapshot_.containers.front().kind == ContainerKind::TensorParts && snapshot_.tensors.size() == 1 &&
-           snapshot_.tensors.front().name.empty();
-  }
-  const std::vector<Child>& children(std::size_t container) const { return children_[container]; }
-  const Container& container(std::size_t index) const { return snapshot_.containers[index]; }
-
- private:
-  void find_plain() {
-    plain_.resize(snapshot_.containers.size());
-    for (std::size_t i = 0; i < plain_.size(); ++i) {
-      const Container& container = snapshot_.containers[i];
-      plain_[i] = holds_plainly(container) && (i == 0 || plain_[container.parent]);
-    }
-  }
-
-  void place_containers() {
-    for (std::size_t i = 1; i < snapshot_.containers.size(); ++i) {
-      const Container& container = snapshot_.containers[i];
-      if (plain_[i] && has_content(i))
-        children_[container.parent].push_back({container.key, container.integer_key, Child::Kind::Container, i});
-    }
-  }
-
-  /// Containers whose content was left out altogether would come back as empty dicts; the reader lists tensor-free ones
-  /// as objects.
-  bool has_content(std::size_t index) {
-    if (content_.empty()) {
-      content_.resize(snapshot_.containers.size());
-      for (const SnapshotTensor& tensor : snapshot_.tensors) content_[home(tensor.container)] = true;
-      for (const Object& object : snapshot_.objects)
-        if (plain_[object.container] && is_plain(object.value)) content_[object.container] = true;
-      for (std::size_t i = content_.size(); i-- > 1;)
-        if (content_[i]) content_[snapshot_.containers[i].parent] = true;
-    }
-    return content_[index];
-  }
-
-  /// The container itself when it is plain, else the nearest plain dict around it, else the top.
-  std::size_t home(std::size_t container) const {
-    if (plain_[container]) return container;
-    while (container != 0 && !(plain_[container] && snapshot_.containers[container].kind == ContainerKind::Mapping))
-      container = snapshot_.containers[container].parent;
-    return container;
-  }
-
-  template <class Leaf>
-  void place(const Leaf& leaf, Child::Kind kind, std::size_t index) {
-    const std::size_t at = home(leaf.container);
-    if (at == leaf.container) {
-      children_[at].push_back({std::string(leaf.key()), leaf.integer_key, kind, index});
-      return;
-    }
-    const std::string& path = snapshot_.containers[at].path;
-    const std::size_t skipped = path.empty() || leaf.name.size() <= path.size() ? 0 : path.size() + 1;
-    children_[at].push_back({leaf.name.substr(skipped), false, kind, index});
-  }
-
-  void refuse_collisions(const std::string& file) const {
-    std::vector<std::string> twice;
-    for (std::size_t i = 0; i < children_.size(); ++i) {
-      std::vector<std::pair<std::string_view, bool>> keys;
-      for (const Child& child : children_[i]) keys.emplace_back(child.key, child.integer_key);
-      std::sort(keys.begin(), keys.end());
-      for (auto at = keys.begin(); (at = std::adjacent_find(at, keys.end())) != keys.end(); ++at)
-        twice.push_back(snapshot_.containers[i].path + (snapshot_.containers[i].path.empty() ? "" : ".") +
-                        std::string(at->first));
-    }
-    refuse_if_any(file, twice, "two entries would be saved under one name", "rename one of them");
-  }
-
-  const Snapshot& snapshot_;
-  std::vector<bool> plain_, content_;
-  std::vector<std::vector<Child>> children_;
-  std::vector<std::string> left_out_;
-};
-
 // ---- data.pkl
 
 class DataPickle {
  public:
-  DataPickle(const Snapshot& snapshot, const Tree& tree, const Storages& storages)
+  DataPickle(const Snapshot& snapshot, const SnapshotTree& tree, const Storages& storages)
       : snapshot_(snapshot), tree_(tree), storages_(storages) {}
 
   std::string text() {
@@ -265,39 +155,46 @@ class DataPickle {
  private:
   // Recursion is as deep as the containers, which the reader has limited.
   void container(std::size_t index) {
-    const Container& shape = tree_.container(index);
-    if (shape.kind == ContainerKind::Sequence) return sequence(index);
+    switch (tree_.form(index)) {
+      case SnapshotTree::Form::Dict: return dict(index);
+      case SnapshotTree::Form::List:
+        out_.begin_list();
+        items(index);
+        return out_.end_list();
+      case SnapshotTree::Form::Tuple:
+        out_.begin_tuple();
+        items(index);
+        return out_.end_tuple();
+    }
+  }
+
+  void dict(std::size_t index) {
     out_.begin_dict();
-    for (const Child& child : tree_.children(index)) {
-      if (child.integer_key)
-        out_.big_integer(child.key);
+    for (const Branch& branch : tree_.branches(index)) {
+      if (branch.integer_key)
+        out_.big_integer(branch.key);
       else
-        out_.text(child.key);
-      content(child);
+        out_.text(branch.key);
+      content(branch);
     }
     out_.end_dict();
   }
 
   /// Places that lost their content are None, so that the others keep their index.
-  void sequence(std::size_t index) {
-    std::map<std::size_t, const Child*> by_place;
-    for (const Child& child : tree_.children(index)) by_place[std::stoull(child.key)] = &child;
-    const bool tuple = tree_.container(index).type == "tuple";
-    tuple ? out_.begin_tuple() : out_.begin_list();
-    std::size_t next = 0;
-    for (const auto& [place, child] : by_place) {
-      for (; next < place; ++next) out_.none();
-      content(*child);
+  void items(std::size_t index) {
+    std::uint64_t next = 0;
+    for (const Branch& branch : tree_.branches(index)) {
+      for (; next < branch.position; ++next) out_.none();
+      content(branch);
       ++next;
     }
-    tuple ? out_.end_tuple() : out_.end_list();
   }
 
-  void content(const Child& child) {
-    switch (child.kind) {
-      case Child::Kind::Container: return container(child.index);
-      case Child::Kind::Tensor: return tensor(child.index);
-      case Child::Kind::Object: return out_.value(snapshot_.objects[child.index].value);
+  void content(const Branch& branch) {
+    switch (branch.kind) {
+      case Branch::Kind::Container: return container(branch.index);
+      case Branch::Kind::Tensor: return tensor(branch.index);
+      case Branch::Kind::Object: return out_.value(snapshot_.objects[branch.index].value);
     }
   }
 
@@ -344,7 +241,7 @@ class DataPickle {
   }
 
   const Snapshot& snapshot_;
-  const Tree& tree_;
+  const SnapshotTree& tree_;
   const Storages& storages_;
   PickleWriter out_;
 };
@@ -377,7 +274,9 @@ void refuse_types(const WriteRequest& request) {
 
 Layout lay_out_torch_zip(const WriteRequest& request) {
   refuse_types(request);
-  const Tree tree(request);
+  const SnapshotTree tree(request.snapshot);
+  refuse_if_any(request.file, tree.names_that_stand_twice(), "two entries would be saved under one name",
+                "rename one of them by a plan");
   Layout layout;
   const std::string dropped = leave_out_objects(request, tree.left_out(), "a PyTorch zip of plain values");
   if (!dropped.empty()) layout.notes.push_back(dropped);

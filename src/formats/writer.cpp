@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include <tenon/error.hpp>
 
@@ -27,13 +28,18 @@ void refuse_if_any(const std::string& file, const std::vector<std::string>& refu
   throw Error(Code::Refused, Where{file, {}, {}, {}}, std::move(what), {}, std::move(found), std::move(next));
 }
 
+bool is_state_dict_metadata(const Object& object) {
+  return object.key() == "_metadata" && std::holds_alternative<Mapping>(object.value.is);
+}
+
 std::string leave_out_objects(const WriteRequest& request, const std::vector<std::string>& names,
                               std::string_view format) {
   if (names.empty()) return {};
   if (request.objects == Objects::Keep)
     refuse_if_any(request.file, names, std::string(format) + " cannot hold these objects",
                   "--drop-objects leaves them out; the tensors are complete without them");
-  return base::plural(names.size(), "object") + " left out: " + names.front() + (names.size() > 1 ? ", ..." : "");
+  return base::plural(names.size(), "object") + " left out: " + names.front() + (names.size() > 1 ? ", ..." : "") +
+         "; every tensor is kept";
 }
 
 }  // namespace tenon::formats

@@ -36,7 +36,11 @@ void write_tensor(const SnapshotTensor& tensor, const Sink& sink);
 void refuse_if_any(const std::string& file, const std::vector<std::string>& refused, std::string what,
                    std::string next);
 
-/// Objects that a format without room for them leaves out: all but the `_metadata` of state dicts.
+/// The `_metadata` of a state dict: versions of its modules, an attribute of the dict and no entry. Loading needs it
+/// for files of PyTorch before 0.4.1 only, so writers leave it out silently.
+bool is_state_dict_metadata(const Object& object);
+
+/// Objects that a format without room for them leaves out, as `name (type)`.
 /// Throws Error Refused when there are any and Objects::Keep was asked for; otherwise returns a note, or "" for none.
 std::string leave_out_objects(const WriteRequest& request, const std::vector<std::string>& names,
                               std::string_view format);

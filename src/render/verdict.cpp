@@ -73,4 +73,23 @@ std::string verdict(const DiffReport& diff) {
   return "different: " + base::join(parts, ", ");
 }
 
+std::string verdict(const AdaptOutcome& outcome) {
+  const bool written = outcome.file_bytes > 0;
+  const std::string what = fmt::format("{}: {}", rendering::safe(outcome.out), base::plural(outcome.tensors, "tensor"));
+  const std::string done = written ? fmt::format("{} written ({})", what, base::bytes_text(outcome.file_bytes))
+                                   : fmt::format("{}, not written", what);
+  if (!outcome.fits) return done;
+  if (*outcome.fits) return done + "; the result fits the target";
+  const std::string counts = counts_of(outcome.left);
+  return fmt::format("{}; the result does not fit the target{}{}", done, counts.empty() ? "" : ": ", counts);
+}
+
+std::string verdict(const ConvertOutcome& outcome) {
+  const std::string what =
+      fmt::format("{}: {}, {} to {}", rendering::safe(outcome.out), base::plural(outcome.tensors, "tensor"),
+                  format_name(outcome.from), format_name(outcome.to));
+  if (outcome.file_bytes == 0) return what + ", not written";
+  return fmt::format("{}, {} written", what, base::bytes_text(outcome.file_bytes));
+}
+
 }  // namespace tenon

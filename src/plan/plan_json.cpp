@@ -116,9 +116,12 @@ class OpReader {
         throw wrong(member, "the operation has no such member", "only its own members", member);
   }
 
+  Where place(std::string_view member) const {
+    return {file_, {}, member.empty() ? place_ : place_ + "." + std::string(member), {}};
+  }
+
   Error wrong(std::string_view member, std::string what, std::string expected, std::string found) const {
-    const std::string key = member.empty() ? place_ : place_ + "." + std::string(member);
-    return Error(Code::Invalid, {file_, {}, key, {}}, std::move(what), std::move(expected), std::move(found));
+    return Error(Code::Invalid, place(member), std::move(what), std::move(expected), std::move(found));
   }
 
  private:
@@ -137,7 +140,7 @@ class OpReader {
 
 Operation read_rename(OpReader& in) {
   Rename rename{in.full_text("from"), in.text("to"), in.flag("regex")};
-  if (rename.regex) plan::NamePattern check(rename.from);  // throws where it cannot be used
+  if (rename.regex) plan::NamePattern check(rename.from, in.place("from"));  // throws where it cannot be used
   return rename;
 }
 

@@ -1,6 +1,7 @@
 #include "plan/regex.hpp"
 
 #include <regex>
+#include <utility>
 
 #include <tenon/error.hpp>
 
@@ -13,25 +14,25 @@ namespace {
 constexpr std::size_t kMaxRepeat = 99;   // `a{99}` is 99 copies of `a` in the compiled form
 constexpr std::size_t kMaxNesting = 32;  // groups within groups; the compiler of patterns recurses over them
 
-Error bad_pattern(const std::string& pattern, std::string why) {
-  return Error(Code::Invalid, {{}, {}, base::to_valid_utf8(pattern.substr(0, 80)), {}},
-               "the regular expression cannot be used",
+Error bad_pattern(const std::string& pattern, Where place, std::string why) {
+  if (place.key.empty()) place.key = base::to_valid_utf8(pattern.substr(0, 80));
+  return Error(Code::Invalid, std::move(place), "the regular expression cannot be used",
                "an ECMAScript expression of at most " + std::to_string(kMaxPatternBytes) + " bytes", std::move(why));
 }
 
 /// What makes a short pattern large: deep groups and counted repeats.
-void check_size(const std::string& pattern) {
-  if (pattern.size() > kMaxPatternBytes) throw bad_pattern(pattern, std::to_string(pattern.size()) + " bytes");
+void check_size(const std::string& pattern, const Where& place) {
+  if (pattern.size() > kMaxPatternBytes) throw bad_pattern(pattern, place, std::to_string(pattern.size()) + " bytes");
   std::size_t depth = 0, number = 0, repeats = 0;
   bool in_repeat = false;
   for (const char c : pattern) {
-    if (c == '(' && ++depth > kMaxNesting) throw bad_pattern(pattern, "more than 32 groups within groups");
+    if (c == '(' && ++depth > kMaxNesting) throw bad_pattern(pattern, place, "more than 32 groups within groups");
     if (c == ')' && depth > 0) --depth;
-    if (c == '{' && ++repeats > 2) throw bad_pattern(pattern, "more than 2 counted repeats");
+    if (c == '{' && ++repeats > 2) throw bad_pattern(pattern, place, "more than 2 counted repeats");
     if (c == '{') in_repeat = true;
     if (c == '}') in_repeat = false;
     number = in_repeat && c >= '0' && c <= '9' ? number * 10 + static_cast<std::size_t>(c - '0') : 0;
-    if (number > kMaxRepeat) throw bad_pattern(pattern, "a repeat of more than 99");
+    if (number > kMaxRepeat) throw bad_pattern(pattern, place, "a repeat of more than 99");
   }
 }
 
@@ -43,12 +44,12 @@ std::regex::flag_type flags() {
 #endif
 }
 
-std::regex compile(const std::string& pattern) {
-  check_size(pattern);
+std::regex compile(const std::string& pattern, const Where& place) {
+  check_size(pattern, place);
   try {
     return std::regex(pattern, flags());
   } catch (const std::regex_error& error) {
-    throw bad_pattern(pattern, error.what());
+    throw bad_pattern(pattern, place, error.what());
   }
 }
 
@@ -58,8 +59,8 @@ struct NamePattern::Compiled {
   std::regex regex;
 };
 
-NamePattern::NamePattern(const std::string& pattern)
-    : compiled_(std::make_unique<Compiled>(Compiled{compile(pattern)})) {}
+NamePattern::NamePattern(const std::string& pattern, Where place)
+    : compiled_(std::make_unique<Compiled>(Compiled{compile(pattern, place)})) {}
 NamePattern::~NamePattern() = default;
 
 std::optional<std::string> NamePattern::replaced(const std::string& name, const std::string& to) const {
@@ -71,7 +72,7 @@ std::optional<std::string> NamePattern::replaced(const std::string& name, const 
   try {
     if (!std::regex_match(name, match, compiled_->regex)) return std::nullopt;
   } catch (const std::regex_error& error) {
-    throw bad_pattern(name, error.what());
+    throw bad_pattern(name, {}, error.what());
   }
   return match.format(to);
 }

@@ -9,12 +9,15 @@
 #include <optional>
 #include <string>
 
+#include <tenon/error.hpp>
+
 namespace tenon::plan {
 
 class NamePattern {
  public:
   /// Throws Error Invalid: no ECMAScript regular expression, or a longer or larger one than kMaxPatternBytes allows.
-  explicit NamePattern(const std::string& pattern);
+  /// `place` is for messages.
+  explicit NamePattern(const std::string& pattern, Where place = {});
   ~NamePattern();
 
   /// The name with $1 references filled in; nothing where the pattern does not match the whole name.

@@ -49,7 +49,8 @@ struct Choice {
 };
 
 bool is_within(const std::string& path, const std::string& other) {
-  return path.starts_with(other + ".") || other.starts_with(path + ".") || other.empty() || path.empty();
+  return path == other || path.starts_with(other + ".") || other.starts_with(path + ".") || other.empty() ||
+         path.empty();
 }
 
 std::optional<Choice> choose(const std::vector<Root>& roots, const Listing& target) {

@@ -75,6 +75,14 @@ Sides sides_of(const Case& facts) {
   return sides;
 }
 
+/// A prefix must explain half of what could be explained, and half of that in shape. One prefix for another must
+/// explain half of the model: for less than that, a module was renamed (`fc` to `classifier`).
+bool explains_enough(const Case& facts, const PrefixFit& fit, const Sides& sides) {
+  const bool is_replaced = !fit.strip.empty() && !fit.add.empty();
+  if (is_replaced && (fit.keys < 3 || fit.keys * 2 < facts.target.tensors.size())) return false;
+  return fit.shapes > 0 && fit.keys * 2 >= sides.fewer() && fit.shapes * 2 >= fit.keys;
+}
+
 /// How well the prefix explains the names that could be explained: 0..1.
 double confidence(const PrefixFit& fit, const Sides& sides) {
   const double possible = static_cast<double>(std::max<std::size_t>(sides.fewer(), 1));
@@ -231,8 +239,7 @@ std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   const Sides sides = sides_of(facts);
   if (sides.have.empty() && sides.want.empty()) return std::nullopt;
   const PrefixFit fit = settle_rivals(best_prefix(sides.have, sides.want));
-  const bool explains_enough = fit.keys * 2 >= sides.fewer() && fit.shapes * 2 >= fit.keys && fit.shapes > 0;
-  if (!fit || !explains_enough) return from_name_alone(facts, sides);
+  if (!explains_enough(facts, fit, sides)) return from_name_alone(facts, sides);
 
   const Applicability applicability = is_settled(fit) ? Applicability::Exact : Applicability::Guess;
   Finding finding;

@@ -39,6 +39,10 @@ struct SaveReport {
 /// untouched), and whatever loading the tensors throws.
 TENON_API SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options = {});
 
+/// What save() would do, up to the point where it opens a file: every refusal, the size, the notes. Writes nothing.
+/// Throws Error: Refused, Exists, Invalid as save() does.
+TENON_API SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options = {});
+
 /// The format that a file name asks for by its suffix (.safetensors; .pt .pth .bin .ckpt), or nothing.
 TENON_API std::optional<Format> format_from_suffix(std::string_view path);
 

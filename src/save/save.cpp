@@ -13,35 +13,44 @@
 #include "formats/torch_zip_writer.hpp"
 #include "formats/writer.hpp"
 #include "io/atomic_file.hpp"
+#include "io/mapped_file.hpp"
 
 namespace tenon {
 
 namespace {
 
-/// A weight of no elements is what a sharded or lazy parameter leaves behind: ZeRO-3 shows shape [0], a lazy module
-/// too.
+/// A parameter of shape [0] is what ZeRO-3 leaves on every rank but the owner's, and what a lazy module has before its
+/// first run. Other shapes without elements exist for good reasons ([0, 4] of a layer for no classes), and so do empty
+/// buffers.
 bool is_empty_parameter(const SnapshotTensor& tensor) {
   const std::string_view name = tensor.name;
   const bool parameter = name == "weight" || name == "bias" || name.ends_with(".weight") || name.ends_with(".bias");
-  return parameter && element_count(tensor.shape) == 0;
+  return parameter && tensor.shape == Shape{0};
 }
 
-void refuse_nonsense(const Snapshot& snapshot, const std::string& path) {
+void refuse_no_tensors(const Snapshot& snapshot, const std::string& path) {
   if (snapshot.tensors.empty())
     throw Error(Code::Refused, Where{path, {}, {}, {}}, "there is no tensor to save", "at least one tensor", "none",
                 "a module that keeps its layers in a plain list or vector registers nothing: register them");
+}
+
+void refuse_placeholders(const Snapshot& snapshot, const std::string& path) {
   std::vector<std::string> placeholders, empty;
+  bool all_empty = true;
   for (const SnapshotTensor& tensor : snapshot.tensors) {
-    if (tensor.placeholder)
-      placeholders.push_back(tensor.name);
-    else if (is_empty_parameter(tensor))
-      empty.push_back(tensor.name + " " + base::shape_text(tensor.shape));
+    if (tensor.placeholder) placeholders.push_back(tensor.name);
+    if (is_empty_parameter(tensor)) empty.push_back(tensor.name + " " + base::shape_text(tensor.shape));
+    all_empty = all_empty && element_count(tensor.shape) == 0;
   }
+  constexpr const char* kGather = "gather the full parameters, or run the model once, then save";
   formats::refuse_if_any(path, placeholders, "these tensors have a shape and no bytes (meta tensors)",
                          "load their values first, then save");
-  formats::refuse_if_any(path, empty,
-                         "these parameters have no elements: placeholders of a sharded (ZeRO-3) or lazy model",
-                         "gather the full parameters, or run the model once, then save");
+  formats::refuse_if_any(
+      path, empty, "these parameters have no elements: placeholders of a sharded (ZeRO-3) or lazy model", kGather);
+  if (all_empty)
+    throw Error(Code::Refused, Where{path, {}, {}, {}},
+                "no tensor has an element: placeholders of a sharded (ZeRO-3) or lazy model", "at least one element",
+                base::plural(snapshot.tensors.size(), "empty tensor"), kGather);
 }
 
 formats::Layout lay_out(const formats::WriteRequest& request, Format format) {
@@ -51,11 +60,25 @@ formats::Layout lay_out(const formats::WriteRequest& request, Format format) {
               "safetensors or pytorch-zip", std::string(format_name(format)));
 }
 
+/// Everything that can be refused is refused here.
+formats::Layout checked_layout(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
+  refuse_no_tensors(snapshot, path);
+  refuse_placeholders(snapshot, path);
+  return lay_out({snapshot, path, options.objects}, options.format);
+}
+
 }  // namespace
 
+SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
+  formats::Layout layout = checked_layout(snapshot, path, options);
+  if (options.existing == Existing::Refuse && io::path_kind(path) != io::PathKind::Missing)
+    throw Error(Code::Exists, Where{path, {}, {}, {}}, "the output exists already", "a new name", {},
+                "choose another name, or --force to replace it");
+  return {layout.file_bytes, std::move(layout.notes)};
+}
+
 SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
-  refuse_nonsense(snapshot, path);
-  formats::Layout layout = lay_out({snapshot, path, options.objects}, options.format);
+  formats::Layout layout = checked_layout(snapshot, path, options);
   io::AtomicFile file(path, options.existing, layout.file_bytes);
   layout.write([&](std::span<const std::byte> bytes) { file.write(bytes); });
   TENON_ASSERT(file.written() == layout.file_bytes);

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 #include "base/cursor.hpp"
@@ -197,19 +198,15 @@ class HeaderReader {
   }
 
   void refuse_duplicates() const {
-    const auto refuse = [&](const auto& names) {
-      const auto twice = std::adjacent_find(names.begin(), names.end());
-      if (twice != names.end())
-        throw error(0, "a name stands twice; readers disagree on which one counts", std::string(*twice));
+    std::unordered_set<std::string_view> names;
+    const auto refuse_again = [&](std::string_view name, std::uint64_t at) {
+      if (!names.insert(name).second)
+        throw error(at, "a name stands twice; readers disagree on which one counts", std::string(name));
     };
-    std::vector<std::string_view> names;
-    for (const Entry& entry : header_.entries) names.push_back(entry.tensor.name);
-    std::sort(names.begin(), names.end());
-    refuse(names);
+    names.reserve(header_.entries.size());
+    for (const Entry& entry : header_.entries) refuse_again(entry.tensor.name, entry.header_byte);
     names.clear();
-    for (const auto& [key, value] : header_.metadata) names.push_back(key);
-    std::sort(names.begin(), names.end());
-    refuse(names);
+    for (const auto& [key, value] : header_.metadata) refuse_again(key, 0);
   }
 
   Error error(std::uint64_t at, std::string what, std::string key, std::string expected = {},
@@ -225,11 +222,22 @@ class HeaderReader {
   bool has_metadata_ = false;
 };
 
+/// The length, or the text that stands in its place: an HTML page, a git-lfs pointer, an error message of a server.
+std::string length_text(const base::Cursor& in, std::uint64_t header_bytes) {
+  constexpr std::size_t kShown = 48;
+  const std::string_view whole = base::as_text(in.rest());
+  std::string start;
+  for (int i = 0; i < 8; ++i) start += static_cast<char>(static_cast<unsigned char>(header_bytes >> (8 * i)));
+  const auto printable = [](char c) { return (c >= ' ' && c <= '~') || c == '\n' || c == '\r' || c == '\t'; };
+  if (!std::all_of(start.begin(), start.end(), printable)) return base::bytes_text(header_bytes);
+  return "text: `" + base::escape_for_terminal(start + std::string(whole.substr(0, kShown))) + "`";
+}
+
 std::string_view read_header_text(base::Cursor& in, const Limits& limits) {
   const std::uint64_t header_bytes = in.u64("the header length");
   if (header_bytes > limits.safetensors_header_bytes)
     throw in.error_at(0, Code::Limit, "the header is too long, or this is no safetensors file",
-                      "at most " + base::bytes_text(limits.safetensors_header_bytes), base::bytes_text(header_bytes),
+                      "at most " + base::bytes_text(limits.safetensors_header_bytes), length_text(in, header_bytes),
                       std::string(kNext));
   if (header_bytes > in.remaining())
     throw in.error_at(0, Code::Corrupt, "the header is longer than the file", base::plural(in.remaining(), "byte"),
@@ -267,18 +275,26 @@ std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request) {
   base::Cursor in(file->bytes(), request.path);
   const std::string_view text = read_header_text(in, request.options.limits);
   Header header = HeaderReader(text, request).read();
-  std::sort(header.entries.begin(), header.entries.end(),
-            [](const Entry& a, const Entry& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  const auto by_range = [](const Entry& a, const Entry& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  };
+  if (!std::is_sorted(header.entries.begin(), header.entries.end(), by_range))
+    std::stable_sort(header.entries.begin(), header.entries.end(), by_range);
   check_ranges(header.entries, in.position(), in.remaining(), request.path);
 
   auto core = std::make_shared<CheckpointCore>();
   core->file = request.path;
   core->format = Format::Safetensors;
+  for (const auto& [key, value] : header.metadata)
+    if (key == "tenon.blueprint") core->blueprint_json = value;
   core->file_bytes = file->size();
   core->files = {file};
   core->metadata = std::move(header.metadata);
   core->containers.push_back(
       {.path = {}, .type = "dict", .parent = 0, .key = {}, .tensor_count = header.entries.size()});
+  core->tensors.reserve(header.entries.size());
+  core->storages.reserve(header.entries.size());
+  core->storage_bytes.reserve(header.entries.size());
   for (Entry& entry : header.entries) {
     TensorInfo& tensor = core->tensors.emplace_back(std::move(entry.tensor));
     tensor.stride = dense_stride(tensor.shape);

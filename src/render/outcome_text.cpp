@@ -1,6 +1,8 @@
 // verify, diff, adapt and convert for people.
 #include <tenon/render.hpp>
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/text.hpp"

@@ -20,6 +20,9 @@ endif()
 
 tenon_add_torch(${PROJECT_SOURCE_DIR}/bridges/torch ${PROJECT_SOURCE_DIR}/include)
 tenon_own_code(tenon_torch)
+if(NOT PROJECT_IS_TOP_LEVEL)
+  set_target_properties(tenon_torch PROPERTIES EXCLUDE_FROM_ALL ON) # built where it is linked
+endif()
 
 file(GLOB bridge_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bridges/torch/*_test.cpp)
 if(TENON_TESTS AND bridge_tests)

@@ -8,7 +8,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 case $kind in
-  add_subdirectory) options=(-DTENON_SOURCE="$source") ;;
+  # With the flags that tenon's own build has, so that ccache has seen every file.
+  add_subdirectory) options=(-DTENON_SOURCE="$source" -DTENON_WERROR=ON -DTENON_TORCH=OFF) ;;
   *)
     cmake --install "$build" --prefix "$folder/prefix" >/dev/null
     options=(-DCMAKE_PREFIX_PATH="$folder/prefix")

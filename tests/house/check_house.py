@@ -39,6 +39,18 @@ def problems(tree):
     for top in ("src", "cli", "bridges"):
         for path in sorted((tree / top).rglob("*.[ch]pp")):
             yield from problems_of_file(path, tree, rank)
+    yield from problems_of_hall(tree)
+
+
+def problems_of_hall(tree):
+    """The hall is installed alone: its headers include the standard library and each other, torch.hpp LibTorch, too."""
+    for path in sorted((tree / "include").rglob("*.hpp")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            match = INCLUDE.match(line)
+            known = match and (match[2].startswith("tenon/") or re.fullmatch("[a-z_]+", match[2])
+                               or (path.name == "torch.hpp" and match[2].startswith("torch/")))
+            if match and (match[1] == '"' or not known):
+                yield f"{path.relative_to(tree)}:{number}: the hall includes {match[2]}"
 
 
 def problems_of_file(path, tree, rank):
@@ -52,6 +64,8 @@ def problems_of_file(path, tree, rank):
             quoted, header = match[1] == '"', match[2]
             if quoted and "/" in header:
                 other = "src/" + header.split("/")[0]
+                if room == "bridges" and other in rank:
+                    yield f"{place}: a bridge is installed as source and sees only the hall, but includes {header}"
                 if other in rank and other != room and rank[other] >= rank.get(room, 0):
                     yield f"{place}: {room} (rank {rank.get(room)}) includes {other} (rank {rank[other]})"
                 if other not in rank and library and not test:
@@ -62,11 +76,14 @@ def problems_of_file(path, tree, rank):
                 yield f"{place}: the library does not print, but includes <{header}>"
         elif library and not test and PRINT_CALL.search(line) and not line.lstrip().startswith("//"):
             yield f"{place}: the library does not print"
+        elif library and not test and "getenv(" in line:
+            yield f"{place}: the library reads no environment"
 
 
 def self_test():
     good = {"ARCHITECTURE.md": "| src/base/ | 0 | x |\n| src/io/ | 1 | x |\n", "src/base/a.cpp": '#include "base/a.hpp"\n',
-            "src/io/b.cpp": '#include "base/a.hpp"\n#include <fcntl.h>\n'}
+            "src/io/b.cpp": '#include "base/a.hpp"\n#include <fcntl.h>\n',
+            "include/tenon/h.hpp": "#include <string_view>\n#include <tenon/g.hpp>\n"}
     wrong = {
         "upward include": {"src/base/a.cpp": '#include "io/b.hpp"\n'},
         "unknown folder": {"src/attic/a.cpp": "\n"},
@@ -74,6 +91,10 @@ def self_test():
         "no ranks": {"ARCHITECTURE.md": "prose\n"},
         "system call outside io": {"src/base/a.cpp": "#include <fcntl.h>\n"},
         "iostream": {"src/base/a.cpp": "#include <iostream>\n"},
+        "environment": {"src/base/a.cpp": 'auto home = std::getenv("HOME");\n'},
+        "bridge into a room": {"bridges/torch/c.cpp": '#include "base/a.hpp"\n'},
+        "hall into a room": {"include/tenon/h.hpp": '#include "base/a.hpp"\n'},
+        "hall with a library": {"include/tenon/h.hpp": "#include <fmt/core.h>\n"},
         "printing": {"src/io/b.cpp": 'void f() { fmt::print("x"); }\n'},
     }
     failed = 0
@@ -84,7 +105,7 @@ def self_test():
                 (tree / path).parent.mkdir(parents=True, exist_ok=True)
                 (tree / path).write_text(text)
             for top in ("cli", "bridges"):
-                (tree / top).mkdir()
+                (tree / top).mkdir(exist_ok=True)
             found = list(problems(tree))
         if bool(found) != (name != "good"):
             failed += 1

@@ -67,7 +67,7 @@ SnapshotTree::SnapshotTree(const Snapshot& snapshot) : snapshot_(snapshot), node
 
 bool SnapshotTree::is_bare_tensor() const {
   return !has_plain_form(snapshot_.containers.front()) && snapshot_.tensors.size() == 1 &&
-         snapshot_.tensors.front().name.empty() && snapshot_.objects.empty();
+         snapshot_.tensors.front().name.empty();
 }
 
 /// The container itself when it is plain, else the nearest dict around it, else the top.
@@ -112,9 +112,10 @@ void SnapshotTree::place_tensor(std::size_t index) {
 void SnapshotTree::place_object(std::size_t index) {
   const Object& object = snapshot_.objects[index];
   if (is_state_dict_metadata(object)) return;
-  if (!nodes_[object.container].plain) {
+  if (!nodes_[object.container].plain && !is_bare_tensor()) {
     home(object.container);  // names what it stands in
-  } else if (is_plain(object.value) && can_stand_in_a_pickle(object.value) && base::is_utf8(object.name)) {
+  } else if (!is_bare_tensor() && is_plain(object.value) && can_stand_in_a_pickle(object.value) &&
+             base::is_utf8(object.name)) {
     place_container(object.container);
     nodes_[object.container].branches.push_back(
         {std::string(object.key()), object.integer_key, Branch::Kind::Object, index});

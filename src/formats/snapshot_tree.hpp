@@ -31,7 +31,7 @@ class SnapshotTree {
   /// `snapshot` must outlive the tree. O(n log n).
   explicit SnapshotTree(const Snapshot& snapshot);
 
-  /// The snapshot is one tensor without a name and nothing else.
+  /// The top object is one tensor, which has no name.
   bool is_bare_tensor() const;
 
   Form form(std::size_t container) const { return nodes_[container].form; }

@@ -152,6 +152,9 @@ TEST(SnapshotTree, ABareTensorIsNoDict) {
   b.snapshot.tensors.emplace_back();
   EXPECT_TRUE(SnapshotTree(b.snapshot).is_bare_tensor());
   EXPECT_EQ(SnapshotTree(b.snapshot).left_out(), Names{});
+  b.object(0, "<state>", {true});
+  EXPECT_TRUE(SnapshotTree(b.snapshot).is_bare_tensor());
+  EXPECT_EQ(SnapshotTree(b.snapshot).left_out(), Names{"<state> (bool)"});
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ void header(const Checkpoint& checkpoint, Page& page) {
                  fmt::format("{}{}{}", format_name(checkpoint.format()), version, producer), 2, Ink::Bold);
   page.paragraph("  ",
                  fmt::format("{}, {}, {} of values, {} on disk", base::plural(totals.tensors, "tensor"),
-                             base::plural(totals.parameters, "element"), base::bytes_text(totals.bytes),
+                             base::plural(totals.parameters, "parameter"), base::bytes_text(totals.bytes),
                              base::bytes_text(checkpoint.file_bytes())),
                  2);
 }
@@ -65,7 +65,6 @@ std::string digest_text(const Checkpoint& checkpoint, std::size_t index) {
 }
 
 std::string statistics_text(const Checkpoint& checkpoint, std::size_t index) {
-  if (checkpoint.tensors()[index].storage == kNoStorage) return "no bytes";
   const auto found = verification::statistics(checkpoint.tensor(index));
   if (!found) return "no real numbers";
   const std::string odd =
@@ -84,6 +83,7 @@ Row row_of(const Checkpoint& checkpoint, std::size_t index, const InspectOptions
           .shape = base::shape_text(info.shape),
           .bytes = info.storage == kNoStorage ? "no bytes" : base::bytes_text(byte_size(info.shape, info.dtype)),
           .extra = {}};
+  if (info.storage == kNoStorage) return row;
   if (options.digest) row.extra = digest_text(checkpoint, index);
   if (options.stats) row.extra += (row.extra.empty() ? "" : "  ") + statistics_text(checkpoint, index);
   return row;
@@ -132,17 +132,32 @@ void tensors(const Checkpoint& checkpoint, const InspectOptions& options, Page& 
   more(count - shown, page);
 }
 
-/// The value on one line, cut: --json has it whole.
+/// A record's value without its class, which has a column of its own.
+std::string value_text(const Value& value) {
+  rendering::Json json = rendering::json_of(value);
+  if (std::holds_alternative<Record>(value.is)) json.erase("type");
+  return safe(json.dump());
+}
+
+/// Each value on one line, cut: --json has it whole.
 void objects(const Checkpoint& checkpoint, Page& page) {
   const auto all = checkpoint.objects();
   if (all.empty()) return;
   page.line();
   page.line(page.paint(Ink::Bold, base::plural(all.size(), "object") + " beside the tensors:"));
   const std::size_t shown = shown_of(all.size(), kObjectRows, page);
+  std::size_t name = 0, type = 0;
   for (std::size_t i = 0; i < shown; ++i) {
-    const std::string line = fmt::format("  {}  {}  {}", safe(all[i].name), safe(type_name(all[i].value)),
-                                         safe(rendering::json_of(all[i].value).dump()));
-    page.line(page.style().all ? line : rendering::cut_middle(line, page.style().width, page.style()));
+    name = std::max(name, std::min(kShapeWidth, base::display_width(safe(all[i].name))));
+    type = std::max(type, std::min(kShapeWidth, base::display_width(safe(type_name(all[i].value)))));
+  }
+  for (std::size_t i = 0; i < shown; ++i) {
+    const auto cell = [&](const std::string& text, std::size_t width) {
+      return rendering::pad_right(rendering::cut_middle(safe(text), width, page.style()), width);
+    };
+    const std::string line = fmt::format("  {}  {}  {}", cell(all[i].name, name), cell(type_name(all[i].value), type),
+                                         value_text(all[i].value));
+    page.line(page.style().all ? line : rendering::cut_end(line, page.style().width, page.style()));
   }
   more(all.size() - shown, page);
 }
@@ -155,7 +170,7 @@ void metadata(const Checkpoint& checkpoint, Page& page) {
   const std::size_t shown = shown_of(all.size(), kObjectRows, page);
   for (std::size_t i = 0; i < shown; ++i) {
     const std::string line = fmt::format("  {}  {}", safe(all[i].first), safe(all[i].second));
-    page.line(page.style().all ? line : rendering::cut_middle(line, page.style().width, page.style()));
+    page.line(page.style().all ? line : rendering::cut_end(line, page.style().width, page.style()));
   }
   more(all.size() - shown, page);
 }

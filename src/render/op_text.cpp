@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+#include "render/json_value.hpp"
 #include "render/page.hpp"
 
 namespace tenon::rendering {
@@ -27,5 +29,13 @@ struct Describer {
 }  // namespace
 
 std::string describe(const Operation& operation) { return std::visit(Describer{}, operation); }
+
+std::string plan_text(const Op& op) {
+  std::vector<std::string> members;
+  const Json json = Json::parse(to_json(op));
+  for (const auto& [name, value] : json.items())
+    if (name != "applicability") members.push_back(fmt::format("\"{}\": {}", name, safe(value.dump())));
+  return "{" + base::join(members, ", ") + "}";
+}
 
 }  // namespace tenon::rendering

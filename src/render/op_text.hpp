@@ -9,4 +9,7 @@ namespace tenon::rendering {
 
 std::string describe(const Operation& operation);
 
+/// The operation as it stands in a plan, without its applicability: {"op": "strip_prefix", "prefix": "module."}
+std::string plan_text(const Op& op);
+
 }  // namespace tenon::rendering

@@ -64,7 +64,7 @@ std::string render_json(const DiffReport& diff) {
   return rendering::line_of(json);
 }
 
-std::string render_json(const AdaptOutcome& outcome) {
+std::string render_json(const AdaptOutcome& outcome, const Error* error) {
   Json json = rendering::document("adapt");
   json["out"] = rendering::json_text_or_null(outcome.out);
   json["fits"] = outcome.fits ? Json(*outcome.fits) : Json(nullptr);
@@ -73,6 +73,7 @@ std::string render_json(const AdaptOutcome& outcome) {
   json["dropped"] = json_texts(outcome.dropped);
   json["unfilled"] = json_texts(outcome.unfilled);
   json["notes"] = json_texts(outcome.notes);
+  if (error != nullptr) json["error"] = rendering::json_of(*error);
   return rendering::line_of(json);
 }
 

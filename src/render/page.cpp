@@ -30,18 +30,27 @@ bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC
 
 /// The longest start of well-formed `text` that takes at most `width` columns.
 std::string_view head_of(std::string_view text, std::size_t width) {
-  std::size_t end = std::min(text.size(), width);  // no code point takes more columns than bytes, nor less than none
-  while (end < text.size() && is_continuation(text[end])) ++end;
-  while (end > 0 && base::display_width(text.substr(0, end)) > width) do
-      --end;
-    while (end > 0 && is_continuation(text[end]));
+  std::size_t end = 0, taken = 0;
+  while (end < text.size()) {
+    std::size_t next = end + 1;
+    while (next < text.size() && is_continuation(text[next])) ++next;
+    taken += base::display_width(text.substr(end, next - end));
+    if (taken > width) break;
+    end = next;
+  }
   return text.substr(0, end);
 }
 
+/// The longest end of well-formed `text` that takes at most `width` columns.
 std::string_view tail_of(std::string_view text, std::size_t width) {
-  std::size_t begin = text.size() - std::min(text.size(), width);
-  while (begin < text.size() && (is_continuation(text[begin]) || base::display_width(text.substr(begin)) > width))
-    ++begin;
+  std::size_t begin = text.size(), taken = 0;
+  while (begin > 0) {
+    std::size_t next = begin - 1;
+    while (next > 0 && is_continuation(text[next])) --next;
+    taken += base::display_width(text.substr(next, begin - next));
+    if (taken > width) break;
+    begin = next;
+  }
   return text.substr(begin);
 }
 
@@ -62,6 +71,13 @@ std::string cut_middle(std::string_view text, std::size_t width, const TextStyle
   if (width <= dots_width) return std::string(head_of(text, width));
   const std::size_t tail = (width - dots_width) / 2;  // rounded down: the odd column goes to the head
   return fmt::format("{}{}{}", head_of(text, width - dots_width - tail), dots, tail_of(text, tail));
+}
+
+std::string cut_end(std::string_view text, std::size_t width, const TextStyle& style) {
+  if (base::display_width(text) <= width) return std::string(text);
+  const std::string_view dots = style.unicode ? "…" : "...";
+  const std::size_t dots_width = style.unicode ? 1 : 3;
+  return fmt::format("{}{}", head_of(text, width > dots_width ? width - dots_width : 0), dots);
 }
 
 std::string pad_right(std::string_view text, std::size_t width) {

@@ -21,6 +21,9 @@ std::vector<std::string> safe(const std::vector<std::string>& texts);
 /// a key tells more than its middle.
 std::string cut_middle(std::string_view text, std::size_t width, const TextStyle& style);
 
+/// Cuts the end off: for values, whose beginning tells most.
+std::string cut_end(std::string_view text, std::size_t width, const TextStyle& style);
+
 /// Fills up with blanks.
 std::string pad_right(std::string_view text, std::size_t width);
 std::string pad_left(std::string_view text, std::size_t width);

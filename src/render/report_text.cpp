@@ -51,7 +51,17 @@ std::size_t widest(const std::vector<std::string>& column) {
   return width;
 }
 
-/// Columns of the picture: names share what the notes and the gutter leave, half each.
+struct Columns {
+  std::size_t left, right;
+};
+/// Two columns of names in `room`: each gets what it needs; when there is too little, the narrower one at most half.
+Columns share(std::size_t left, std::size_t right, std::size_t room) {
+  if (left + right <= room) return {left, right};
+  if (left <= room / 2) return {left, room - left};
+  if (right <= room / 2) return {room - right, right};
+  return {room - room / 2, room / 2};
+}
+
 void picture(const Cause& cause, Page& page) {
   if (cause.picture.empty()) return;
   const std::size_t shown = page.style().all ? cause.picture.size() : std::min(cause.picture.size(), kPictureRows);
@@ -61,19 +71,22 @@ void picture(const Cause& cause, Page& page) {
     right.push_back(safe(cause.picture[i].model));
     notes.push_back(safe(cause.picture[i].note));
   }
-  constexpr std::size_t kGaps = 4;
+  constexpr std::size_t kGaps = 4, kLeastRoom = 24;
   const std::size_t taken = kGutter.size() + widest(notes) + kGaps;
-  const std::size_t most = page.style().width > taken + 24 ? (page.style().width - taken) / 2 : 12;
-  const std::size_t left_width = std::min(widest(left), most), right_width = std::min(widest(right), most);
+  const std::size_t room = page.style().width > taken + kLeastRoom ? page.style().width - taken : kLeastRoom;
+  const Columns columns = share(widest(left), widest(right), room);
   for (std::size_t i = 0; i < left.size(); ++i) {
-    const std::string row = fmt::format(
-        "{}{}  {}  {}", kGutter,
-        rendering::pad_right(rendering::cut_middle(left[i], left_width, page.style()), left_width),
-        rendering::pad_right(rendering::cut_middle(right[i], right_width, page.style()), right_width), notes[i]);
+    const auto cell = [&](const std::string& text, std::size_t width) {
+      return rendering::pad_right(rendering::cut_middle(text, width, page.style()), width);
+    };
+    std::string row =
+        fmt::format("{}{}  {}  {}", kGutter, cell(left[i], columns.left), cell(right[i], columns.right), notes[i]);
+    row.resize(row.find_last_not_of(' ') + 1);
     page.line(i == 0 ? page.paint(Ink::Dim, row) : row);
   }
   if (cause.keys > shown)
-    page.line(fmt::format("{}... and {} more (--all)", kGutter, base::count_text(cause.keys - shown)));
+    page.line(fmt::format("{}... and {} more ({})", kGutter, base::count_text(cause.keys - shown),
+                          page.style().all ? "in the lists below" : "--all"));
 }
 
 /// What is done on the left and its code on the right, where the line has room; else the code below it.
@@ -103,7 +116,7 @@ void cause_block(const Cause& cause, const Plan& plan, Page& page) {
   for (const std::size_t index : cause.ops) {
     const Op& op = plan.ops.at(index);
     help_line(fmt::format("help[{}]: ", applicability_name(op.applicability)), rendering::describe(op.operation),
-              "plan: " + safe(to_json(op)), page);
+              "plan: " + rendering::plan_text(op), page);
   }
   for (const std::string& help : cause.help) plain_help(help, page);
 }
@@ -165,7 +178,7 @@ void closing(const Report& report, const CommandHint& hint, Page& page) {
   }
   page.line();
   page.paragraph("plan: ",
-                 fmt::format("{}; resolves {}, leaves {}", base::plural(report.plan.ops.size(), "operation"),
+                 fmt::format("{}; it resolves {} and leaves {}", base::plural(report.plan.ops.size(), "operation"),
                              balance_text(report.resolves), balance_text(report.leaves)),
                  2, Ink::Bold);
   page.line("  " + page.paint(Ink::Cyan, safe(hint.command)));

@@ -13,7 +13,7 @@
 namespace tenon {
 namespace {
 
-using support::MemoryCheckpoint;
+using test::MemoryCheckpoint;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 

@@ -12,7 +12,7 @@
 
 #include "formats/core.hpp"
 
-namespace tenon::support {
+namespace tenon::test {
 
 class MemoryCheckpoint {
  public:
@@ -68,4 +68,4 @@ class MemoryCheckpoint {
   std::shared_ptr<formats::CheckpointCore> core_;
 };
 
-}  // namespace tenon::support
+}  // namespace tenon::test

@@ -101,9 +101,10 @@ Finding from_listings(const Case& facts, const std::vector<DTypeFact>& changes) 
                     " dtype in loading, and every value survives";
     return finding;
   }
-  cause.summary = "loading changes values of " + list_text(names_of(losses.lost)) + " (" + pair_text(changes) +
-                  ") and nothing reports it";
-  if (losses.total.elements > 0)
+  const bool is_measured = losses.total.elements > 0;
+  cause.summary = std::string(is_measured ? "loading changes values of " : "loading can change values of ") +
+                  list_text(names_of(losses.lost)) + " and nothing reports it";
+  if (is_measured)
     cause.evidence.push_back(loss_text(losses.total));
   else
     cause.evidence.push_back("no values at hand: the model's dtype does not hold all values of the checkpoint's");

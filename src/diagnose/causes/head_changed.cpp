@@ -232,17 +232,27 @@ bool are_heads(const Case& facts, const Remains& remains) {
   return (all_called_heads(remains.missing) && all_called_heads(remains.unexpected)) || is_same_place(facts, remains);
 }
 
-std::vector<std::string> paths(const std::vector<Subtree>& trees) {
-  std::vector<std::string> result;
-  for (const Subtree& tree : trees) result.emplace_back(tree.path);
-  return result;
+/// The path of a subtree of the state as the file has it: operations so far changed the front of its names.
+std::string original_path(const Case& facts, const Subtree& tree) {
+  const std::string& now = facts.have(tree.tensors.front()).name;
+  const std::string& before = facts.original(tree.tensors.front());
+  const std::string_view rest = std::string_view(now).substr(tree.path.size());
+  if (!std::string_view(before).ends_with(rest)) return std::string(tree.path);
+  return before.substr(0, before.size() - rest.size());
 }
 
-std::string summary(const Remains& remains) {
-  const std::string saved = list_text(paths(remains.unexpected)), wanted = list_text(paths(remains.missing));
+std::string summary(const Case& facts, const Remains& remains) {
+  std::vector<std::string> saved_paths, wanted_paths;
+  for (const Subtree& tree : remains.unexpected) saved_paths.push_back(original_path(facts, tree));
+  for (const Subtree& tree : remains.missing) wanted_paths.emplace_back(tree.path);
+  const std::string saved = list_text(saved_paths), wanted = list_text(wanted_paths);
   if (remains.missing.empty()) return "the checkpoint has a head that the model has not: " + saved;
   if (remains.unexpected.empty()) return "the model has a head that the checkpoint has not: " + wanted;
   return "the checkpoint's head is " + saved + ", the model's is " + wanted;
+}
+
+std::string counted(std::string_view what, std::size_t keys, std::size_t trees) {
+  return base::plural(keys, what) + (keys > 0 ? " in " + base::plural(trees, "subtree") : "");
 }
 
 /// Heads of two names whose tensors agree one by one may be the same layer renamed: a person knows.
@@ -281,7 +291,7 @@ std::optional<Finding> other_name(const Case& facts) {
   const double both = missing.empty() || unexpected.empty() ? 0.8 : 1;
   cause.confidence = both * (0.5 + 0.45 * backbone_share(facts, tensors));
   cause.keys = tensors;
-  cause.summary = summary(remains);
+  cause.summary = summary(facts, remains);
   cause.place = place_of(facts);
   cause.why = kWhy;
   for (const std::size_t index : facts.gap.unexpected)
@@ -290,9 +300,8 @@ std::optional<Finding> other_name(const Case& facts) {
   for (const std::size_t index : facts.gap.missing)
     if (cause.picture.size() < 4)
       cause.picture.push_back({"", facts.want(index).name + "  " + shape_of(facts.want(index)), "only here"});
-  cause.evidence = {base::plural(missing.size(), "missing key") + " and " +
-                    base::plural(unexpected.size(), "unexpected key") + ", each side's within " +
-                    base::plural(remains.missing.size() + remains.unexpected.size(), "subtree") + " in all"};
+  cause.evidence = {counted("missing key", missing.size(), remains.missing.size()) + ", " +
+                    counted("unexpected key", unexpected.size(), remains.unexpected.size())};
   if (facts.knowledge == Knowledge::Whole) cause.evidence.push_back(backbone_evidence(facts, missing.size()));
   if (!missing.empty()) cause.notes = {std::string(kTrainIt)};
   cause.help = rename_help(facts, remains);

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include <tenon/error.hpp>
 
@@ -259,6 +260,26 @@ std::string root_name(const std::string& file) {
   return only_dots ? "archive" : root;
 }
 
+/// The restricted reader of PyTorch 1.13 knows neither the opcode of floats nor the call that makes bytes; later ones
+/// do.
+bool needs_torch_2(const Value& value) {
+  if (const auto* sequence = std::get_if<Sequence>(&value.is))
+    return std::any_of(sequence->items.begin(), sequence->items.end(), needs_torch_2);
+  if (const auto* mapping = std::get_if<Mapping>(&value.is))
+    return std::any_of(mapping->items.begin(), mapping->items.end(),
+                       [](const auto& item) { return needs_torch_2(item.first) || needs_torch_2(item.second); });
+  return std::holds_alternative<double>(value.is) || std::holds_alternative<Bytes>(value.is);
+}
+
+std::string torch_2_note(const Snapshot& snapshot, const SnapshotTree& tree) {
+  for (std::size_t i = 0; i < snapshot.containers.size(); ++i)
+    for (const Branch& branch : tree.branches(i))
+      if (branch.kind == Branch::Kind::Object && needs_torch_2(snapshot.objects[branch.index].value))
+        return "floats or bytes among the objects (" + snapshot.objects[branch.index].name +
+               ", ...): torch.load(weights_only=True) reads them from PyTorch 2 on";
+  return {};
+}
+
 void refuse_types(const WriteRequest& request) {
   std::vector<std::string> refused, names;
   for (const SnapshotTensor& tensor : request.snapshot.tensors) {
@@ -279,7 +300,8 @@ Layout lay_out_torch_zip(const WriteRequest& request) {
                 "rename one of them by a plan");
   Layout layout;
   const std::string dropped = leave_out_objects(request, tree.left_out(), "a PyTorch zip of plain values");
-  if (!dropped.empty()) layout.notes.push_back(dropped);
+  for (const std::string& note : {dropped, torch_2_note(request.snapshot, tree)})
+    if (!note.empty()) layout.notes.push_back(note);
   Storages storages = StoragePlanner(request.snapshot).plan();
 
   const std::string root = root_name(request.file) + "/";

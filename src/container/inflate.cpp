@@ -1,0 +1,68 @@
+#include "container/inflate.hpp"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "base/checked.hpp"
+#include "base/text.hpp"
+
+namespace tenon::container {
+
+namespace {
+
+/// Frees zlib's state on every way out.
+struct Stream {
+  z_stream z{};
+  bool ready = false;
+  Stream() { ready = inflateInit2(&z, -MAX_WBITS) == Z_OK; }  // negative: raw deflate, no zlib header
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream() {
+    if (ready) inflateEnd(&z);
+  }
+};
+
+/// zlib counts in 32 bits; entries may be longer.
+uInt piece(std::size_t left) {
+  return static_cast<uInt>(std::min<std::size_t>(left, std::numeric_limits<uInt>::max()));
+}
+
+}  // namespace
+
+std::vector<std::byte> inflate(std::span<const std::byte> packed, std::uint64_t unpacked_bytes, const Where& where,
+                               const Limits& limits) {
+  const auto most = base::checked_multiply(packed.size(), limits.inflate_ratio);
+  if (most && unpacked_bytes > *most)
+    throw Error(Code::Limit, where, "the entry claims to unpack to more than deflate can hold",
+                "at most " + base::plural(*most, "byte"), base::plural(unpacked_bytes, "byte"),
+                "the archive is damaged or made to exhaust memory");
+  std::vector<std::byte> out(unpacked_bytes);
+  Stream stream;
+  if (!stream.ready) throw Error(Code::Read, where, "zlib could not start", {}, {}, "free some memory");
+  std::size_t read = 0;
+  std::size_t written = 0;
+  int status = Z_OK;
+  std::byte spare{};  // zlib wants a place to write even when nothing is to come
+  while (status == Z_OK) {
+    stream.z.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(packed.data() + read));
+    stream.z.avail_in = piece(packed.size() - read);
+    stream.z.next_out = reinterpret_cast<Bytef*>(written < out.size() ? out.data() + written : &spare);
+    stream.z.avail_out = written < out.size() ? piece(out.size() - written) : 1;
+    const uInt in_before = stream.z.avail_in, out_before = stream.z.avail_out;
+    status = ::inflate(&stream.z, Z_NO_FLUSH);
+    read += in_before - stream.z.avail_in;
+    written += out_before - stream.z.avail_out;
+    if (written > out.size()) break;
+    if (status == Z_OK && in_before == stream.z.avail_in && out_before == stream.z.avail_out) break;
+  }
+  if (status != Z_STREAM_END || written != out.size())
+    throw Error(Code::Corrupt, where, "the packed entry does not unpack", base::plural(unpacked_bytes, "byte"),
+                written > out.size() ? "more" : base::plural(written, "byte"),
+                "the file is damaged: fetch or save it again");
+  return out;
+}
+
+}  // namespace tenon::container

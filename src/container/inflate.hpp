@@ -1,0 +1,19 @@
+// Inflate: unpacks one deflated archive entry (RFC 1951, through zlib) into memory whose size the archive claimed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <tenon/error.hpp>
+#include <tenon/limits.hpp>
+
+namespace tenon::container {
+
+/// Returns exactly `unpacked_bytes` bytes. The claim is refused before anything is allocated when deflate cannot reach
+/// it. Throws Error at `where`: Limit (ratio), Corrupt (no valid stream, or it yields another size).
+std::vector<std::byte> inflate(std::span<const std::byte> packed, std::uint64_t unpacked_bytes, const Where& where,
+                               const Limits& limits);
+
+}  // namespace tenon::container

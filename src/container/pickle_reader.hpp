@@ -1,0 +1,35 @@
+// The pickle machine: reads one pickle of protocol 0 to 5 and builds a PickleTree. It has no way to import or call
+// anything.
+//
+// Source: CPython's Lib/pickletools.py (opcode descriptions) and PEP 307, 3154, 574.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include <tenon/error.hpp>
+#include <tenon/limits.hpp>
+
+#include "container/pickle_tree.hpp"
+
+namespace tenon::container {
+
+/// Bytes that begin with a pickle, and what to call them in messages. More may follow the pickle's STOP.
+struct PickleSource {
+  std::span<const std::byte> bytes;  ///< must outlive the tree
+  std::string file;
+  std::string member;
+  std::uint64_t origin = 0;  ///< offset of `bytes` within the member or file
+};
+
+/// Called for every class or function when the pickle names it, so that what stood before an error is known too.
+using GlobalObserver = std::function<void(const PickleGlobal&)>;
+
+/// Reads up to STOP. O(bytes) time and memory.
+/// Throws Error with the opcode's place and name: Corrupt, Limit, Unsupported (out-of-band buffers, protocol 6).
+PickleTree read_pickle(const PickleSource& source, const Limits& limits, const GlobalObserver& observe = {});
+
+}  // namespace tenon::container

@@ -1,0 +1,75 @@
+// TensorRebuilder: turns an inert call of one of torch's or numpy's rebuild functions into a row of the index.
+//
+// Source: torch/_utils.py (_rebuild_*), torch/storage.py; numpy/core/src/multiarray/methods.c (array_setstate).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include <tenon/checkpoint.hpp>
+
+#include "formats/core.hpp"
+#include "formats/pickle_graph.hpp"
+
+namespace tenon::formats {
+
+/// What a persistent id says: ('storage', class, key, location, count[, (view key, offset, count)]).
+struct StorageClaim {
+  std::string_view key;
+  std::string_view location;
+  std::uint64_t bytes = 0;  ///< of the whole storage
+  DType dtype = DType::UInt8;
+  std::uint64_t view_begin = 0;  ///< bytes; legacy files only
+  std::uint64_t view_bytes = 0;
+};
+
+/// Where the pickle came from.
+struct PickleOrigin {
+  std::string member;                        ///< archive entry; "" in legacy files
+  std::uint64_t byte = 0;                    ///< of the pickle in the member or file, for messages
+  std::optional<std::uint64_t> file_offset;  ///< of the pickle in the core's first file; nothing when it was unpacked
+};
+
+/// Finds or makes the storage that a claim names: its index in the core. kNoStorage: it never had bytes (meta device).
+/// Throws Error at `where`.
+using StorageFinder = std::function<std::uint32_t(const StorageClaim& claim, const Where& where)>;
+
+class TensorRebuilder {
+ public:
+  /// All arguments must outlive the rebuilder. `big_endian` tells the byte order of storages.
+  TensorRebuilder(const PickleGraph& graph, const PickleOrigin& origin, const StorageFinder& find_storage,
+                  bool big_endian, CheckpointCore& core);
+
+  /// Dtype, shape, stride, storage, encoding and type of the tensor called `name`, checked against its storage.
+  /// Throws Error Corrupt that names the tensor and the byte of its opcode.
+  TensorInfo rebuild(const TensorCall& call, std::string_view name);
+
+ private:
+  struct Step;  ///< one tensor being rebuilt: the call, its arguments and how to complain
+  void rebuild_view(Step& step, std::size_t argument_count, NodeId dtype_node, NodeId metadata);
+  void rebuild_meta(Step& step);
+  void rebuild_bare_storage(Step& step);
+  void rebuild_numpy(Step& step, const PickleGraph::NumpyArray& array, NodeId array_node);
+  void rebuild_from_buffer(Step& step);
+  void view_of_claim(Step& step, NodeId storage_node);
+  void cast_numpy(Step& step, NodeId dtype_node);
+  StorageClaim read_claim(const Step& step, NodeId storage_node) const;
+  std::uint32_t storage_of_payload(const Step& step, NodeId node);
+
+  const PickleGraph& graph_;
+  const container::PickleTree& tree_;
+  const PickleOrigin& origin_;
+  const StorageFinder& find_storage_;
+  bool big_endian_;
+  CheckpointCore& core_;
+  std::unordered_map<NodeId, std::uint32_t> payloads_;  ///< storages of bytes that stand in the pickle
+};
+
+/// The claim in a persistent id, or nothing when it is none of a storage. `where` for the Error about a malformed one.
+std::optional<StorageClaim> read_storage_claim(const PickleGraph& graph, NodeId persistent, const Where& where);
+
+}  // namespace tenon::formats

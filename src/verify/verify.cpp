@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include <tenon/error.hpp>
 
 #include "base/digest.hpp"
@@ -90,8 +92,9 @@ void check_values(const Checkpoint& checkpoint, const std::set<std::string>& dam
       const verification::NonFinite found = verification::count_non_finite(checkpoint.tensor(i));
       if (found.nan + found.infinite == 0) continue;
       result.problems.push_back(
-          {info.name, base::plural(found.nan, "NaN") + " and " + base::plural(found.infinite, "infinity value") +
-                          " among " + base::plural(static_cast<std::uint64_t>(element_count(info.shape)), "element")});
+          {info.name, fmt::format("{} and {} among {}", base::plural(found.nan, "NaN"),
+                                  found.infinite == 1 ? "1 infinity" : base::count_text(found.infinite) + " infinities",
+                                  base::plural(static_cast<std::uint64_t>(element_count(info.shape)), "element"))});
     } catch (const Error& error) {
       result.problems.push_back(as_problem(error));
     }

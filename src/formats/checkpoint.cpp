@@ -1,5 +1,6 @@
 #include <tenon/checkpoint.hpp>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/text.hpp"
@@ -64,6 +65,11 @@ Tensor Checkpoint::tensor(std::size_t index) const {
     throw Error(Code::Unsupported, {core_->file, {}, row.name, {}},
                 "the tensor has no bytes: it was saved from the meta device", {}, {},
                 "only its shape and dtype are known; save it again from a real device");
+  const std::uint64_t dense_bytes = byte_size(row.shape, row.dtype);
+  if (dense_bytes > std::max(core_->storages[row.storage].nbytes, core_->limits.expanded_view_bytes))
+    throw Error(Code::Limit, {core_->file, {}, row.name, {}}, "the tensor is a view that repeats its bytes too often",
+                "at most " + base::bytes_text(core_->limits.expanded_view_bytes) + " beyond its storage",
+                base::bytes_text(dense_bytes), "it can be listed; its values are not written out");
   Tensor tensor;
   tensor.dtype = row.dtype;
   tensor.shape = row.shape;

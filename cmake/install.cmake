@@ -28,7 +28,7 @@ file(RELATIVE_PATH TENON_PREFIX_FROM_PC ${CMAKE_INSTALL_PREFIX}/${pkgconfig_dir}
 configure_file(cmake/tenon.pc.in tenon.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/tenon.pc DESTINATION ${pkgconfig_dir})
 
-file(GLOB bridge_sources ${PROJECT_SOURCE_DIR}/bridges/torch/*.cpp ${PROJECT_SOURCE_DIR}/bridges/torch/*.hpp)
+file(GLOB bridge_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bridges/torch/*.cpp ${PROJECT_SOURCE_DIR}/bridges/torch/*.hpp)
 list(FILTER bridge_sources EXCLUDE REGEX "_test\\.cpp$")
 install(FILES ${bridge_sources} DESTINATION ${CMAKE_INSTALL_DATADIR}/tenon/torch)
 install(FILES include/tenon/torch.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tenon OPTIONAL)

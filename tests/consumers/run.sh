@@ -4,8 +4,9 @@
 #   add_subdirectory                                  against the sources
 set -euo pipefail
 kind=$1 source=$2 build=$3 cxx=$4
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+folder=$build/consumers/$kind # kept: a second run compiles what has changed
+mkdir -p "$folder"
+rm -rf "$folder/prefix" "$folder/consumer"
 
 case $kind in
   # With the flags that tenon's own build has, so that ccache has seen every file.

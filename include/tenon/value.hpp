@@ -15,7 +15,8 @@ namespace tenon {
 struct Value;
 
 using ValueList = std::vector<Value>;
-using ValuePairs = std::vector<std::pair<Value, Value>>;
+struct ValuePair;
+using ValuePairs = std::vector<ValuePair>;
 
 /// An integer beyond 64 bits, as decimal text.
 struct BigInt {
@@ -50,6 +51,13 @@ struct TENON_API Value {
   std::variant<std::monostate, bool, std::int64_t, double, BigInt, std::string, Bytes, Sequence, Mapping, Record,
                Elided>
       is;
+};
+
+/// A key and what it leads to. Not std::pair, which Clang 14 cannot complete around a type that holds it.
+struct ValuePair {
+  Value first;
+  Value second;
+  ValuePair(Value key, Value item) : first(std::move(key)), second(std::move(item)) {}
 };
 
 /// Python's name for the type of a value: `int`, `str`, `NoneType`, `list`, `collections.OrderedDict`, a record's

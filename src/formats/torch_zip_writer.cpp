@@ -261,7 +261,7 @@ std::string root_name(const std::string& file) {
 }
 
 /// The restricted reader of PyTorch 1.13 knows neither the opcode of floats nor the call that makes bytes; later ones
-/// do.
+/// know both. LibTorch 1.13 knows the floats.
 bool needs_torch_2(const Value& value) {
   if (const auto* sequence = std::get_if<Sequence>(&value.is))
     return std::any_of(sequence->items.begin(), sequence->items.end(), needs_torch_2);
@@ -276,7 +276,7 @@ std::string torch_2_note(const Snapshot& snapshot, const SnapshotTree& tree) {
     for (const Branch& branch : tree.branches(i))
       if (branch.kind == Branch::Kind::Object && needs_torch_2(snapshot.objects[branch.index].value))
         return "floats or bytes among the objects (" + snapshot.objects[branch.index].name +
-               ", ...): torch.load(weights_only=True) reads them from PyTorch 2 on";
+               ", ...): torch.load(weights_only=True) reads them from PyTorch 2 on, LibTorch reads no bytes";
   return {};
 }
 

@@ -1,0 +1,214 @@
+// tenon adapt: makes a checkpoint fit a model and saves the result.
+//
+//   read both sides -> plan (made or given) -> the accepted part of it -> apply -> does the result fit? -> save ->
+//   verify
+//
+// Nothing is written before the result is known to fit; --partial writes it all the same.
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/cursor.hpp"
+#include "base/text.hpp"
+#include "comparison.hpp"
+#include "exit_code.hpp"
+#include "interrupt.hpp"
+#include "io/atomic_file.hpp"
+#include "io/mapped_file.hpp"
+#include "output.hpp"
+#include "session.hpp"
+
+namespace tenon::cli {
+
+namespace {
+
+struct Options {
+  std::string file, target, out, plan, emit_plan;
+  std::vector<std::string> accept;
+  bool dry_run = false, partial = false, force = false, salvage = false;
+
+  Existing existing() const { return force ? Existing::Replace : Existing::Refuse; }
+};
+
+Acceptance acceptance_of(const Options& options) {
+  Acceptance acceptance;
+  for (const std::string& word : options.accept) {
+    if (word == "lossy") acceptance.lossy = true;
+    if (word == "guess") acceptance.guess = true;
+  }
+  return acceptance;
+}
+
+Plan plan_for(const Options& options, const Listing& checkpoint, const Listing& target) {
+  if (options.plan.empty()) return diagnose(checkpoint, target).plan;
+  return parse_plan(io::read_text(options.plan, Limits{}.json_file_bytes), options.plan);
+}
+
+void write_plan(const Options& options, const Plan& plan) {
+  if (options.emit_plan.empty()) return;
+  const std::string text = to_json(plan) + "\n";
+  const WritingSection section;
+  io::AtomicFile file(options.emit_plan, options.existing(), text.size());
+  file.write(base::as_bytes(text));
+  file.commit(Durability::Fsync);
+}
+
+/// The operations that may run. One that is left out may be the ground of those behind it: then they stay out, too.
+Plan runnable(const Plan& plan, const Acceptance& acceptance, const Listing& checkpoint) {
+  Plan chosen = accepted(plan, acceptance);
+  if (chosen.ops.size() == plan.ops.size()) return chosen;
+  try {
+    static_cast<void>(rehearse(chosen, checkpoint));
+    return chosen;
+  } catch (const Error& error) {
+    if (error.code != Code::Invalid) throw;
+  }
+  Plan head;
+  for (const Op& op : plan.ops) {
+    if (accepted(Plan{{op}}, acceptance).ops.empty()) break;
+    head.ops.push_back(op);
+  }
+  return head;
+}
+
+/// What was left out of the plan, and the option that lets it in.
+void note_left_out(const Plan& plan, const Plan& chosen, const Acceptance& acceptance, AdaptOutcome& outcome) {
+  if (chosen.ops.size() == plan.ops.size()) return;
+  bool guess = false, lossy = false, blank = false;
+  for (const Op& op : plan.ops) {
+    guess = guess || (op.applicability == Applicability::Guess && !acceptance.guess);
+    lossy = lossy || (op.applicability == Applicability::Lossy && !acceptance.lossy);
+    blank = blank || op.applicability == Applicability::Template;
+  }
+  std::string note = base::plural(plan.ops.size() - chosen.ops.size(), "operation") + " of the plan left out";
+  if (guess) note += "; --accept guess lets in what a person has to decide";
+  if (lossy) note += "; --accept lossy lets in what changes values";
+  if (blank) note += "; one has a blank: --emit-plan PLAN, fill it in, --plan PLAN";
+  outcome.notes.push_back(std::move(note));
+}
+
+/// The result as a listing. Its values are found in the checkpoint, so that a change of dtype can be measured.
+Listing listing_of(const ApplyResult& result, const Plan& plan, const Listing& checkpoint, const std::string& label) {
+  std::unordered_map<std::string, std::string> origin;
+  if (checkpoint.values)
+    for (const Planned& planned : rehearse(plan, checkpoint).tensors)
+      origin.emplace(planned.spec.name, checkpoint.value_names[planned.source]);
+  Listing listing;
+  listing.label = label;
+  listing.values = checkpoint.values;
+  for (const SnapshotTensor& tensor : result.snapshot.tensors) {
+    listing.tensors.push_back({tensor.name, tensor.dtype, tensor.shape, Role::Unknown, {}});
+    const auto found = origin.find(tensor.name);
+    listing.value_names.push_back(found == origin.end() ? tensor.name : found->second);
+  }
+  return listing;
+}
+
+void require_whole(const std::string& path) {
+  const VerifiedFile verified = verify(path);
+  if (verified.ok) return;
+  const Problem& problem = verified.problems.front();
+  throw Error(Code::Write, Where{path, {}, problem.where, {}}, "what was written does not read back whole", {},
+              problem.what, "check the disk, then run the command again with --force");
+}
+
+SaveOptions save_options(const Options& options) {
+  return {.format = output_format(options.out, {}),
+          .existing = options.existing(),
+          .durability = Durability::Fsync,
+          .objects = Objects::Keep};
+}
+
+void write_result(const Options& options, ApplyResult& result, AdaptOutcome& outcome) {
+  const Writing writing = options.dry_run ? Writing::Rehearse : Writing::ToDisk;
+  const SaveReport saved = write_output(std::move(result.snapshot), options.out, save_options(options), writing);
+  outcome.out = options.out;
+  outcome.notes.insert(outcome.notes.end(), saved.notes.begin(), saved.notes.end());
+  if (options.dry_run) {
+    outcome.notes.push_back("dry run: nothing was written; the file would have " +
+                            base::plural(saved.file_bytes, "byte"));
+    return;
+  }
+  require_whole(options.out);
+  outcome.file_bytes = saved.file_bytes;
+}
+
+void answer(const Session& session, const AdaptOutcome& outcome) {
+  if (session.json)
+    session.answer(render_json(outcome));
+  else if (session.quiet)
+    session.answer(verdict(outcome) + "\n");
+  else
+    session.answer(render_text(outcome, session.answer_style()));
+}
+
+int run(const Options& options, Session& session) {
+  if (!options.out.empty()) static_cast<void>(save_options(options));  // wrong usage is said before any work
+  const Listing checkpoint = read_side(options.file, options.salvage ? Salvage::Yes : Salvage::No, session);
+  const Listing target = target_model(checkpoint, read_side(options.target, Salvage::No, session));
+  const Plan plan = plan_for(options, checkpoint, target);
+  const Acceptance acceptance = acceptance_of(options);
+
+  AdaptOutcome outcome;
+  outcome.plan = runnable(plan, acceptance, checkpoint);
+  ApplyResult result = apply(outcome.plan, checkpoint, target);
+  const Report after = diagnose(listing_of(result, outcome.plan, checkpoint, options.out), target);
+  outcome.fits = after.fits;
+  outcome.left = after.difference;
+  outcome.tensors = result.snapshot.tensors.size();
+  outcome.filled_from_target = result.filled_from_target;
+  outcome.dropped = result.dropped;
+  outcome.unfilled = result.unfilled;
+  note_left_out(plan, outcome.plan, acceptance, outcome);
+
+  write_plan(options, plan);
+  const bool fits = after.fits == std::optional(true);
+  if (options.out.empty())
+    outcome.notes.push_back("no -o OUT was given: nothing was written");
+  else if (fits || options.partial)
+    write_result(options, result, outcome);
+  else
+    outcome.notes.push_back("nothing was written; --partial writes what there is");
+  answer(session, outcome);
+  return fits || (options.partial && !options.out.empty()) ? kYes : kNo;
+}
+
+/// -o may be left out where nothing is to be written but the plan.
+std::string needs_output(const Options& options) {
+  if (!options.out.empty() || options.dry_run || !options.emit_plan.empty()) return {};
+  return "adapt needs -o OUT, or --dry-run";
+}
+
+}  // namespace
+
+void add_adapt(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = add_command(app, session, "adapt", "Makes a checkpoint fit a model and saves the result",
+                                  "  tenon adapt old.pth --to model.safetensors -o fitted.safetensors\n"
+                                  "  tenon adapt old.pth --to model.pth --dry-run --emit-plan plan.json\n"
+                                  "  tenon adapt old.pth --to model.pth --plan plan.json -o fitted.pth --accept guess");
+  command->add_option("FILE", options->file, "The checkpoint")->required();
+  command->add_option("--to", options->target, "What names the model's tensors: checkpoint, blueprint")
+      ->required()
+      ->type_name("TARGET");
+  command->add_option("-o,--output", options->out, "The file to write: .safetensors, .pt, .pth")->type_name("OUT");
+  command->add_option("--plan", options->plan, "Carry out this plan instead of tenon's own")->type_name("PLAN");
+  command->add_option("--emit-plan", options->emit_plan, "Write the whole plan as JSON, to edit it")->type_name("PLAN");
+  command->add_option("--accept", options->accept, "Also do what is a guess, or lossy (changes values)")
+      ->type_name("guess|lossy")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"guess", "lossy"}).description(""));
+  command->add_flag("--partial", options->partial, "Write OUT even when it does not fit");
+  command->add_flag("--force", options->force, "Replace OUT if it exists");
+  command->add_flag("--dry-run", options->dry_run, "Do everything but write OUT");
+  command->add_flag("--salvage", options->salvage, "Use what is whole of a damaged FILE");
+  on_run(command, session, [options](Session& s) {
+    const std::string lacking = needs_output(*options);
+    if (!lacking.empty()) throw Error(Code::Invalid, {}, lacking, {}, {}, "tenon adapt --help");
+    return run(*options, s);
+  });
+}
+
+}  // namespace tenon::cli

@@ -1,0 +1,24 @@
+// Interrupts: Ctrl-C ends a command that only reads at once; one that writes first takes its temporary file away.
+#pragma once
+
+#include <tenon/snapshot.hpp>
+
+namespace tenon::cli {
+
+/// Makes SIGINT, SIGTERM and SIGHUP end the program with 130, and a reader that goes away (SIGPIPE) no reason to die.
+void catch_interrupts();
+
+/// While one lives, an interrupt waits until the next tensor is asked for: see interruptible().
+class WritingSection {
+ public:
+  WritingSection();
+  ~WritingSection();
+  WritingSection(const WritingSection&) = delete;
+  WritingSection& operator=(const WritingSection&) = delete;
+};
+
+/// The same snapshot, whose tensors throw Error Cancelled after an interrupt: the writer then unwinds and removes its
+/// temporary file.
+Snapshot interruptible(Snapshot snapshot);
+
+}  // namespace tenon::cli

@@ -1,0 +1,34 @@
+#include "output.hpp"
+
+#include <utility>
+
+#include <tenon/error.hpp>
+
+#include "interrupt.hpp"
+
+namespace tenon::cli {
+
+namespace {
+
+constexpr const char* kWritable = "safetensors or pytorch-zip";
+
+}  // namespace
+
+Format output_format(const std::string& out, const std::string& asked) {
+  for (const Format format : {Format::Safetensors, Format::PytorchZip})
+    if (asked == format_name(format)) return format;
+  if (!asked.empty())
+    throw Error(Code::Invalid, Where{out, {}, {}, {}}, "tenon writes no format of this name", kWritable, asked,
+                "take one of the two");
+  if (const auto format = format_from_suffix(out)) return *format;
+  throw Error(Code::Invalid, Where{out, {}, {}, {}}, "the output's name does not tell its format",
+              "the suffix .safetensors, .pt, .pth, .bin or .ckpt", {}, "take such a name");
+}
+
+SaveReport write_output(Snapshot snapshot, const std::string& out, const SaveOptions& options, Writing writing) {
+  if (writing == Writing::Rehearse) return rehearse_save(snapshot, out, options);
+  const WritingSection section;
+  return save(interruptible(std::move(snapshot)), out, options);
+}
+
+}  // namespace tenon::cli

@@ -1,6 +1,7 @@
 #include "formats/writer.hpp"
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -22,7 +23,7 @@ void refuse_if_any(const std::string& file, const std::vector<std::string>& refu
                    std::string next) {
   if (refused.empty()) return;
   constexpr std::size_t kShown = 10;
-  const std::vector<std::string> shown(refused.begin(), refused.begin() + std::min(refused.size(), kShown));
+  const auto shown = std::span(refused).first(std::min(refused.size(), kShown));
   std::string found = base::join(shown, "; ");
   if (refused.size() > kShown) found += "; and " + base::count_text(refused.size() - kShown) + " more";
   throw Error(Code::Refused, Where{file, {}, {}, {}}, std::move(what), {}, std::move(found), std::move(next));

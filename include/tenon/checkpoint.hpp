@@ -122,7 +122,7 @@ enum class Salvage : std::uint8_t {
 struct OpenOptions {
   ReadMode mode = ReadMode::Map;
   Salvage salvage = Salvage::No;
-  Limits limits;
+  Limits limits = {};
 };
 
 namespace formats {

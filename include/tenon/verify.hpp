@@ -27,7 +27,7 @@ struct VerifiedFile {
 enum class Finite : std::uint8_t { Ignore, Require };
 struct VerifyOptions {
   Finite finite = Finite::Ignore;  ///< Require: NaN and infinities are problems
-  Limits limits;
+  Limits limits = {};
 };
 
 /// Reads every byte: archive checksums, header consistency, holes and overlaps, every tensor within its storage.

@@ -73,6 +73,9 @@ void note_kind(const Listing& checkpoint, Report& report) {
   if (format == Format::TorchScript || format == Format::LibtorchArchive)
     report.notes.push_back("the file is no state dict but an archive (" + std::string(format_name(format)) +
                            "): tenon reads its tensors, torch.load with load_state_dict does not");
+  else if (const auto tree = checkpoint.values->containers(); !tree.empty() && tree[0].kind == ContainerKind::Module)
+    report.notes.push_back("the file is no state dict but a whole pickled module (" + quoted(tree[0].type) +
+                           "): tenon reads its tensors, torch.load needs the source of its classes");
 }
 
 }  // namespace

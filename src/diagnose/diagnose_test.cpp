@@ -91,8 +91,12 @@ INSTANTIATE_TEST_SUITE_P(
                  kNet,
                  {"wrapper_prefix"},
                  R"({"ops":[)" EXACT(R"("strip_prefix","prefix":"zebra.9.")") "]}"},
-        PairCase{"Replaced", prefixed(kNet, "module.encoder."), prefixed(kNet, "backbone."), {"wrapper_prefix"},
-                 R"({"ops":[)" EXACT(R"j("rename","from":"module\\.encoder\\.(.*)","to":"backbone.$1","regex":true)j") "]}"},
+        PairCase{
+            "Replaced",
+            prefixed(kNet, "module.encoder."),
+            prefixed(kNet, "backbone."),
+            {"wrapper_prefix"},
+            R"({"ops":[)" EXACT(R"j("rename","from":"module\\.encoder\\.(.*)","to":"backbone.$1","regex":true)j") "]}"},
         PairCase{"CountersOnOneSide",
                  prefixed(kNet, "module."),
                  without(kNet, "num_batches"),
@@ -227,6 +231,7 @@ TEST(NestedContainer, IsUnwrappedAndTheRestIsSaid) {
   EXPECT_EQ(to_json(report.plan), R"({"ops":[)" EXACT(R"("unwrap","path":"state_dict")") "," EXACT(
                                       R"("strip_prefix","prefix":"module.")") "]}");
   EXPECT_EQ(left(report), 0U);
+  EXPECT_EQ(report.causes[1].place, "memory.pth, state dict `state_dict`, 27 keys");
   const Cause& cause = report.causes[0];
   ASSERT_FALSE(cause.notes.empty());
   EXPECT_EQ(cause.notes[0], "left out, because no model wants it: `epoch`, `optimizer`");
@@ -379,6 +384,16 @@ TEST(WrongObject, AnArchiveThatFitsIsANote) {
   const Report differs = diagnose(maker.listing(), listing_of(prefixed(kNet, "net.")));
   EXPECT_EQ(ids(differs), (Names{"wrapper_prefix", "wrong_object"}));
   EXPECT_EQ(differs.causes[1].severity, Severity::Note);
+}
+
+TEST(WrongObject, APickledModuleThatFitsIsANote) {
+  CheckpointMaker maker;
+  for (const Row& row : kNet) maker.add({"", row.name, row.shape, {}, row.dtype});
+  maker.kind("", ContainerKind::Module, "net.Net");
+  const Report report = diagnose(maker.listing(), listing_of(kNet));
+  EXPECT_EQ(report.fits, true);
+  ASSERT_EQ(report.notes.size(), 1U);
+  EXPECT_NE(report.notes[0].find("`net.Net`"), std::string::npos);
 }
 
 struct KindCase {

@@ -17,10 +17,11 @@ std::string list_text(const std::vector<std::string>& names) {
 }
 
 std::string place_of(const Case& facts) {
-  std::string place = facts.checkpoint.label;
-  if (!facts.checkpoint.state_dict.empty()) place += ", state dict " + quoted(facts.checkpoint.state_dict);
+  std::string path = facts.checkpoint.state_dict;
+  if (!facts.state.unwrapped().empty()) path += (path.empty() ? "" : ".") + facts.state.unwrapped();
+  const std::string place = facts.checkpoint.label + (path.empty() ? "" : ", state dict " + quoted(path));
   if (facts.knowledge == Knowledge::Partial) return place;
-  return place + ", " + base::plural(facts.checkpoint.tensors.size(), "key");
+  return place + ", " + base::plural(facts.state.tensors().size(), "key");
 }
 
 std::string shape_of(const TensorSpec& spec) { return spec.shape ? base::shape_text(*spec.shape) : std::string(); }

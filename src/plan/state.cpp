@@ -56,6 +56,7 @@ std::size_t State::operate(const Unwrap& op) {
   if (inside == 0 && !is_shown_as_name) return 0;
   drop_where(outside);
   for (Planned& tensor : tensors_) tensor.spec.name.erase(0, prefix.size());
+  unwrapped_ += (unwrapped_.empty() ? "" : ".") + op.path;
   return is_shown_as_name ? inside + 1 : inside;
 }
 

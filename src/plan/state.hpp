@@ -29,6 +29,10 @@ class State {
   const std::vector<std::size_t>& dropped() const { return dropped_; }  ///< indexes into the listing
   const std::vector<std::string>& kept_patterns() const { return kept_patterns_; }
 
+  const std::string& unwrapped() const {
+    return unwrapped_;
+  }  ///< path of the state dict that Unwrap took out; "" if none
+
   /// Whether a KeepTarget of the plan covers this name.
   bool keeps_target(std::string_view name) const;
 
@@ -49,6 +53,7 @@ class State {
   std::vector<Planned> tensors_;
   std::vector<std::size_t> dropped_;
   std::vector<std::string> kept_patterns_;
+  std::string unwrapped_;
 };
 
 }  // namespace tenon::plan

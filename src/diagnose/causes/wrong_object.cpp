@@ -130,7 +130,7 @@ std::optional<Finding> in_unreadable(const Case& facts) {
   account.summary =
       file.kind.what.empty() ? "the file is of a kind that tenon does not read" : "the file is " + file.kind.what;
   account.why = "another file was given, or saved under this name";
-  account.evidence = {file.kind.evidence};
+  if (!file.kind.evidence.empty()) account.evidence = {file.kind.evidence};
   if (file.error)
     account.evidence.push_back(file.error->what_happened +
                                (file.error->found.empty() ? "" : ", found " + file.error->found));

@@ -1,0 +1,16 @@
+// The element types that LibTorch 1.13 and tenon share.
+#pragma once
+
+#include <optional>
+
+#include <torch/torch.h>
+
+#include <tenon/dtype.hpp>
+
+namespace tenon::torch_bridge {
+
+/// Nothing for a type that the other side does not have.
+std::optional<DType> dtype_of(::torch::ScalarType type);
+std::optional<::torch::ScalarType> scalar_type_of(DType dtype);
+
+}  // namespace tenon::torch_bridge

@@ -1,0 +1,191 @@
+// load and check: everything that can fail comes before the first copy.
+#include <utility>
+
+#include <tenon/torch.hpp>
+#include <tenon/verify.hpp>
+
+#include "torch/door.hpp"
+#include "torch/match.hpp"
+#include "torch/optimizer_state.hpp"
+#include "torch/state.hpp"
+#include "torch/tensors.hpp"
+
+namespace tenon::torch {
+
+using namespace torch_bridge;
+
+namespace {
+
+/// A pair whose stored values have been touched.
+struct Ready {
+  std::size_t wanted = 0;
+  Tensor stored;
+};
+
+std::vector<Ready> touch(const Match& match, const Listing& checkpoint) {
+  std::vector<Ready> ready;
+  ready.reserve(match.pairs.size());
+  for (const Pair& pair : match.pairs) ready.push_back({pair.wanted, values_of(checkpoint, pair.source)});
+  return ready;
+}
+
+std::vector<DTypeChange> dtype_changes(const std::vector<Ready>& ready, const Listing& wanted) {
+  std::vector<DTypeChange> changes;
+  for (const Ready& row : ready)
+    if (row.stored.dtype != wanted.tensors[row.wanted].dtype)
+      changes.push_back(measure(wanted.tensors[row.wanted], row.stored));
+  return changes;
+}
+
+bool any_loss(const std::vector<DTypeChange>& changes) {
+  for (const DTypeChange& change : changes)
+    if (change.loss && change.loss->changed > 0) return true;
+  return false;
+}
+
+/// Names that share memory in the model and have different values in the file: the last one copied would win.
+std::vector<std::string> torn_ties(const std::vector<Ready>& ready, const std::vector<NamedTensor>& live) {
+  const auto first = first_of_same(live);
+  std::vector<const Ready*> by_wanted(live.size(), nullptr);
+  for (const Ready& row : ready) by_wanted[row.wanted] = &row;
+  std::vector<std::string> torn;
+  for (std::size_t i = 0; i < live.size(); ++i) {
+    const Ready* one = by_wanted[first[i]];
+    const Ready* other = by_wanted[i];
+    if (one == other || !one || !other) continue;
+    if (one->stored.dtype != other->stored.dtype || sha256(one->stored) != sha256(other->stored))
+      torn.push_back(live[first[i]].name + " = " + live[i].name);
+  }
+  return torn;
+}
+
+void copy_all(const std::vector<Ready>& ready, const std::vector<NamedTensor>& live) {
+  for (const Ready& row : ready) copy_into(live[row.wanted].tensor, row.stored);
+}
+
+/// The whole difference, names and dtypes, as a Report without causes: for optimizers, whose names are our own.
+Report plain_report(const Listing& checkpoint, const Listing& wanted, Difference difference) {
+  Report report;
+  report.checkpoint_label = checkpoint.label;
+  report.target_label = wanted.label;
+  report.fits = false;
+  report.checkpoint_tensors = checkpoint.tensors.size();
+  report.target_tensors = wanted.tensors.size();
+  report.leaves = {difference.missing.size(), difference.unexpected.size(), difference.mismatched.size()};
+  report.difference = std::move(difference);
+  return report;
+}
+
+/// One load into a module, from open to the last check.
+class ModuleLoad {
+ public:
+  ModuleLoad(const ::torch::nn::Module& module, const std::string& path, const LoadOptions& options)
+      : options_(options),
+        file_(path),
+        live_(named_tensors(module)),
+        wanted_(tenon::torch::list(module)),
+        checkpoint_(part_of(tenon::list(open(path, options.open)), Part::Module)) {}
+
+  LoadReport run() {
+    check_writable(live_, file_);
+    find_fit();
+    const auto ready = touch(match_, checkpoint_);
+    report_.dtype_changes = dtype_changes(ready, wanted_);
+    if (any_loss(report_.dtype_changes) && !options_.accept.lossy) refuse_loss();
+    if (const auto torn = torn_ties(ready, live_); !torn.empty()) refuse_torn(torn);
+    copy_all(ready, live_);
+    report_.loaded = ready.size();
+    report_.kept = std::move(match_.kept);
+    report_.dropped = std::move(match_.dropped);
+    return std::move(report_);
+  }
+
+ private:
+  void find_fit() {
+    match_ = match({}, checkpoint_, wanted_);
+    if (match_.difference.names_and_shapes_fit()) return;
+    Report report = diagnose(checkpoint_, wanted_);
+    if (options_.repair == Repair::No)
+      throw LoadError(file_, std::move(report), in_words(match_.difference),
+                      "read the causes in the error's report; Repair::Exact carries out the exact part of its plan");
+    report_.plan = accepted(report.plan, options_.accept);
+    match_ = match(report_.plan, checkpoint_, wanted_);
+    if (!match_.difference.names_and_shapes_fit())
+      throw LoadError(file_, std::move(report), "after the exact operations still " + in_words(match_.difference),
+                      "read the causes in the error's report");
+  }
+
+  [[noreturn]] void refuse_loss() {
+    Report report = diagnose(checkpoint_, wanted_);
+    report.fits = false;
+    report.difference.dtype_changes = report_.dtype_changes;
+    const std::string found = in_words(
+        {.matched = {}, .missing = {}, .unexpected = {}, .mismatched = {}, .dtype_changes = report_.dtype_changes});
+    throw LoadError(file_, std::move(report), found,
+                    "convert the module first (module->to(torch::kFloat64)), or set accept.lossy");
+  }
+
+  [[noreturn]] void refuse_torn(const std::vector<std::string>& torn) {
+    Report report = diagnose(checkpoint_, wanted_);
+    report.fits = false;
+    for (const std::string& tie : torn)
+      report.notes.push_back("one tensor in the model, two values in the file: " + tie);
+    throw LoadError(file_, std::move(report), "different values for tied names (" + few(torn) + ")",
+                    "untie them in the model, or drop one of the two from the file");
+  }
+
+  const LoadOptions& options_;
+  const std::string& file_;
+  std::vector<NamedTensor> live_;
+  Listing wanted_;
+  Listing checkpoint_;
+  Match match_;
+  LoadReport report_;
+};
+
+LoadReport load_state(const ::torch::nn::Module& module, ::torch::optim::Optimizer& optimizer, const std::string& path,
+                      const LoadOptions& options) {
+  const Listing stored = part_of(tenon::list(open(path, options.open)), Part::Optimizer);
+  StateDraft draft(module, optimizer, stored);
+  Match fit = match({}, stored, draft.wanted());
+  if (!fit.difference.names_and_shapes_fit()) {
+    const std::string found = in_words(fit.difference);
+    throw LoadError(path, plain_report(stored, draft.wanted(), std::move(fit.difference)), found,
+                    "make the optimizer of the same kind and over the same parameters as the saved one");
+  }
+  const auto ready = touch(fit, stored);
+  LoadReport report;
+  report.dtype_changes = dtype_changes(ready, draft.wanted());
+  if (any_loss(report.dtype_changes) && !options.accept.lossy) {
+    fit.difference.dtype_changes = report.dtype_changes;
+    const std::string found = in_words(fit.difference);
+    throw LoadError(path, plain_report(stored, draft.wanted(), std::move(fit.difference)), found,
+                    "convert the module before the optimizer is made, or set accept.lossy");
+  }
+  copy_all(ready, draft.allocate());
+  draft.commit();
+  report.loaded = ready.size();
+  return report;
+}
+
+}  // namespace
+
+Listing list(const ::torch::nn::Module& module) {
+  return at_the_door({}, [&] { return listing_of(named_tensors(module), module.name()); });
+}
+
+Report check(const ::torch::nn::Module& module, const std::string& path, const OpenOptions& options) {
+  return at_the_door(path,
+                     [&] { return diagnose(part_of(tenon::list(open(path, options)), Part::Module), list(module)); });
+}
+
+LoadReport load(::torch::nn::Module& module, const std::string& path, const LoadOptions& options) {
+  return at_the_door(path, [&] { return ModuleLoad(module, path, options).run(); });
+}
+
+LoadReport load_optimizer(const ::torch::nn::Module& module, ::torch::optim::Optimizer& optimizer,
+                          const std::string& path, const LoadOptions& options) {
+  return at_the_door(path, [&] { return load_state(module, optimizer, path, options); });
+}
+
+}  // namespace tenon::torch

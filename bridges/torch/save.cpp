@@ -1,0 +1,56 @@
+// save: live tensors -> Snapshot -> the durable save. LibTorch's serialisation is not involved.
+#include <utility>
+
+#include <tenon/torch.hpp>
+
+#include "torch/door.hpp"
+#include "torch/optimizer_state.hpp"
+#include "torch/state.hpp"
+
+namespace tenon::torch {
+
+using namespace torch_bridge;
+
+namespace {
+
+SaveOptions with_format_of(const std::string& path, SaveOptions options) {
+  options.format = format_from_suffix(path).value_or(options.format);
+  return options;
+}
+
+SaveReport save_tensors(const std::vector<NamedTensor>& tensors, const std::string& path, const SaveOptions& options) {
+  check_savable(tensors, path);
+  Snapshot snapshot;
+  snapshot.containers.push_back({.path = {}, .type = "dict", .parent = 0, .key = {}});
+  add_tensors(snapshot, tensors);
+  return tenon::save(snapshot, path, with_format_of(path, options));
+}
+
+}  // namespace
+
+SaveReport save(const ::torch::nn::Module& module, const std::string& path, const SaveOptions& options) {
+  return at_the_door(path, [&] { return save_tensors(named_tensors(module), path, options); });
+}
+
+SaveReport save(const ::torch::nn::Module& module, const ::torch::optim::Optimizer& optimizer, const std::string& path,
+                const SaveOptions& options) {
+  return at_the_door(path, [&] {
+    auto tensors = named_tensors(module);
+    check_savable(tensors, path);
+    for (const NamedTensor& tensor : tensors)
+      if (is_optimizer_name(tensor.name))
+        throw Error(Code::Refused, {.file = path, .member = {}, .key = tensor.name, .byte = {}},
+                    "a tensor of the module has a name that optimizer state takes",
+                    "no name of the module to start with " + std::string(kOptimizerPrefix), {},
+                    "save the optimizer in a file of its own: save_optimizer()");
+    for (NamedTensor& row : optimizer_tensors(module, optimizer)) tensors.push_back(std::move(row));
+    return save_tensors(tensors, path, options);
+  });
+}
+
+SaveReport save_optimizer(const ::torch::nn::Module& module, const ::torch::optim::Optimizer& optimizer,
+                          const std::string& path, const SaveOptions& options) {
+  return at_the_door(path, [&] { return save_tensors(optimizer_tensors(module, optimizer), path, options); });
+}
+
+}  // namespace tenon::torch

@@ -1,0 +1,106 @@
+// The bridge to LibTorch: saves live modules and optimizers, loads any checkpoint that tenon reads into them.
+//
+//   save(module, path)             parameters and buffers, under LibTorch's names
+//   check(module, path) -> Report  does the file fit, and if not, why
+//   load(module, path)             all or nothing: every check comes before the first copy
+//
+// Part of the target tenon::torch (`find_package(tenon COMPONENTS torch)`), which is compiled from source against the
+// program's own LibTorch, 1.13 to 2.x. Every function turns c10::Error into tenon::Error. None is safe to call while
+// another thread writes to the same module or optimizer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include <tenon/checkpoint.hpp>
+#include <tenon/diagnose.hpp>
+#include <tenon/error.hpp>
+#include <tenon/listing.hpp>
+#include <tenon/plan.hpp>
+#include <tenon/save.hpp>
+
+namespace tenon::torch {
+
+/// What load() may do with a checkpoint that does not fit as it is.
+enum class Repair : std::uint8_t {
+  No,     ///< names, shapes and dtypes must fit
+  Exact,  ///< carries out the part of check()'s plan that changes no value; what is left then must fit
+};
+
+struct LoadOptions {
+  Repair repair = Repair::No;
+  Acceptance accept = {};  ///< `lossy`: dtype changes may round; `guess`: with Repair::Exact, guessed operations, too
+  OpenOptions open = {};
+};
+
+/// What a load did.
+struct LoadReport {
+  std::size_t loaded = 0;                  ///< tensors of the module or optimizer that took the file's values
+  std::vector<std::string> kept;           ///< names that keep the model's own values, because the plan says so
+  std::vector<std::string> dropped;        ///< names of the file that were left out, because the plan says so
+  std::vector<DTypeChange> dtype_changes;  ///< with the loss, measured: none unless lossy changes were accepted
+  Plan plan;                               ///< what was carried out; empty where the file fitted as it was
+};
+
+/// A checkpoint does not fit. Nothing was changed. `report` has every name, the causes and the plan; render_text()
+/// makes a page of it.
+class LoadError : public Error {
+ public:
+  LoadError(const std::string& file, Report why, const std::string& what_is_wrong, std::string next_step)
+      : Error(Code::Invalid, {.file = file, .member = {}, .key = {}, .byte = {}},
+              "the checkpoint does not fit, nothing was loaded", "every name, shape and dtype to fit", what_is_wrong,
+              std::move(next_step)),
+        report(std::move(why)) {}
+
+  Report report;
+};
+
+/// The tensors that `module` wants: parameters, then buffers, of each module before its children. Names are LibTorch's
+/// (`conv1.weight`), a tensor registered twice is `tied_to` its first name. Undefined ones (the bias of a layer built
+/// without) do not count. Throws Error Unsupported for a dtype that tenon has no name for.
+Listing list(const ::torch::nn::Module& module);
+
+/// Saves the parameters and buffers of `module`, from any device.
+///
+/// The suffix of `path` names the format (.safetensors; .pt .pth .bin .ckpt), where it says nothing options.format
+/// does. Tied tensors share one storage where the format knows sharing. Throws Error Refused, with every name, for a
+/// module without tensors, meta tensors, tensors without elements and layouts other than strided; and whatever
+/// tenon::save throws.
+SaveReport save(const ::torch::nn::Module& module, const std::string& path, const SaveOptions& options = {});
+
+/// Does the checkpoint fit `module`? Reads metadata only, and values where dtypes differ; never changes the module.
+/// Optimizer state that save() put beside a module is left out of the comparison. Throws what open() throws.
+Report check(const ::torch::nn::Module& module, const std::string& path, const OpenOptions& options = {});
+
+/// Copies a checkpoint of any format that tenon reads into `module`: values only, gradients and requires_grad stay.
+///
+/// Order: open; compare names, shapes, dtypes; touch every needed tensor, so that the archive's checksums are verified;
+/// copy, straight from the mapping into the parameters (on any device), so that memory does not grow with the file.
+/// When it throws, nothing was changed. A dtype change that loses no value is made and reported, one that does needs
+/// accept.lossy. Throws LoadError (does not fit), Error Invalid (module tensors that cannot be written: meta, expanded,
+/// inference), Corrupt, Unsupported, and whatever open() throws.
+LoadReport load(::torch::nn::Module& module, const std::string& path, const LoadOptions& options = {});
+
+// Optimizers: SGD, Adam and AdamW. Their state is kept by the parameter's name in `module`, so that it finds its way
+// back when parameters are registered or grouped in another order. Options (learning rate, betas) are the program's
+// own and are not saved. docs/formats/optimizer_state.md has the names.
+
+/// Saves module and optimizer state in one file; load(module, path) reads the module of it alone.
+SaveReport save(const ::torch::nn::Module& module, const ::torch::optim::Optimizer& optimizer, const std::string& path,
+                const SaveOptions& options = {});
+
+/// Saves the optimizer state alone. Throws as save() does; Error Invalid where the optimizer holds parameters that
+/// `module` does not, Unsupported for other optimizers.
+SaveReport save_optimizer(const ::torch::nn::Module& module, const ::torch::optim::Optimizer& optimizer,
+                          const std::string& path, const SaveOptions& options = {});
+
+/// Restores what save_optimizer() or save() wrote. All or nothing, as load() is: missing and unexpected names, shapes
+/// and dtypes are one LoadError. Steps and running averages are taken bit for bit; options.repair has no meaning here.
+LoadReport load_optimizer(const ::torch::nn::Module& module, ::torch::optim::Optimizer& optimizer,
+                          const std::string& path, const LoadOptions& options = {});
+
+}  // namespace tenon::torch

@@ -42,6 +42,8 @@ int run(const Options& options, Session& session) {
                             base::plural(saved.file_bytes, "byte"));
   if (session.json)
     session.answer(render_json(outcome));
+  else if (session.quiet)
+    session.answer(verdict(outcome) + "\n");
   else
     session.answer(render_text(outcome, session.answer_style()));
   return kYes;

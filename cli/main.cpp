@@ -78,10 +78,10 @@ int report_bug(const Session& session, std::string_view what) {
 int report_error_once(Session& session, const Error& error) {
   try {
     return report_error(session, error);
-  } catch (const Error&) {
+  } catch (const Error& unwritten) {
     session.json = false;
     report_error(session, error);
-    return kUnwritten;
+    return report_error(session, unwritten);
   }
 }
 

@@ -1,6 +1,6 @@
 // tenon verify: is a file whole?
 #include <memory>
-#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/text.hpp"
@@ -17,10 +17,10 @@ struct Options {
   bool all = false;
 };
 
-/// Every file gets an answer; the first that could not be read at all is kept as the error.
+/// Every file gets a row, in the order of the arguments; those that could not be read at all are errors, too.
 struct Verified {
   std::vector<VerifiedFile> files;
-  std::vector<Error> errors;
+  std::vector<std::pair<std::size_t, Error>> errors;  ///< by row
 };
 
 Verified verify_all(const Options& options) {
@@ -34,26 +34,33 @@ Verified verify_all(const Options& options) {
       VerifiedFile unreadable;
       unreadable.file = path;
       unreadable.problems.push_back({"file", error.what_happened});
+      verified.errors.emplace_back(verified.files.size(), error);
       verified.files.push_back(std::move(unreadable));
-      verified.errors.push_back(error);
     }
   }
   return verified;
 }
 
-std::string text_of(const std::vector<VerifiedFile>& files, bool is_quiet, const TextStyle& style) {
+/// The files that were read; of the others stderr tells.
+std::string text_of(const Verified& verified, const Session& session, const TextStyle& style) {
   std::string text;
-  for (const VerifiedFile& file : files) text += is_quiet ? verdict(file) + "\n" : render_text(file, style);
+  auto unreadable = verified.errors.begin();
+  for (std::size_t row = 0; row < verified.files.size(); ++row) {
+    if (unreadable != verified.errors.end() && unreadable->first == row)
+      ++unreadable;
+    else
+      text += session.quiet ? verdict(verified.files[row]) + "\n" : render_text(verified.files[row], style);
+  }
   return text;
 }
 
 int run(const Options& options, Session& session) {
   const Verified verified = verify_all(options);
-  const Error* error = verified.errors.empty() ? nullptr : &verified.errors.front();
+  const Error* error = verified.errors.empty() ? nullptr : &verified.errors.front().second;
   TextStyle style = session.answer_style();
   style.all = options.all;
-  session.answer(session.json ? render_json(verified.files, error) : text_of(verified.files, session.quiet, style));
-  for (const Error& each : verified.errors) complain(render_text(each, session.message_style()));
+  session.answer(session.json ? render_json(verified.files, error) : text_of(verified, session, style));
+  for (const auto& [row, each] : verified.errors) complain(render_text(each, session.message_style()));
   if (error != nullptr) return exit_code(error->code);
   for (const VerifiedFile& file : verified.files)
     if (!file.ok) return kNo;

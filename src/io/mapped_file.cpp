@@ -78,7 +78,7 @@ struct MappedFile::Identity {
 PathKind path_kind(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR) return PathKind::Missing;
+    if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG) return PathKind::Missing;
     refuse(path, errno);
   }
   if (S_ISREG(status.st_mode)) return PathKind::File;

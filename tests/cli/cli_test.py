@@ -1,0 +1,555 @@
+#!/usr/bin/env python3
+"""Tests of the program itself: exit codes, streams and files of every command. What the answers mean is tested below it.
+
+usage: cli_test.py --tenon PATH [unittest arguments...]
+"""
+import contextlib, json, os, pathlib, pty, select, shutil, signal, struct, subprocess, sys, tempfile, time, unittest
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+TENON = None
+COMMANDS = "inspect convert verify diff check explain adapt help".split()
+SCHEMA = {name: f"tenon.{name}/1" for name in COMMANDS}
+
+
+def safetensors(tensors, metadata=None, pad=0):
+    """A file of `tensors`: name -> (dtype, shape, bytes)."""
+    header, data = {}, b""
+    if metadata:
+        header["__metadata__"] = metadata
+    for name, (dtype, shape, values) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
+        data += values
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8 + pad)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def floats(*values):
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+class CliTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        shutil.copytree(REPO / "examples/data/tiny", self.folder, dirs_exist_ok=True)
+        self.write("one.safetensors", safetensors({"w": ("F32", [2], floats(1, 2)), "b": ("F32", [1], floats(3))}))
+        self.write("two.safetensors", safetensors({"w": ("F32", [2], floats(1, 5)), "b": ("F32", [1], floats(3))}))
+
+    def write(self, name, content):
+        path = self.folder / name
+        path.write_bytes(content)
+        return path
+
+    def run_tenon(self, *arguments, stdin=b"", env=None, stdout=subprocess.PIPE, keep=()):
+        clean = {k: v for k, v in os.environ.items()
+                 if k not in ("NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LC_ALL", "LC_CTYPE", "LANG") or k in keep}
+        clean.update({"LC_ALL": "C.UTF-8"} if env is None else {"LC_ALL": "C.UTF-8", **env})
+        done = subprocess.run([TENON, *map(str, arguments)], input=stdin, stdout=stdout, stderr=subprocess.PIPE,
+                              cwd=self.folder, env=clean, timeout=60)
+        done.out = (done.stdout or b"").decode("utf-8")  # a byte that is no UTF-8 is a failure
+        done.err = done.stderr.decode("utf-8")
+        self.assertNotIn("terminate called", done.err)
+        self.assertNotIn("tenon: bug", done.err)
+        return done
+
+    def expect(self, code, *arguments, **options):
+        done = self.run_tenon(*arguments, **options)
+        self.assertEqual(done.returncode, code, f"tenon {' '.join(map(str, arguments))}\n{done.out}\n{done.err}")
+        return done
+
+    def document(self, code, *arguments, **options):
+        """Exactly one JSON document on stdout, on one line, the schema first."""
+        done = self.expect(code, *arguments, "--json", **options)
+        lines = done.out.splitlines()
+        self.assertEqual(len(lines), 1, done.out)
+        document = json.loads(lines[0], parse_constant=lambda name: self.fail(f"{name} is no JSON"))
+        self.assertEqual(next(iter(document)), "schema")
+        return document
+
+    def files(self):
+        return {p.name: p.read_bytes() for p in self.folder.iterdir() if p.is_file()}
+
+    @contextlib.contextmanager
+    def nothing_changes(self):
+        before = self.files()
+        yield
+        self.assertEqual(before, self.files())
+
+
+class Usage(CliTest):
+    def test_version_and_help_are_answers(self):
+        self.assertRegex(self.expect(0, "--version").out, r"^tenon \d+\.\d+\.\d+\n$")
+        page = self.expect(0, "--help").out
+        for command in COMMANDS:
+            self.assertIn(command, page)
+            help_text = self.expect(0, command, "--help").out
+            self.assertIn("Examples:", help_text)
+            self.assertIn(f"tenon {command} ", help_text)
+            self.assertEqual([line for line in help_text.splitlines() if len(line) > 100], [])
+
+    def test_nothing_asked_shows_the_help_on_stderr(self):
+        done = self.expect(2)
+        self.assertEqual(done.out, "")
+        self.assertIn("inspect", done.err)
+
+    def test_wrong_usage_is_one_helpful_line(self):
+        for arguments, hint in [
+            (["inspct", "a"], "the nearest is `inspect`"),
+            (["frobnicate"], "there is no command"),
+            (["inspect"], "needs FILE"),
+            (["inspect", "one.safetensors", "--jsn"], "the nearest is `--json`"),
+            (["check", "one.safetensors"], "--against"),
+            (["diff", "one.safetensors"], "needs B"),
+            (["verify"], "needs FILE"),
+            (["adapt", "one.safetensors"], "--to"),
+            (["inspect", "one.safetensors", "--color", "mauve"], "--color"),
+            (["adapt", "a", "--to", "b", "-o", "c.pt", "--accept", "everything"], "--accept"),
+            (["inspect", "one.safetensors", "two.safetensors"], "two.safetensors"),
+        ]:
+            with self.subTest(arguments=arguments):
+                done = self.expect(2, *arguments)
+                self.assertEqual(done.out, "")
+                self.assertEqual(len(done.err.splitlines()), 1, done.err)
+                self.assertTrue(done.err.startswith("tenon: error: "), done.err)
+                self.assertIn(hint, done.err)
+
+    def test_wrong_usage_has_its_json_too(self):
+        self.assertEqual(self.document(2, "check", "one.safetensors")["error"]["code"], "invalid")
+
+    def test_invalid_requests_exit_2(self):
+        self.expect(2, "convert", "one.safetensors", "out.xyz")
+        self.expect(2, "convert", "one.safetensors", "out.pt", "--to", "gguf")
+        self.expect(2, "adapt", "one.safetensors", "--to", "two.safetensors")
+        self.expect(2, "inspect", "-")
+        self.expect(2, "help", "wraper_prefix")
+        self.assertIn("wrapper_prefix", self.run_tenon("help", "wraper_prefix").err)
+
+
+class Answers(CliTest):
+    def test_yes_and_no(self):
+        for code, arguments in [
+            (0, ["inspect", "one.safetensors"]),
+            (0, ["verify", "one.safetensors", "checkpoint.pth"]),
+            (0, ["diff", "one.safetensors", "one.safetensors"]),
+            (1, ["diff", "one.safetensors", "two.safetensors"]),
+            (0, ["check", "one.safetensors", "--against", "two.safetensors"]),
+            (1, ["check", "checkpoint.pth", "--against", "model.safetensors"]),
+            (1, ["explain", "error.txt"]),
+            (1, ["explain", "error.txt", "--checkpoint", "checkpoint.pth", "--against", "model.safetensors"]),
+            (0, ["help"]), (0, ["help", "adapt"]), (0, ["help", "wrapper_prefix"]),
+            (0, ["adapt", "checkpoint.pth", "--to", "model.safetensors", "--dry-run"]),
+            (0, ["convert", "one.safetensors", "one.pth", "--dry-run"]),
+        ]:
+            with self.subTest(arguments=arguments):
+                with self.nothing_changes():
+                    done = self.expect(code, *arguments)
+                self.assertEqual(done.err, "")
+                self.assertNotEqual(done.out, "")
+                self.assertNotIn("\x1b", done.out)
+                document = self.document(code, *arguments)
+                self.assertEqual(document["schema"], SCHEMA[arguments[0]])
+                quiet = self.expect(code, *arguments, "--quiet")
+                self.assertEqual(quiet.err, "")
+                if arguments[0] not in ("verify", "help"):
+                    self.assertEqual(len(quiet.out.splitlines()), 1, quiet.out)
+
+    def test_the_first_line_is_the_verdict_and_says_what_was_not_checked(self):
+        first = self.expect(0, "check", "one.safetensors", "--against", "two.safetensors").out.splitlines()[0]
+        self.assertEqual(first, "2 of 2 tensors fit; function not checked: the file has no blueprint")
+
+    def test_the_last_line_of_check_repairs(self):
+        last = self.expect(1, "check", "checkpoint.pth", "--against", "model.safetensors").out.splitlines()[-1]
+        self.assertTrue(last.strip().startswith("tenon adapt "), last)
+        os.symlink(TENON, self.folder / "tenon")
+        subprocess.run(["sh", "-c", last.strip()], cwd=self.folder, check=True, stdout=subprocess.DEVNULL,
+                       env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"})
+        self.expect(0, "check", "fitted.safetensors", "--against", "model.safetensors")
+
+    def test_the_command_is_quoted_for_a_shell(self):
+        shutil.copy(self.folder / "checkpoint.pth", self.folder / "it's a $(touch pwned) file.pth")
+        last = self.expect(1, "check", "it's a $(touch pwned) file.pth", "--against",
+                           "model.safetensors").out.splitlines()[-1]
+        words = subprocess.run(["sh", "-c", f"printf '%s\\n' {last.strip()}"], cwd=self.folder, check=True,
+                               stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        self.assertIn("it's a $(touch pwned) file.pth", words)
+        self.assertFalse((self.folder / "pwned").exists())
+
+    def test_explain_reads_stdin_a_file_and_an_argument(self):
+        text = (self.folder / "error.txt").read_bytes()
+        from_file = self.expect(1, "explain", "error.txt").out
+        self.assertEqual(self.expect(1, "explain", stdin=text).out, from_file)
+        self.assertEqual(self.expect(1, "explain", "-", stdin=text).out, from_file)
+        self.assertEqual(self.expect(1, "explain", text.decode()).out, from_file)
+
+    def test_explain_never_exits_3_because_of_a_text(self):
+        for text in [b"", b"\n", b"\x00\xff\xfe" * 100, b"all is well", os.urandom(5000), b"size mismatch for " * 999,
+                     (self.folder / "checkpoint.pth").read_bytes()]:
+            done = self.run_tenon("explain", stdin=text)
+            self.assertIn(done.returncode, (0, 1), done.err)
+            self.document(done.returncode, "explain", stdin=text)
+
+    def test_check_documents_have_every_member(self):
+        document = self.document(1, "check", "checkpoint.pth", "--against", "model.safetensors")
+        self.assertEqual(list(document), ["schema", "fits", "proved", "matched", "missing", "unexpected", "mismatched",
+                                          "dtype_changes", "architecture", "environment", "probe", "causes", "mapping",
+                                          "coverage", "plan", "advice"])
+        self.assertEqual(document["plan"]["ops"][0]["op"], "unwrap")
+        explained = self.document(1, "explain", "error.txt")
+        self.assertNotIn("mapping", explained)
+        self.assertIsNone(explained["matched"])
+        self.assertIsNone(explained["coverage"])
+
+    def test_inspect_documents(self):
+        document = self.document(0, "inspect", "one.safetensors", "--digest", "--stats")
+        self.assertEqual(document["totals"], {"tensors": 2, "parameters": 3, "bytes": 12,
+                                              "file_bytes": (self.folder / "one.safetensors").stat().st_size})
+        self.assertEqual([t["name"] for t in document["tensors"]], ["w", "b"])
+        self.assertTrue(document["tensors"][0]["digest"].startswith("sha256:"))
+        self.assertIsNone(document["tensors"][0]["device"])
+        self.assertIsNone(document["blueprint"])
+        self.assertEqual(self.document(0, "inspect", "checkpoint.pth")["objects"],
+                         [{"name": "epoch", "type": "int", "value": 12}])
+
+    def test_diff_documents(self):
+        document = self.document(1, "diff", "one.safetensors", "two.safetensors")
+        self.assertEqual(document["identical"], 1)
+        self.assertEqual(document["changed"][0]["key"], "w")
+        self.assertEqual(document["changed"][0]["max_abs"], 3.0)
+        self.assertEqual(document["changed"][0]["changed_elements"], 1)
+
+    def test_nan_is_a_problem_when_asked_for_and_a_string_in_json(self):
+        self.write("nan.safetensors", safetensors({"w": ("F32", [2], floats(float("nan"), float("inf")))}))
+        self.expect(0, "verify", "nan.safetensors")
+        document = self.document(1, "verify", "nan.safetensors", "--finite")
+        self.assertEqual(document["files"][0]["problems"][0]["where"], "w")
+        self.write("zero.safetensors", safetensors({"w": ("F32", [2], floats(0, 0))}))
+        self.assertIn(self.document(1, "diff", "zero.safetensors", "nan.safetensors")["changed"][0]["max_abs"],
+                      ("NaN", "Infinity"))
+
+
+class Unreadable(CliTest):
+    """Bad input: exit 3, a place, a reason, a next step, one document, and never a crash."""
+
+    def bad_files(self):
+        whole = (self.folder / "checkpoint.pth").read_bytes()
+        header = json.dumps({"w": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 8]}}).encode()
+        return {
+            "empty.pth": b"",
+            "cut.pth": whole[: len(whole) // 2],
+            "page.pth": b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>quota exceeded</body></html>\n",
+            "pointer.safetensors": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12345\n",
+            "text.pth": b"these are not the weights that were asked for\n" * 20,
+            "picture.pth": b"\x89PNG\r\n\x1a\n" + bytes(200),
+            "zeros.pth": bytes(4096),
+            "huge_header.safetensors": struct.pack("<Q", 2**62) + b"{}",
+            "huge_shape.safetensors": struct.pack("<Q", len(header)) + header + bytes(8),
+            "overlong.safetensors": safetensors({"w": ("F32", [2], floats(1, 2))})[:-4],
+        }
+
+    def test_every_reader_refuses(self):
+        for name, content in self.bad_files().items():
+            self.write(name, content)
+            for arguments in (["inspect", name], ["convert", name, "out.safetensors"], ["diff", name, "one.safetensors"],
+                              ["diff", "one.safetensors", name], ["check", name, "--against", "one.safetensors"],
+                              ["check", "one.safetensors", "--against", name],
+                              ["adapt", name, "--to", "one.safetensors", "-o", "out.safetensors"],
+                              ["explain", "error.txt", "--checkpoint", name]):
+                with self.subTest(arguments=arguments):
+                    done = self.expect(3, *arguments)
+                    self.assertTrue(done.err.startswith("tenon: error: "), done.err)
+                    self.assertIn(name, done.err)
+                    self.assertIn("next:", done.err)
+                    if arguments[0] not in ("check", "explain"):
+                        self.assertEqual(done.out, "")
+                    document = self.document(3, *arguments)
+                    self.assertEqual(list(document["error"]), ["code", "file", "member", "key", "byte", "what", "expected",
+                                                               "found", "next"])
+            self.assertFalse((self.folder / "out.safetensors").exists())
+
+    def test_verify_calls_a_damaged_file_damaged(self):
+        whole = (self.folder / "checkpoint.pth").read_bytes()
+        flipped = bytearray(whole)
+        at = whole.find(struct.pack("<I", 0x08074B50)) - 1  # the last byte before some entry's data descriptor
+        flipped[at if at > 0 else 1000] ^= 0xFF
+        self.write("flipped.pth", bytes(flipped))
+        self.write("cut.pth", whole[: len(whole) // 2])
+        self.write("overlong.safetensors", self.bad_files()["overlong.safetensors"])
+        for name in ("flipped.pth", "cut.pth", "overlong.safetensors"):
+            with self.subTest(name=name):
+                self.expect(1, "verify", name)
+                row = self.document(1, "verify", name)["files"][0]
+                self.assertFalse(row["ok"])
+                self.assertNotEqual(row["problems"], [])
+
+    def test_check_names_the_cause_of_a_damaged_file(self):
+        for name, content in self.bad_files().items():
+            if name in ("picture.pth", "text.pth", "huge_header.safetensors"):
+                continue  # whole files of another kind; a limit passed
+            self.write(name, content)
+            with self.subTest(name=name):
+                document = self.document(3, "check", name, "--against", "one.safetensors")
+                self.assertEqual([c["id"] for c in document["causes"]], ["corrupt_file"])
+                self.assertFalse(document["fits"])
+                self.assertIn("error[corrupt_file]", self.expect(3, "check", name, "--against", "one.safetensors").out)
+
+    def test_missing_and_folder(self):
+        (self.folder / "folder").mkdir()
+        for name in ("missing.pth", "folder"):
+            for arguments in (["inspect", name], ["verify", name], ["diff", name, name],
+                              ["check", name, "--against", "one.safetensors"]):
+                with self.subTest(arguments=arguments):
+                    done = self.expect(3, *arguments)
+                    self.assertIn(name, done.err)
+                    if (name, arguments[0]) != ("folder", "check"):  # it tells what a folder is not
+                        self.assertEqual(done.out, "")
+                    self.document(3, *arguments)
+
+    def test_no_permission(self):
+        if os.geteuid() == 0:
+            self.skipTest("root may read everything")
+        (self.folder / "one.safetensors").chmod(0)
+        self.assertIn("ermission", self.expect(3, "inspect", "one.safetensors").err)
+
+    def test_one_bad_file_among_good_ones(self):
+        done = self.expect(3, "verify", "one.safetensors", "missing.pth", "two.safetensors")
+        self.assertEqual([line.split(":")[0] for line in done.out.splitlines() if ": ok" in line],
+                         ["one.safetensors", "two.safetensors"])
+        document = self.document(3, "verify", "one.safetensors", "missing.pth", "two.safetensors")
+        self.assertEqual([f["ok"] for f in document["files"]], [True, False, True])
+        self.assertEqual(document["error"]["code"], "not_found")
+
+    def test_every_cut_of_a_small_file(self):
+        whole = safetensors({"w": ("F32", [2], floats(1, 2))})
+        for length in range(0, len(whole), 7):
+            self.write("cut.safetensors", whole[:length])
+            self.expect(3, "inspect", "cut.safetensors")
+
+    def test_names_from_files_cannot_move_the_cursor(self):
+        self.write("evil.safetensors", safetensors({"\x1b[2J\r\nw\u202e": ("F32", [1], floats(1))},
+                                                   {"k\x07": "\x1b]0;title\x07"}))
+        for arguments in (["inspect", "evil.safetensors"], ["diff", "evil.safetensors", "one.safetensors"],
+                          ["check", "evil.safetensors", "--against", "one.safetensors", "--all"]):
+            out = self.run_tenon(*arguments).out
+            for forbidden in "\x1b\r\x07\u202e":
+                self.assertNotIn(forbidden, out)
+
+
+class Writing(CliTest):
+    def leftovers(self):
+        return [p.name for p in self.folder.iterdir() if ".tenon-" in p.name]
+
+    def test_convert_round_trip(self):
+        self.expect(0, "convert", "one.safetensors", "one.pth")
+        self.expect(0, "convert", "one.pth", "back.safetensors")
+        self.expect(0, "diff", "one.safetensors", "back.safetensors")
+        document = self.document(0, "convert", "one.pth", "again.safetensors")
+        self.assertEqual((document["from"], document["to"]), ("pytorch-zip", "safetensors"))
+        self.assertEqual((self.folder / "back.safetensors").read_bytes()[8:],
+                         (self.folder / "again.safetensors").read_bytes()[8:])
+
+    def test_existing_output_is_untouched_without_force(self):
+        for arguments in (["convert", "one.safetensors", "two.safetensors"],
+                          ["adapt", "one.safetensors", "--to", "one.safetensors", "-o", "two.safetensors"]):
+            with self.subTest(arguments=arguments):
+                with self.nothing_changes():
+                    done = self.expect(4, *arguments)
+                    self.assertIn("--force", done.err)
+                    self.assertEqual(self.document(4, *arguments)["error"]["code"], "exists")
+                    self.expect(4, *arguments, "--dry-run")
+        self.expect(0, "convert", "one.safetensors", "two.safetensors", "--force")
+        self.expect(0, "diff", "one.safetensors", "two.safetensors")
+
+    def test_outputs_that_cannot_be_written(self):
+        with self.nothing_changes():
+            self.expect(4, "convert", "one.safetensors", "nowhere/out.safetensors")
+            self.assertIn("folder", self.run_tenon("convert", "one.safetensors", "nowhere/out.safetensors").err)
+            done = self.expect(4, "convert", "checkpoint.pth", "out.safetensors")  # `epoch` has no room there
+            self.assertIn("epoch", done.err)
+        self.expect(0, "convert", "checkpoint.pth", "out.safetensors", "--drop-objects")
+
+    def test_dry_runs_write_nothing(self):
+        with self.nothing_changes():
+            self.expect(0, "convert", "one.safetensors", "new.pth", "--dry-run")
+            self.expect(4, "convert", "checkpoint.pth", "new.safetensors", "--dry-run")
+            document = self.document(0, "adapt", "checkpoint.pth", "--to", "model.safetensors", "-o", "new.pth",
+                                     "--dry-run")
+        self.assertTrue(document["fits"])
+
+    def test_adapt_writes_what_fits(self):
+        document = self.document(0, "adapt", "checkpoint.pth", "--to", "model.safetensors", "-o", "out.safetensors")
+        self.assertEqual(list(document)[:6], ["schema", "out", "fits", "plan", "filled_from_target", "dropped"])
+        self.assertEqual(document["filled_from_target"], ["fc.weight", "fc.bias"])
+        self.expect(0, "check", "out.safetensors", "--against", "model.safetensors")
+        self.assertEqual(self.leftovers(), [])
+
+    def blueprint(self):
+        tensors = [{"name": "w", "dtype": "float32", "shape": [2]}, {"name": "x", "dtype": "float32", "shape": [7]}]
+        return self.write("m.blueprint.json", json.dumps({"schema": "tenon.blueprint/1", "tensors": tensors}).encode())
+
+    def test_adapt_writes_nothing_that_does_not_fit(self):
+        self.blueprint()
+        arguments = ["adapt", "one.safetensors", "--to", "m.blueprint.json", "-o", "two.safetensors", "--force"]
+        with self.nothing_changes():
+            self.assertFalse(self.document(1, *arguments)["fits"])
+            self.expect(1, *arguments)
+        self.assertFalse(self.document(0, *arguments, "--partial")["fits"])
+        names = [t["name"] for t in self.document(0, "inspect", "two.safetensors")["tensors"]]
+        self.assertEqual(names, ["w"])
+
+    def test_plans_go_out_and_come_back(self):
+        self.expect(0, "adapt", "checkpoint.pth", "--to", "model.safetensors", "--emit-plan", "plan.json")
+        plan = json.loads((self.folder / "plan.json").read_text())
+        self.assertEqual([op["op"] for op in plan["ops"]], ["unwrap", "strip_prefix", "keep_target"])
+        arguments = ["adapt", "checkpoint.pth", "--to", "model.safetensors", "--plan", "plan.json"]
+        self.expect(0, *arguments, "-o", "a.safetensors")
+        self.expect(4, *arguments, "-o", "b.safetensors", "--emit-plan", "plan.json")
+        self.expect(0, "adapt", "checkpoint.pth", "--to", "model.safetensors", "--plan", "-", "-o", "c.safetensors",
+                    stdin=(self.folder / "plan.json").read_bytes())
+        self.expect(0, "diff", "a.safetensors", "c.safetensors")
+        self.write("plan.json", b'{"ops": [{"op": "strip_prefx"}]}')
+        self.expect(2, *arguments, "-o", "d.safetensors")
+        self.write("plan.json", b'{"ops": [')
+        self.expect(3, *arguments, "-o", "d.safetensors")
+
+    def test_what_changes_values_is_asked_for(self):
+        third = struct.pack("<2d", 1 / 3, 2 / 3)
+        self.write("double.safetensors", safetensors({"w": ("F64", [2], third), "b": ("F32", [1], floats(3))}))
+        arguments = ["adapt", "double.safetensors", "--to", "one.safetensors", "-o", "out.safetensors"]
+        done = self.expect(1, *arguments)
+        self.assertIn("--accept lossy", done.out)
+        self.assertFalse((self.folder / "out.safetensors").exists())
+        self.expect(0, *arguments, "--accept", "lossy")
+        self.expect(0, "check", "out.safetensors", "--against", "one.safetensors")
+
+    def test_the_same_bytes_every_time(self):
+        (self.folder / "sub").mkdir()
+        self.expect(0, "adapt", "checkpoint.pth", "--to", "model.safetensors", "-o", "out.pth")
+        self.expect(0, "adapt", "checkpoint.pth", "--to", "model.safetensors", "-o", "sub/out.pth")
+        self.assertEqual((self.folder / "out.pth").read_bytes(), (self.folder / "sub/out.pth").read_bytes())
+
+    def test_an_interrupted_save_leaves_the_old_file_and_no_other(self):
+        count, size = 400, 1 << 20
+        header, at = {}, 0
+        for i in range(count):
+            header[f"w{i}"] = {"dtype": "U8", "shape": [size], "data_offsets": [at, at + size]}
+            at += size
+        text = json.dumps(header).encode()
+        with open(self.folder / "large.safetensors", "wb") as f:
+            f.write(struct.pack("<Q", len(text)) + text)
+            f.truncate(8 + len(text) + at)  # sparse
+        self.write("out.safetensors", b"the old file")
+        process = subprocess.Popen([TENON, "convert", "large.safetensors", "out.safetensors", "--force"],
+                                   cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 30
+        while not self.leftovers() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertEqual(out, b"")
+        self.assertEqual((self.folder / "out.safetensors").read_bytes(), b"the old file")
+        self.assertEqual(self.leftovers(), [])
+
+
+class Streams(CliTest):
+    def test_a_full_device_is_said(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("this system has no /dev/full")
+        for arguments in (["inspect", "one.safetensors"], ["inspect", "one.safetensors", "--json"], ["--help"],
+                          ["inspect", "missing.pth", "--json"]):
+            with open("/dev/full", "wb") as full:
+                done = self.run_tenon(*arguments, stdout=full)
+            self.assertEqual(done.returncode, 4, (arguments, done.err))
+            self.assertIn("no space left", done.err)
+
+    def test_a_reader_that_goes_away_is_no_error(self):
+        names = {f"layer{i}.weight": ("F32", [1], floats(i)) for i in range(20000)}
+        self.write("many.safetensors", safetensors(names))
+        process = subprocess.Popen([TENON, "inspect", "many.safetensors", "--all"], cwd=self.folder,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.readline()
+        process.stdout.close()
+        self.assertEqual(process.stderr.read(), b"")
+        process.stderr.close()
+        self.assertEqual(process.wait(timeout=60), 0)
+
+    def test_a_closed_stdout_takes_no_part_in_what_is_written(self):
+        done = subprocess.run(["sh", "-c", f'exec "{TENON}" convert one.safetensors out.safetensors >&-'],
+                              cwd=self.folder, stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.expect(0, "diff", "one.safetensors", "out.safetensors")
+
+    def test_colour(self):
+        arguments = ["check", "checkpoint.pth", "--against", "model.safetensors"]
+        colour = {"always": [("--color", "always"), {}], "forced": [(), {"CLICOLOR_FORCE": "1"}]}
+        for name, (options, env) in colour.items():
+            with self.subTest(name=name):
+                self.assertIn("\x1b[", self.expect(1, *arguments, *options, env=env).out)
+        for options, env in [((), {}), ((), {"CLICOLOR_FORCE": "0"}), ((), {"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}),
+                             (("--color", "never"), {"CLICOLOR_FORCE": "1"})]:
+            self.assertNotIn("\x1b", self.expect(1, *arguments, *options, env=env).out)
+        self.assertNotIn("\x1b", self.expect(1, *arguments, "--json", "--color", "always").out)
+
+    def on_terminal(self, env, columns):
+        """What the program prints when its stdout is a terminal."""
+        import fcntl, termios
+        parent, child = pty.openpty()
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen([TENON, "check", "checkpoint.pth", "--against", "model.safetensors"], cwd=self.folder,
+                                   stdin=subprocess.DEVNULL, stdout=child, stderr=child,
+                                   env={"PATH": os.environ["PATH"], "TERM": "xterm", "LC_ALL": "C.UTF-8", **env})
+        os.close(child)
+        out = b""
+        while True:
+            try:
+                piece = os.read(parent, 65536) if select.select([parent], [], [], 30)[0] else b""
+            except OSError:  # the terminal's other end was closed
+                piece = b""
+            if not piece:
+                break
+            out += piece
+        os.close(parent)
+        self.assertEqual(process.wait(timeout=30), 1)
+        return out.decode()
+
+    def test_a_terminal_gets_colour_and_its_width(self):
+        self.assertIn("\x1b[", self.on_terminal({}, 80))
+        for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            self.assertNotIn("\x1b", self.on_terminal(env, 80))
+        narrow = self.on_terminal({"NO_COLOR": "1"}, 60).replace("\r", "")
+        wide = self.on_terminal({"NO_COLOR": "1"}, 140).replace("\r", "")
+        self.assertGreater(len(narrow.splitlines()), len(wide.splitlines()))
+
+    def test_tables_fit_the_width(self):
+        names = {"encoder." * 12 + f"layer{i}.weight": ("F32", [2], floats(i, i)) for i in range(5)}
+        self.write("long.safetensors", safetensors(names))
+        for columns in (60, 80, 100):
+            for file in ("checkpoint.pth", "long.safetensors"):
+                out = self.expect(0, "inspect", file, env={"COLUMNS": str(columns)}).out
+                with self.subTest(columns=columns, file=file):
+                    self.assertEqual([line for line in out.splitlines() if len(line) > columns], [])
+
+    def test_ascii_where_the_locale_is_not_utf8(self):
+        names = {"encoder." * 12 + "weight": ("F32", [2], floats(1, 2))}
+        self.write("long.safetensors", safetensors(names))
+        for locale in ("C", "POSIX", "de_DE.ISO-8859-1"):
+            self.assertTrue(self.expect(0, "inspect", "long.safetensors", env={"LC_ALL": locale}).out.isascii())
+
+    def test_long_lists_are_cut_unless_all_was_asked_for(self):
+        names = {f"layer{i}.weight": ("F32", [1], floats(i)) for i in range(500)}
+        self.write("many.safetensors", safetensors(names))
+        short = self.expect(0, "inspect", "many.safetensors").out
+        self.assertIn("(--all)", short)
+        self.assertLess(len(short.splitlines()), 60)
+        self.assertIn("layer250.weight", self.expect(0, "inspect", "many.safetensors", "--all").out)
+
+
+if __name__ == "__main__":
+    if "--tenon" in sys.argv:
+        at = sys.argv.index("--tenon")
+        TENON = str(pathlib.Path(sys.argv[at + 1]).resolve())
+        del sys.argv[at : at + 2]
+    else:
+        sys.exit(__doc__)
+    unittest.main()

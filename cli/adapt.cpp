@@ -106,6 +106,11 @@ Listing listing_of(const ApplyResult& result, const Plan& plan, const Listing& c
   return listing;
 }
 
+/// True when the checkpoint gives nothing to the result.
+bool takes_nothing(const ApplyResult& result) {
+  return result.snapshot.tensors.size() == result.filled_from_target.size();
+}
+
 void require_whole(const std::string& path) {
   const VerifiedFile verified = verify(path);
   if (verified.ok) return;
@@ -156,6 +161,10 @@ int run(const Options& options, Session& session) {
   ApplyResult result = apply(outcome.plan, checkpoint, target);
   const Report after = diagnose(listing_of(result, outcome.plan, checkpoint, options.out), target);
   outcome.fits = after.fits;
+  if (takes_nothing(result)) {
+    outcome.fits = false;
+    outcome.notes.push_back("no tensor of the checkpoint is in the result: it would be a copy of the target");
+  }
   outcome.left = after.difference;
   outcome.tensors = result.snapshot.tensors.size();
   outcome.filled_from_target = result.filled_from_target;
@@ -164,7 +173,7 @@ int run(const Options& options, Session& session) {
   note_left_out(plan, outcome.plan, acceptance, outcome);
 
   write_plan(options, plan);
-  const bool fits = after.fits == std::optional(true);
+  const bool fits = outcome.fits == std::optional(true);
   if (options.out.empty())
     outcome.notes.push_back("no -o OUT was given: nothing was written");
   else if (fits || options.partial)
@@ -198,6 +207,7 @@ void add_adapt(CLI::App& app, Session& session) {
   command->add_option("--emit-plan", options->emit_plan, "Write the whole plan as JSON, to edit it")->type_name("PLAN");
   command->add_option("--accept", options->accept, "Also do what is a guess, or lossy (changes values)")
       ->type_name("guess|lossy")
+      ->allow_extra_args(false)
       ->delimiter(',')
       ->check(CLI::IsMember({"guess", "lossy"}).description(""));
   command->add_flag("--partial", options->partial, "Write OUT even when it does not fit");

@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "exit_code.hpp"
+#include "help_format.hpp"
 #include "session.hpp"
 
 namespace tenon::cli {
@@ -66,8 +67,8 @@ int run(const CLI::App& app, const std::string& topic, Session& session) {
     session.answer(page_of(*cause, session));
   else if (command != nullptr)
     session.answer(session.json
-                       ? Json{{"schema", "tenon.help/1"}, {"id", topic}, {"page", command->help()}}.dump() + "\n"
-                       : command->help());
+                       ? Json{{"schema", "tenon.help/1"}, {"id", topic}, {"page", help_of(*command)}}.dump() + "\n"
+                       : help_of(*command));
   else
     refuse(app, topic);
   return kYes;

@@ -18,6 +18,7 @@
 
 #include "base/utf8.hpp"
 #include "exit_code.hpp"
+#include "help_format.hpp"
 #include "interrupt.hpp"
 #include "session.hpp"
 #include "usage.hpp"
@@ -34,6 +35,7 @@ void hold_standard_streams() {
 }
 
 void declare(CLI::App& app, Session& session) {
+  app.formatter(std::make_shared<HelpFormat>());
   app.set_version_flag("--version", "tenon " + std::string(version()), "Show the version");
   app.set_help_flag("-h,--help", "Show this help");
   app.require_subcommand(0, 1);

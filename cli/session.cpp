@@ -101,13 +101,13 @@ CLI::App* add_command(CLI::App& app, Session& session, const std::string& name, 
   static const std::map<std::string, ColourMode> kModes{
       {"auto", ColourMode::Auto}, {"always", ColourMode::Always}, {"never", ColourMode::Never}};
   CLI::App* command = app.add_subcommand(name, what);
+  command->group("Commands");
   command->footer("Examples:\n" + examples);
   command->add_flag("--json", session.json, "One JSON document on stdout");
   command->add_flag("-q,--quiet", session.quiet, "The verdict only");
   command->add_option("--color", session.colour, "auto, always or never")
       ->transform(CLI::CheckedTransformer(kModes, CLI::ignore_case).description(""))
-      ->type_name("WHEN")
-      ->option_text("WHEN  auto, always or never");
+      ->type_name("WHEN");
   return command;
 }
 

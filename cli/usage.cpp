@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "exit_code.hpp"
+#include "help_format.hpp"
 
 namespace tenon::cli {
 
@@ -89,7 +90,7 @@ std::string sentence(const CLI::App& app, const std::vector<std::string>& argume
 std::string text_asked_for(const CLI::App& app, const CLI::Success& asked) {
   if (dynamic_cast<const CLI::CallForVersion*>(&asked) != nullptr) return std::string(asked.what()) + "\n";
   const CLI::App* command = command_of(app);
-  return command == nullptr ? app.help() : command->help();
+  return command == nullptr ? app.help() : help_of(*command);
 }
 
 int report_usage(const CLI::App& app, Session& session, const std::vector<std::string>& arguments,

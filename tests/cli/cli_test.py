@@ -397,6 +397,10 @@ class Writing(CliTest):
         names = [t["name"] for t in self.document(0, "inspect", "two.safetensors")["tensors"]]
         self.assertEqual(names, ["w"])
 
+    def test_adapt_makes_no_copy_of_the_target(self):
+        with self.nothing_changes():
+            self.assertFalse(self.document(1, "adapt", "one.safetensors", "--to", "model.safetensors", "-o", "out.pt")["fits"])
+
     def test_plans_go_out_and_come_back(self):
         self.expect(0, "adapt", "checkpoint.pth", "--to", "model.safetensors", "--emit-plan", "plan.json")
         plan = json.loads((self.folder / "plan.json").read_text())
@@ -419,7 +423,7 @@ class Writing(CliTest):
         done = self.expect(1, *arguments)
         self.assertIn("--accept lossy", done.out)
         self.assertFalse((self.folder / "out.safetensors").exists())
-        self.expect(0, *arguments, "--accept", "lossy")
+        self.expect(0, "adapt", "--accept", "lossy", "--accept", "guess", *arguments[1:])
         self.expect(0, "check", "out.safetensors", "--against", "one.safetensors")
 
     def test_the_same_bytes_every_time(self):

@@ -139,27 +139,38 @@ std::string value_text(const Value& value) {
   return safe(json.dump());
 }
 
+/// In the order of the file; attributes that Python hides by `_` (hooks of a pickled module) only when all is asked
+/// for.
+std::vector<const Object*> shown_objects(const Checkpoint& checkpoint, const Page& page) {
+  std::vector<const Object*> shown;
+  for (const Object& object : checkpoint.objects()) {
+    const bool is_hidden =
+        object.key().starts_with("_") && checkpoint.containers()[object.container].kind == ContainerKind::Module;
+    if (page.style().all || (!is_hidden && shown.size() < kObjectRows)) shown.push_back(&object);
+  }
+  return shown;
+}
+
 /// Each value on one line, cut: --json has it whole.
 void objects(const Checkpoint& checkpoint, Page& page) {
-  const auto all = checkpoint.objects();
-  if (all.empty()) return;
+  if (checkpoint.objects().empty()) return;
   page.line();
-  page.line(page.paint(Ink::Bold, base::plural(all.size(), "object") + " beside the tensors:"));
-  const std::size_t shown = shown_of(all.size(), kObjectRows, page);
+  page.line(page.paint(Ink::Bold, base::plural(checkpoint.objects().size(), "object") + " beside the tensors:"));
+  const std::vector<const Object*> shown = shown_objects(checkpoint, page);
   std::size_t name = 0, type = 0;
-  for (std::size_t i = 0; i < shown; ++i) {
-    name = std::max(name, std::min(kShapeWidth, base::display_width(safe(all[i].name))));
-    type = std::max(type, std::min(kShapeWidth, base::display_width(safe(type_name(all[i].value)))));
+  for (const Object* object : shown) {
+    name = std::max(name, std::min(kShapeWidth, base::display_width(safe(object->name))));
+    type = std::max(type, std::min(kShapeWidth, base::display_width(safe(type_name(object->value)))));
   }
-  for (std::size_t i = 0; i < shown; ++i) {
+  for (const Object* object : shown) {
     const auto cell = [&](const std::string& text, std::size_t width) {
       return rendering::pad_right(rendering::cut_middle(safe(text), width, page.style()), width);
     };
-    const std::string line = fmt::format("  {}  {}  {}", cell(all[i].name, name), cell(type_name(all[i].value), type),
-                                         value_text(all[i].value));
+    const std::string line = fmt::format("  {}  {}  {}", cell(object->name, name), cell(type_name(object->value), type),
+                                         value_text(object->value));
     page.line(page.style().all ? line : rendering::cut_end(line, page.style().width, page.style()));
   }
-  more(all.size() - shown, page);
+  more(checkpoint.objects().size() - shown.size(), page);
 }
 
 void metadata(const Checkpoint& checkpoint, Page& page) {

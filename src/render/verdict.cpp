@@ -58,7 +58,7 @@ std::string verdict(const Report& report) {
 std::string verdict(const VerifiedFile& file) {
   const std::string name = rendering::safe(file.file);
   if (file.ok) return fmt::format("{}: ok, {} checked", name, base::bytes_text(file.checked_bytes));
-  return fmt::format("{}: damaged, {}", name, base::plural(file.problems.size(), "problem"));
+  return fmt::format("{}: not ok, {}", name, base::plural(file.problems.size(), "problem"));
 }
 
 std::string verdict(const DiffReport& diff) {

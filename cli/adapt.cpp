@@ -27,7 +27,7 @@ namespace {
 struct Options {
   std::string file, target, out, plan, emit_plan;
   std::vector<std::string> accept;
-  bool dry_run = false, partial = false, force = false, salvage = false;
+  bool all = false, dry_run = false, partial = false, force = false, salvage = false;
 
   Existing existing() const { return force ? Existing::Replace : Existing::Refuse; }
 };
@@ -140,13 +140,13 @@ void write_result(const Options& options, ApplyResult& result, AdaptOutcome& out
   outcome.file_bytes = saved.file_bytes;
 }
 
-void answer(const Session& session, const AdaptOutcome& outcome) {
+void answer(const Session& session, const AdaptOutcome& outcome, const TextStyle& style) {
   if (session.json)
     session.answer(render_json(outcome));
   else if (session.quiet)
     session.answer(verdict(outcome) + "\n");
   else
-    session.answer(render_text(outcome, session.answer_style()));
+    session.answer(render_text(outcome, style));
 }
 
 int run(const Options& options, Session& session) {
@@ -180,7 +180,9 @@ int run(const Options& options, Session& session) {
     write_result(options, result, outcome);
   else
     outcome.notes.push_back("nothing was written; --partial writes what there is");
-  answer(session, outcome);
+  TextStyle style = session.answer_style();
+  style.all = options.all;
+  answer(session, outcome, style);
   return fits || (options.partial && !options.out.empty()) ? kYes : kNo;
 }
 
@@ -210,6 +212,7 @@ void add_adapt(CLI::App& app, Session& session) {
       ->allow_extra_args(false)
       ->delimiter(',')
       ->check(CLI::IsMember({"guess", "lossy"}).description(""));
+  command->add_flag("--all", options->all, "Do not cut long lists");
   command->add_flag("--partial", options->partial, "Write OUT even when it does not fit");
   command->add_flag("--force", options->force, "Replace OUT if it exists");
   command->add_flag("--dry-run", options->dry_run, "Do everything but write OUT");

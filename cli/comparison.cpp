@@ -41,7 +41,9 @@ CommandHint adapt_hint(const Report& report, const Sides& sides) {
   if (has(Applicability::Guess)) command += " --accept guess";
   if (has(Applicability::Lossy)) command += " --accept lossy";
   if (has(Applicability::Template)) command += " --dry-run --emit-plan plan.json";
-  const bool leaves_gaps = report.leaves.missing + report.leaves.mismatched > 0;
+  const bool keeps_target = std::any_of(report.plan.ops.begin(), report.plan.ops.end(),
+                                        [](const Op& op) { return std::holds_alternative<KeepTarget>(op.operation); });
+  const bool leaves_gaps = keeps_target || report.leaves.missing + report.leaves.mismatched > 0;
   if (leaves_gaps && !sides.target_has_values) command += " --partial";
   return {command, {}};
 }

@@ -75,7 +75,8 @@ std::string verdict(const DiffReport& diff) {
 
 std::string verdict(const AdaptOutcome& outcome) {
   const bool written = outcome.file_bytes > 0;
-  const std::string what = fmt::format("{}: {}", rendering::safe(outcome.out), base::plural(outcome.tensors, "tensor"));
+  const std::string name = outcome.out.empty() ? "" : rendering::safe(outcome.out) + ": ";
+  const std::string what = name + base::plural(outcome.tensors, "tensor");
   const std::string done = written ? fmt::format("{} written ({})", what, base::bytes_text(outcome.file_bytes))
                                    : fmt::format("{}, not written", what);
   if (!outcome.fits) return done;

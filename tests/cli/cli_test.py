@@ -397,6 +397,14 @@ class Writing(CliTest):
         names = [t["name"] for t in self.document(0, "inspect", "two.safetensors")["tensors"]]
         self.assertEqual(names, ["w"])
 
+    def test_what_a_blueprint_cannot_fill_is_asked_for(self):
+        tensors = [{"name": "conv1.weight", "dtype": "float32", "shape": [4, 1, 3, 3]},
+                   {"name": "fc.weight", "dtype": "float32", "shape": [10, 8]}]
+        self.write("m.blueprint.json", json.dumps({"schema": "tenon.blueprint/1", "tensors": tensors}).encode())
+        last = self.expect(1, "check", "checkpoint.pth", "--against", "m.blueprint.json").out.splitlines()[-1]
+        self.assertTrue(last.endswith(" --partial"), last)
+        self.expect(0, *last.split()[1:])
+
     def test_adapt_makes_no_copy_of_the_target(self):
         with self.nothing_changes():
             self.assertFalse(self.document(1, "adapt", "one.safetensors", "--to", "model.safetensors", "-o", "out.pt")["fits"])

@@ -47,11 +47,3 @@ function(tenon_add_torch source_dir include_dir)
     target_compile_options(tenon_torch PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>) # what ccache asks for
   endif()
 endfunction()
-
-# tenon_share_torch_pch(<target>): lets another target with the same flags use the bridge's precompiled header.
-function(tenon_share_torch_pch target)
-  if(TENON_PCH OR NOT DEFINED TENON_PCH)
-    target_precompile_headers(${target} REUSE_FROM tenon_torch)
-    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
-  endif()
-endfunction()

@@ -28,5 +28,4 @@ file(GLOB bridge_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bridges/torch/*_t
 if(TENON_TESTS AND bridge_tests)
   tenon_test(torch_tests SOURCES ${bridge_tests} LINK tenon_torch)
   target_include_directories(torch_tests PRIVATE ${PROJECT_SOURCE_DIR}/bridges)
-  tenon_share_torch_pch(torch_tests)
 endif()

@@ -61,6 +61,8 @@ def main():
     p.add_argument("--update", action="store_true")
     p.add_argument("files", nargs="+", type=pathlib.Path)
     a = p.parse_args()
+    if not a.tenon.is_file():
+        p.error(f"{a.tenon}: there is no such program")
     failed = total = 0
     for path in a.files:
         shown = path.read_text()

@@ -163,6 +163,10 @@ LoadReport load_state(const ::torch::nn::Module& module, ::torch::optim::Optimiz
                     "convert the module before the optimizer is made, or set accept.lossy");
   }
   copy_all(ready, draft.allocate());
+  if (const auto torn = draft.torn_groups(); !torn.empty())
+    throw LoadError(path, plain_report(stored, draft.wanted(), std::move(fit.difference)),
+                    "one group of parameters, different options in the file (" + few(torn) + ")",
+                    "group the parameters as they were grouped when they were saved");
   draft.commit();
   report.loaded = ready.size();
   return report;

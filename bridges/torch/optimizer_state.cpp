@@ -10,6 +10,7 @@
 #include <tenon/error.hpp>
 
 #include "torch/dtypes.hpp"
+#include "torch/optimizer_options.hpp"
 
 namespace tenon::torch_bridge {
 namespace {
@@ -17,20 +18,13 @@ namespace {
 namespace optim = ::torch::optim;
 
 constexpr const char* kNone = "none";
+constexpr const char* kStep = "step";
+constexpr const char* kOptions = "options";
 
 struct Field {
   std::string name;
   ::torch::Tensor tensor;
 };
-
-enum class Kind { Sgd, Adam, AdamW };
-
-Kind kind_of(const optim::Optimizer& optimizer) {
-  if (dynamic_cast<const optim::SGD*>(&optimizer)) return Kind::Sgd;
-  if (dynamic_cast<const optim::Adam*>(&optimizer)) return Kind::Adam;
-  if (dynamic_cast<const optim::AdamW*>(&optimizer)) return Kind::AdamW;
-  throw Error(Code::Unsupported, {}, "the state of this optimizer cannot be saved or restored", "SGD, Adam or AdamW");
-}
 
 /// LibTorch's own key of a parameter's state: its address, as text up to 2.0, as a pointer since.
 template <class Key>
@@ -132,6 +126,8 @@ std::string full_name(const std::string& parameter, const std::string& field) {
   return std::string(kOptimizerPrefix) + parameter + "." + field;
 }
 
+std::string field_of(const std::string& full_name) { return full_name.substr(full_name.rfind('.') + 1); }
+
 }  // namespace
 
 bool is_optimizer_name(std::string_view name) { return name.starts_with(kOptimizerPrefix); }
@@ -152,11 +148,15 @@ std::vector<NamedTensor> optimizer_tensors(const ::torch::nn::Module& module, co
   const Kind kind = kind_of(optimizer);
   const Names names = parameter_names(module, optimizer);
   std::vector<NamedTensor> rows;
-  for (const auto& group : optimizer.param_groups())
-    for (const auto& parameter : group.params())
-      for (Field& field : fields_of(find_state(optimizer, parameter), kind))
+  for (const auto& group : optimizer.param_groups()) {
+    for (const auto& parameter : group.params()) {
+      std::vector<Field> fields = fields_of(find_state(optimizer, parameter), kind);
+      fields.push_back({kOptions, ::torch::tensor(options_of(group, kind), ::torch::kFloat64)});
+      for (Field& field : fields)
         rows.push_back(
             {full_name(names.at(parameter.unsafeGetTensorImpl()), field.name), std::move(field.tensor), Role::Unknown});
+    }
+  }
   return rows;
 }
 
@@ -175,20 +175,23 @@ StateDraft::StateDraft(const ::torch::nn::Module& module, optim::Optimizer& opti
     spec.shape = std::move(shape);
     wanted_.tensors.push_back(std::move(spec));
   };
-  for (const auto& group : optimizer.param_groups()) {
+  for (std::size_t g = 0; g < optimizer.param_groups().size(); ++g) {
+    const auto& group = optimizer.param_groups()[g];
+    const auto option_count = static_cast<std::int64_t>(options_of(group, kind).size());
     for (const auto& parameter : group.params()) {
       const std::string& name = names.at(parameter.unsafeGetTensorImpl());
       std::vector<std::string> fields = field_names(group, kind);
       if (stored_names.contains(full_name(name, kNone))) fields = {kNone};
-      Slot slot{parameter, wanted_.tensors.size(), 0, fields.front() == kNone};
+      Slot slot{parameter, g, wanted_.tensors.size(), 0, fields.front() == kNone};
       for (const std::string& field : fields) {
         if (field == kNone)
           want(full_name(name, field), DType::UInt8, {});
-        else if (field == "step")
+        else if (field == kStep)
           want(full_name(name, field), DType::Int64, {});
         else
           want(full_name(name, field), *dtype_of(parameter.scalar_type()), parameter.sizes().vec());
       }
+      want(full_name(name, kOptions), DType::Float64, {option_count});
       slot.end = wanted_.tensors.size();
       slots_.push_back(std::move(slot));
     }
@@ -201,14 +204,25 @@ const std::vector<NamedTensor>& StateDraft::allocate() {
   for (const Slot& slot : slots_) {
     for (std::size_t i = slot.begin; i < slot.end; ++i) {
       const TensorSpec& spec = wanted_.tensors[i];
-      const bool scalar = slot.none || spec.name.ends_with(".step");
+      const std::string field = field_of(spec.name);
+      const bool is_average = field != kNone && field != kStep && field != kOptions;
       filled_.push_back({spec.name,
-                         scalar ? ::torch::zeros({}, slot.none ? ::torch::kUInt8 : ::torch::kInt64)
-                                : ::torch::zeros_like(slot.parameter, ::torch::MemoryFormat::Preserve),
+                         is_average ? ::torch::zeros_like(slot.parameter, ::torch::MemoryFormat::Preserve)
+                                    : ::torch::zeros(*spec.shape, *scalar_type_of(*spec.dtype)),
                          Role::Unknown});
     }
   }
   return filled_;
+}
+
+std::vector<std::string> StateDraft::torn_groups() const {
+  std::vector<std::string> torn;
+  const Slot* first = nullptr;
+  for (const Slot& slot : slots_) {
+    if (first == nullptr || first->group != slot.group) first = &slot;
+    if (!filled_[slot.end - 1].tensor.equal(filled_[first->end - 1].tensor)) torn.push_back(filled_[slot.end - 1].name);
+  }
+  return torn;
 }
 
 void StateDraft::commit() {
@@ -217,11 +231,16 @@ void StateDraft::commit() {
   for (const Slot& slot : slots_) {
     if (slot.none) continue;
     std::vector<Field> fields;
-    for (std::size_t i = slot.begin; i < slot.end; ++i)
-      fields.push_back({filled_[i].name.substr(filled_[i].name.rfind('.') + 1), filled_[i].tensor});
+    for (std::size_t i = slot.begin; i + 1 < slot.end; ++i)
+      fields.push_back({field_of(filled_[i].name), filled_[i].tensor});
     fresh.emplace(state_key<StateMap::key_type>(slot.parameter), state_of(fields, kind));
   }
   optimizer_.state().swap(fresh);
+  for (const Slot& slot : slots_) {
+    const ::torch::Tensor& options = filled_[slot.end - 1].tensor;
+    set_options(optimizer_.param_groups()[slot.group], kind,
+                {options.data_ptr<double>(), static_cast<std::size_t>(options.numel())});
+  }
 }
 
 }  // namespace tenon::torch_bridge

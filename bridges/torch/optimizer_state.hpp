@@ -1,6 +1,7 @@
 // The state of SGD, Adam and AdamW as named tensors, and back.
 //
 //   optimizer.state.<parameter>.<field>     field: step, exp_avg, exp_avg_sq, max_exp_avg_sq | momentum_buffer | none
+//                                                  and options, the numbers of the parameter's group
 //
 // Source of the fields: torch/optim/{sgd,adam,adamw}.h. LibTorch itself keeps the state under the parameter's address.
 #pragma once
@@ -27,8 +28,8 @@ bool is_optimizer_name(std::string_view name);
 enum class Part { Module, Optimizer };
 Listing part_of(Listing checkpoint, Part part);
 
-/// All state that `optimizer` holds, parameters in its own order; a parameter without any is marked by `none`, so that
-/// a missing one can be told from a frozen one.
+/// All state and options that `optimizer` holds, parameters in its own order; a parameter without state is marked by
+/// `none`, so that a missing one can be told from a frozen one.
 std::vector<NamedTensor> optimizer_tensors(const ::torch::nn::Module& module,
                                            const ::torch::optim::Optimizer& optimizer);
 
@@ -43,13 +44,17 @@ class StateDraft {
   /// New memory for each wanted tensor, to be filled.
   const std::vector<NamedTensor>& allocate();
 
-  /// Replaces the optimizer's state by what was filled in.
+  /// Parameters that share a group of the optimizer, and were filled in with other options than its first one.
+  std::vector<std::string> torn_groups() const;
+
+  /// Replaces the optimizer's state and the options of its groups by what was filled in.
   void commit();
 
  private:
   struct Slot {
     ::torch::Tensor parameter;
-    std::size_t begin = 0, end = 0;  ///< its rows in wanted_
+    std::size_t group = 0;
+    std::size_t begin = 0, end = 0;  ///< its rows in wanted_; the last one is its options
     bool none = false;               ///< it had no state when it was saved
   };
 

@@ -86,8 +86,8 @@ Report check(const ::torch::nn::Module& module, const std::string& path, const O
 LoadReport load(::torch::nn::Module& module, const std::string& path, const LoadOptions& options = {});
 
 // Optimizers: SGD, Adam and AdamW. Their state is kept by the parameter's name in `module`, so that it finds its way
-// back when parameters are registered or grouped in another order. Options (learning rate, betas) are the program's
-// own and are not saved. docs/formats/optimizer_state.md has the names.
+// back when parameters are registered or grouped in another order; the options of their groups (learning rate, betas)
+// come with it, as they do in PyTorch. docs/formats/optimizer_state.md has the names.
 
 /// Saves module and optimizer state in one file; load(module, path) reads the module of it alone.
 SaveReport save(const ::torch::nn::Module& module, const ::torch::optim::Optimizer& optimizer, const std::string& path,
@@ -99,7 +99,8 @@ SaveReport save_optimizer(const ::torch::nn::Module& module, const ::torch::opti
                           const std::string& path, const SaveOptions& options = {});
 
 /// Restores what save_optimizer() or save() wrote. All or nothing, as load() is: missing and unexpected names, shapes
-/// and dtypes are one LoadError. Steps and running averages are taken bit for bit; options.repair has no meaning here.
+/// and dtypes are one LoadError, and so are parameters that share a group here and had other options when they were
+/// saved. Steps, running averages and options are taken bit for bit; options.repair has no meaning here.
 LoadReport load_optimizer(const ::torch::nn::Module& module, ::torch::optim::Optimizer& optimizer,
                           const std::string& path, const LoadOptions& options = {});
 

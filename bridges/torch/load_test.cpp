@@ -1,0 +1,200 @@
+// load: every way of not fitting is told before the first copy, and files of other writers find their way in.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tenon/torch.hpp>
+
+#include "support/folder.hpp"
+#include "support/live_modules.hpp"
+
+namespace tenon::torch {
+namespace {
+
+namespace nn = ::torch::nn;
+using tenon_test::Block;
+using tenon_test::held_by;
+
+struct Loose : nn::Module {};
+
+/// A file written by `make`, and a module that it must not go into.
+struct Refusal {
+  const char* name;
+  std::function<void(const std::string& path)> make;
+  std::function<std::shared_ptr<nn::Module>()> model;
+  LoadOptions options;
+  Code code;
+  std::vector<std::string> told;  ///< parts of the error's line
+};
+
+std::shared_ptr<nn::Module> block() { return Block().ptr(); }
+
+void save_block(const std::string& path) { save(*Block(), path); }
+
+void save_wide_block(const std::string& path) {
+  Block wide;
+  wide->to(::torch::kFloat64);
+  ::torch::NoGradGuard no_grad;
+  wide->conv->weight.fill_(0.1);
+  save(*wide, path);
+}
+
+/// Flips one bit of the last value of the last stored tensor, where everything before it is whole.
+void save_damaged_block(const std::string& path) {
+  Block saved;
+  save(*saved, path);
+  std::string bytes = test::get(path);
+  const std::string values = tenon_test::value_bytes(saved->norm->running_var);
+  ::torch::NoGradGuard no_grad;
+  const std::size_t at = bytes.rfind(values);
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + values.size() - 1] = static_cast<char>(bytes[at + values.size() - 1] ^ 1);
+  test::put(path, bytes);
+}
+
+void save_cut_block(const std::string& path) {
+  save_block(path);
+  const std::string bytes = test::get(path);
+  test::put(path, bytes.substr(0, bytes.size() - 30));
+}
+
+std::shared_ptr<nn::Module> block_with(const std::function<void(Block&)>& change) {
+  Block model;
+  change(model);
+  return model.ptr();
+}
+
+std::shared_ptr<nn::Module> tied() {
+  auto model = std::make_shared<Loose>();
+  model->register_parameter("b", model->register_parameter("a", ::torch::randn({2, 3})));
+  return model;
+}
+
+void save_untied(const std::string& path) {
+  Loose two;
+  two.register_parameter("a", ::torch::randn({2, 3}));
+  two.register_parameter("b", ::torch::randn({2, 3}));
+  save(two, path);
+}
+
+const Refusal kRefusals[] = {
+    {"Missing",
+     save_block,
+     [] { return block_with([](Block& b) { b->register_buffer("extra", ::torch::ones(2)); }); },
+     {},
+     Code::Invalid,
+     {"1 missing (extra)"}},
+    {"Unexpected",
+     [](const std::string& path) {
+       save(*block_with([](Block& b) { b->register_buffer("extra", ::torch::ones(2)); }), path);
+     },
+     block,
+     {},
+     Code::Invalid,
+     {"1 unexpected (extra)"}},
+    {"AllAtOnce",
+     save_block,
+     [] {
+       return block_with([](Block& b) {
+         b->register_buffer("extra", ::torch::ones(2));
+         b->unregister_module("norm");
+         b->conv->bias = b->conv->register_parameter("other_bias", ::torch::ones(3));
+         b->scale.resize_({4});
+       });
+     },
+     {},
+     Code::Invalid,
+     {"2 missing", "5 unexpected", "1 mismatched (scale)"}},
+    {"Shape",
+     save_block,
+     [] { return block_with([](Block& b) {
+            b->scale.resize_({3, 1});
+          }); },
+     {},
+     Code::Invalid,
+     {"1 mismatched (scale)"}},
+    {"LossyDType", save_wide_block, block, {}, Code::Invalid, {"rounded by the model's dtype (conv.weight"}},
+    {"LossyDTypeIsNotExact",
+     save_wide_block,
+     block,
+     {.repair = Repair::Exact, .accept = {}, .open = {}},
+     Code::Invalid,
+     {"rounded"}},
+    {"NothingExactHelps",
+     save_block,
+     [] { return nn::Linear(2, 2).ptr(); },
+     {.repair = Repair::Exact, .accept = {}, .open = {}},
+     Code::Invalid,
+     {"missing"}},
+    {"TornTie", save_untied, tied, {}, Code::Invalid, {"tied names (a = b)"}},
+    {"Damaged", save_damaged_block, block, {}, Code::Corrupt, {"checksum"}},
+    {"DamagedWithRepair",
+     save_damaged_block,
+     block,
+     {.repair = Repair::Exact, .accept = {.lossy = true, .guess = true}, .open = {}},
+     Code::Corrupt,
+     {"checksum"}},
+    {"Cut", save_cut_block, block, {}, Code::Corrupt, {}},
+    {"NotThere", [](const std::string&) {}, block, {}, Code::NotFound, {}},
+    {"NotACheckpoint",
+     [](const std::string& path) { test::put(path, "<!DOCTYPE html><html></html>\n"); },
+     block,
+     {},
+     Code::Corrupt,
+     {}},
+    {"MetaModule",
+     save_block,
+     [] {
+       return block_with([](Block& b) {
+         b->conv->weight = b->conv->register_parameter("own", ::torch::ones({1}));
+         b->register_buffer("empty", ::torch::empty({3}, ::torch::TensorOptions().device(::torch::kMeta)));
+       });
+     },
+     {},
+     Code::Invalid,
+     {"empty (meta"}},
+    {"ExpandedModule",
+     [](const std::string& path) {
+       Loose dense;
+       dense.register_buffer("a", ::torch::ones({4, 3}));
+       save(dense, path);
+     },
+     [] {
+       auto model = std::make_shared<Loose>();
+       model->register_buffer("a", ::torch::zeros({3}).expand({4, 3}));
+       return model;
+     },
+     {},
+     Code::Invalid,
+     {"a (expanded"}},
+};
+
+class Refused : public test::TemporaryFolder, public testing::WithParamInterface<Refusal> {};
+
+TEST_P(Refused, BeforeTheFirstCopy) {
+  const Refusal& given = GetParam();
+  ASSERT_NO_FATAL_FAILURE(given.make(path("a.pt")));
+  const std::shared_ptr<nn::Module> model = given.model();
+  const auto before = held_by(*model);
+  try {
+    load(*model, path("a.pt"), given.options);
+    ADD_FAILURE() << "the load went through";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code, given.code) << error.what();
+    const std::string line = error.what();
+    for (const std::string& part : given.told) EXPECT_NE(line.find(part), std::string::npos) << line;
+    if (const auto* misfit = dynamic_cast<const LoadError*>(&error)) {
+      EXPECT_FALSE(misfit->report.fits.value_or(true));
+    }
+  }
+  EXPECT_EQ(before == held_by(*model), true) << "a refused load changed the module";
+}
+
+INSTANTIATE_TEST_SUITE_P(Load, Refused, testing::ValuesIn(kRefusals),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+}  // namespace
+}  // namespace tenon::torch

@@ -77,11 +77,11 @@ TENON_API std::optional<DType> parse_dtype(std::string_view name);
 
 TENON_API DTypeKind dtype_kind(DType dtype);
 
-/// Bits of one element as stored: 4 and 6 for the sub-byte safetensors types, a multiple of 8 for all others;
-/// 0 for String, whose elements have no fixed width.
+/// Bits of one element as stored: 4 and 6 for the sub-byte safetensors types, 4 and 2 for PyTorch's packed quint4x2 and
+/// quint2x4, a multiple of 8 for all others; 0 for String, whose elements have no fixed width.
 TENON_API int dtype_bits(DType dtype);
 
-/// Bytes of one element; 0 where elements are no whole number of bytes (F4, F6_*, String).
+/// Bytes of one element; 0 where elements are no whole number of bytes (F4, F6_*, quint4x2, quint2x4, String).
 TENON_API std::int64_t dtype_bytes(DType dtype);
 
 }  // namespace tenon

@@ -99,8 +99,15 @@ struct ZipReader::Directory {
   std::vector<std::string> warnings;
 };
 
-bool looks_like_zip(std::span<const std::byte> bytes) {
-  return matches_at(bytes, 0, kLocalSignature) || matches_at(bytes, 0, kEndSignature) || find_end(bytes).has_value();
+bool begins_like_zip(std::span<const std::byte> bytes) {
+  return matches_at(bytes, 0, kLocalSignature) || matches_at(bytes, 0, kEndSignature);
+}
+
+bool ends_like_zip(std::span<const std::byte> bytes) {
+  const auto end = find_end(bytes);
+  if (!end) return false;
+  Cursor in(bytes.subspan(*end + kEndBytes - 2), {});
+  return in.u16("comment length") == in.remaining();
 }
 
 std::uint64_t zip_data_offset(std::span<const std::byte> archive, std::uint64_t header_offset,

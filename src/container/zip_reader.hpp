@@ -80,8 +80,11 @@ class ZipReader {
   bool has_checksums_ = true;
 };
 
-/// True when the bytes begin with a local header or end with an end record.
-bool looks_like_zip(std::span<const std::byte> bytes);
+/// True when the bytes begin with a local header, or are an archive without entries.
+bool begins_like_zip(std::span<const std::byte> bytes);
+
+/// True when the bytes end with an end record whose comment reaches exactly to the end.
+bool ends_like_zip(std::span<const std::byte> bytes);
 
 /// Offset of an entry's bytes, computed from its local header, whose name must be `name`.
 /// Throws Error Corrupt at `where` when there is no such header or the bytes would leave the archive.

@@ -126,6 +126,13 @@ bool looks_like_safetensors(std::span<const std::byte> bytes) {
   return first == '{' || first == ' ' || first == '\n' || first == '\t';
 }
 
+/// The header's length fits the file and its first byte is right: no zip archive begins so.
+bool has_safetensors_header(std::span<const std::byte> bytes) {
+  if (!looks_like_safetensors(bytes) || bytes[8] != std::byte{'{'}) return false;
+  base::Cursor in(bytes, {});
+  return in.u64("header length") <= in.remaining();
+}
+
 bool looks_like_text(std::string_view head) {
   return std::all_of(head.begin(), head.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -146,9 +153,15 @@ bool looks_like_onnx(std::string_view head) {  // ModelProto: field 1 (ir_versio
 
 }  // namespace
 
+bool is_archive(std::span<const std::byte> bytes) {
+  if (container::begins_like_zip(bytes)) return true;
+  // Only what begins as nothing else is told by its end: the signature may stand among a tensor's bytes by chance.
+  return !looks_like_torch_legacy(bytes) && !has_safetensors_header(bytes) && container::ends_like_zip(bytes);
+}
+
 Known detect(std::span<const std::byte> bytes, const std::string& path) {
   refuse_nothing(bytes, path);
-  if (container::looks_like_zip(bytes)) return Known::Zip;
+  if (is_archive(bytes)) return Known::Zip;
   if (looks_like_torch_legacy(bytes)) return Known::TorchLegacy;
   const std::string_view head = base::as_text(bytes.first(std::min<std::size_t>(bytes.size(), 1024)));
   refuse_pointer(head, path);

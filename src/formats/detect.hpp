@@ -15,6 +15,9 @@ namespace tenon::formats {
 /// The formats that open() hands on to a reader.
 enum class Known { Zip, TorchLegacy, Safetensors };
 
+/// True for zip archives, also with bytes in front of them; never for a file that begins as another known format.
+bool is_archive(std::span<const std::byte> bytes);
+
 /// Decides on the first bytes. Throws Error that names what the file is instead: Corrupt (empty, zeros, a git-lfs
 /// pointer, a web page, cut short), Unsupported (a format that tenon knows by name).
 Known detect(std::span<const std::byte> bytes, const std::string& path);

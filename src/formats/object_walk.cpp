@@ -2,6 +2,7 @@
 // second goes down every path that leads to one. Largest subtrees without tensors become one Object each.
 #include "formats/object_walk.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -14,65 +15,81 @@ namespace tenon::formats {
 namespace {
 
 /// For every node: does a path down from it reach a tensor?
-class TensorMarks {
+///
+/// Each container is entered once, so that shared references cost nothing. The steps found on the way are then followed
+/// backwards from the tensors, which is right for values that refer to each other, too.
+class TensorReach {
  public:
   /// Throws what `too_deep` makes of a node when the path down to it passes `max_depth`.
-  TensorMarks(const PickleGraph& graph, std::uint64_t max_depth, std::function<Error(NodeId)> too_deep)
-      : graph_(graph),
-        marks_(graph.tree().node_count(), Mark::Unseen),
-        max_depth_(max_depth),
-        too_deep_(std::move(too_deep)) {}
-
-  bool holds_tensor(NodeId node) {
-    if (marks_[node] == Mark::Unseen) visit(node);
-    return marks_[node] == Mark::Yes;
+  TensorReach(const PickleGraph& graph, std::uint64_t max_depth, const std::function<Error(NodeId)>& too_deep)
+      : graph_(graph), reaches_(graph.tree().node_count()) {
+    descend(max_depth, too_deep);
+    spread();
   }
 
+  bool operator()(NodeId node) const { return reaches_[node]; }
+
  private:
-  enum class Mark : std::uint8_t { Unseen, Open, No, Yes };
+  struct Step {
+    NodeId child, parent;
+  };
   struct Frame {
     NodeId node;
     std::vector<Child> children;
     std::size_t next = 0;
   };
 
-  void visit(NodeId root) {
+  void descend(std::uint64_t max_depth, const std::function<Error(NodeId)>& too_deep) {
+    std::vector<bool> seen(reaches_.size());
     std::vector<Frame> stack;
-    enter(root, stack);
+    const auto enter = [&](NodeId node) {
+      seen[node] = true;
+      const Role role = graph_.role(node);
+      // The parts of a sparse tensor are checked where they are listed, so the walk goes there whatever they are.
+      reaches_[node] = role == Role::Tensor ||
+                       (role == Role::Container && graph_.container_kind(node) == ContainerKind::TensorParts);
+      if (role != Role::Container) return;
+      if (stack.size() >= max_depth) throw too_deep(node);
+      stack.push_back({node, graph_.children(node), 0});
+    };
+    enter(graph_.see_through(graph_.tree().root()));
     while (!stack.empty()) {
       Frame& frame = stack.back();
       if (frame.next == frame.children.size()) {
-        const NodeId done = frame.node;
-        if (marks_[done] == Mark::Open) marks_[done] = Mark::No;
         stack.pop_back();
-        if (!stack.empty() && marks_[done] == Mark::Yes) marks_[stack.back().node] = Mark::Yes;
         continue;
       }
+      const NodeId parent = frame.node;
       const NodeId child = graph_.see_through(frame.children[frame.next++].value);
-      if (marks_[child] == Mark::Yes) marks_[frame.node] = Mark::Yes;
-      if (marks_[child] == Mark::Unseen) enter(child, stack);
+      if (!seen[child]) enter(child);
+      if (reaches_[child])
+        reaches_[parent] = true;
+      else if (graph_.role(child) == Role::Container)
+        steps_.push_back({child, parent});
     }
   }
 
-  void enter(NodeId node, std::vector<Frame>& stack) {
-    switch (graph_.role(node)) {
-      case Role::Plain: marks_[node] = Mark::No; return;
-      case Role::Tensor:
-        marks_[node] = Mark::Yes;
-        if (!stack.empty()) marks_[stack.back().node] = Mark::Yes;
-        return;
-      case Role::Container:
-        if (stack.size() >= max_depth_) throw too_deep_(node);
-        marks_[node] = Mark::Open;
-        stack.push_back({node, graph_.children(node), 0});
-        return;
+  void spread() {
+    const auto by_child = [](const Step& a, const Step& b) { return a.child < b.child; };
+    std::sort(steps_.begin(), steps_.end(), by_child);
+    std::vector<NodeId> fresh;
+    for (NodeId node = 0; node < reaches_.size(); ++node)
+      if (reaches_[node]) fresh.push_back(node);
+    while (!fresh.empty()) {
+      const Step wanted{fresh.back(), 0};
+      fresh.pop_back();
+      const auto [first, last] = std::equal_range(steps_.begin(), steps_.end(), wanted, by_child);
+      for (auto step = first; step != last; ++step) {
+        if (reaches_[step->parent]) continue;
+        reaches_[step->parent] = true;
+        fresh.push_back(step->parent);
+      }
     }
   }
 
   const PickleGraph& graph_;
-  std::vector<Mark> marks_;
-  std::uint64_t max_depth_;
-  std::function<Error(NodeId)> too_deep_;
+  std::vector<bool> reaches_;
+  std::vector<Step> steps_;
 };
 
 class Walk {
@@ -81,7 +98,7 @@ class Walk {
       : graph_(request.graph),
         origin_(request.origin),
         core_(core),
-        marks_(graph_, core.limits.nesting_depth, [this](NodeId node) { return too_deep(node, {}); }),
+        reaches_tensor_(graph_, core.limits.nesting_depth, [this](NodeId node) { return too_deep(node, {}); }),
         values_(graph_, core.limits),
         rebuilder_(graph_, request.origin, request.find_storage, request.big_endian, core),
         open_(graph_.tree().node_count(), false) {}
@@ -147,7 +164,7 @@ class Walk {
   void visit(NodeId node, const Place& place) {
     count_path(node, place);
     if (graph_.role(node) == Role::Tensor) return add_tensor(node, place);
-    if (!marks_.holds_tensor(node)) return add_object(node, place);
+    if (!reaches_tensor_(node)) return add_object(node, place);
     if (open_[node]) {
       core_.warnings.push_back(name_at(place) + " refers to an object around it; it is not entered again");
       return;
@@ -163,7 +180,60 @@ class Walk {
 
   void go_down(NodeId node) {
     open_[node] = true;
-    stack_.push_back({node, static_cast<std::uint32_t>(core_.containers.size() - 1), graph_.children(node), 0});
+    std::vector<Child> children = graph_.children(node);
+    if (core_.containers.back().kind == ContainerKind::TensorParts) require_parts(node, children);
+    keep_versions(node);
+    stack_.push_back({node, static_cast<std::uint32_t>(core_.containers.size() - 1), std::move(children), 0});
+  }
+
+  /// A sparse or nested tensor without all its parts is damaged, whatever else stands there.
+  void require_parts(NodeId node, const std::vector<Child>& parts) const {
+    const bool is_nested = graph_.meaning(node) == Meaning::RebuildNested;
+    const std::size_t tensors_needed = is_nested ? 1 : graph_.type_name(node) == "torch.sparse_coo" ? 2 : 3;
+    const std::size_t parts_needed = is_nested ? 4 : tensors_needed + 1;  // and the size
+    const auto tensors = std::count_if(parts.begin(), parts.end(),
+                                       [&](const Child& part) { return graph_.role(part.value) == Role::Tensor; });
+    if (parts.size() >= parts_needed && static_cast<std::size_t>(tensors) >= tensors_needed) return;
+    throw Error(Code::Corrupt, where(node, core_.containers.back().path), "parts of the tensor are missing",
+                base::plural(tensors_needed, "tensor"), std::to_string(tensors),
+                "the file is damaged or forged: fetch or save it again");
+  }
+
+  /// torch.nn.Module.state_dict() hangs `_metadata` on its OrderedDict: module path -> {'version': n}. It is kept as
+  /// one entry {"path": n, ...}, for the first state dict that has it, where it says versions and nothing else.
+  void keep_versions(NodeId node) {
+    constexpr std::string_view kKey = "_metadata";
+    const auto is_kept = [&](const auto& entry) { return entry.first == kKey; };
+    if (std::any_of(core_.metadata.begin(), core_.metadata.end(), is_kept)) return;
+    if (graph_.tree().kind(node) != NodeKind::Call || !graph_.is_mapping(node)) return;
+    const NodeId state = graph_.tree().call(node).state;
+    if (state == kNoNode || !graph_.is_mapping(state)) return;
+    for (const auto& [name, versions] : graph_.pairs(state)) {
+      if (graph_.text(name) != kKey || !graph_.is_mapping(versions)) continue;
+      std::string json;
+      for (const auto& [module, entry] : graph_.pairs(versions)) {
+        const auto version = version_of(entry);
+        if (!version || !is_plain_text(module)) return;
+        json += (json.empty() ? "{\"" : ",\"") + std::string(graph_.text(module)) + "\":" + std::to_string(*version);
+      }
+      if (!json.empty()) core_.metadata.emplace_back(kKey, json + "}");
+      return;
+    }
+  }
+
+  std::optional<std::int64_t> version_of(NodeId entry) const {
+    if (!graph_.is_mapping(entry)) return std::nullopt;
+    const auto fields = graph_.pairs(entry);
+    if (fields.size() != 1 || graph_.text(fields[0].first) != "version") return std::nullopt;
+    if (graph_.tree().kind(fields[0].second) != NodeKind::Integer) return std::nullopt;
+    return graph_.tree().integer(fields[0].second);
+  }
+
+  /// Text that stands in JSON as it is.
+  bool is_plain_text(NodeId node) const {
+    const std::string_view text = graph_.text(node);
+    const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; };
+    return graph_.tree().kind(node) == NodeKind::Text && std::all_of(text.begin(), text.end(), is_plain);
   }
 
   void add_container(NodeId node, std::string path, std::uint32_t parent, const Place& place) {
@@ -228,7 +298,7 @@ class Walk {
   const PickleGraph& graph_;
   const PickleOrigin& origin_;
   CheckpointCore& core_;
-  TensorMarks marks_;
+  TensorReach reaches_tensor_;
   ValueMaker values_;
   TensorRebuilder rebuilder_;
   std::vector<bool> open_;

@@ -37,8 +37,7 @@ Stride column_major(const Shape& shape) {
 std::uint64_t bytes_of_count(const container::PickleTree& tree, NodeId node, DType dtype, const Where& where) {
   const auto count = integer(tree, node);
   if (!count || *count < 0) refuse(where, "the element count of a storage is no number", "0 or more");
-  const auto bytes =
-      base::checked_multiply(static_cast<std::uint64_t>(*count), static_cast<std::uint64_t>(dtype_bytes(dtype)));
+  const auto bytes = base::checked_multiply(static_cast<std::uint64_t>(*count), storage_element_bytes(dtype));
   if (!bytes) refuse(where, "the storage claims more than 2^64 bytes");
   return *bytes;
 }
@@ -51,6 +50,10 @@ std::optional<DType> dtype_of_class(const PickleGraph& graph, NodeId node) {
 }
 
 }  // namespace
+
+std::uint64_t storage_element_bytes(DType dtype) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(1, dtype_bytes(dtype)));
+}
 
 std::optional<StorageClaim> read_storage_claim(const PickleGraph& graph, NodeId persistent, const Where& where) {
   const auto& tree = graph.tree();
@@ -112,7 +115,7 @@ struct TensorRebuilder::Step {
     const auto known = tree.kind(node) == NodeKind::Global && tree.global(node).module == "torch"
                            ? parse_dtype(tree.global(node).name)
                            : std::nullopt;
-    if (!known)
+    if (!known || dtype_bytes(*known) == 0)  // the packed types of other formats are none of torch's
       throw Error(Code::Unsupported, where, "the tensor has an unknown dtype", "such as torch.float32",
                   self.graph_.type_name(node));
     return *known;
@@ -209,10 +212,10 @@ void TensorRebuilder::rebuild_view(Step& step, std::size_t argument_count, NodeI
   if (dtype_node != kNoNode) info.dtype = step.dtype(dtype_node);
   const std::int64_t offset = step.count(step.given[1], "the offset");
   if (offset < 0) refuse(step.where, "the offset of the tensor is negative", "0 or more", std::to_string(offset));
-  const auto offset_bytes =
-      base::checked_multiply(static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(dtype_bytes(info.dtype)));
-  const auto from_start = offset_bytes ? base::checked_add(*offset_bytes, step.claim->view_begin) : std::nullopt;
-  if (!from_start) refuse(step.where, "the offset of the tensor passes 2^64 bytes");
+  const auto offset_bits =
+      base::checked_multiply(static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(dtype_bits(info.dtype)));
+  const auto from_start = offset_bits ? base::checked_add(*offset_bits / 8, step.claim->view_begin) : std::nullopt;
+  if (!from_start) refuse(step.where, "the offset of the tensor passes 2^64 bits");
   info.offset_bytes = *from_start;
   info.shape = step.counts(step.given[2], "the shape");
   info.stride = step.counts(step.given[3], "the stride");
@@ -226,17 +229,42 @@ void TensorRebuilder::rebuild_view(Step& step, std::size_t argument_count, NodeI
       if (graph_.text(key) == "conj") info.encoding.conjugate = is_set;
       if (graph_.text(key) == "neg") info.encoding.negative = is_set;
     }
-  // A legacy storage view is a window; the storage behind it may be longer.
+  const DTypeKind kind = dtype_kind(info.dtype);
+  if (info.encoding.negative && kind != DTypeKind::Float && kind != DTypeKind::Complex)
+    refuse(step.where, "the tensor is marked as negated, which only floats can be", "float or complex elements",
+           std::string(dtype_name(info.dtype)));
+  require_whole_bytes(step, *offset_bits);
+  require_within_window(step, *offset_bits / 8);
+}
+
+// Elements of 4 and 2 bits (quint4x2, quint2x4) can only be cut out of their bytes where they stand one behind the
+// other.
+void TensorRebuilder::require_whole_bytes(const Step& step, std::uint64_t offset_bits) const {
+  const TensorInfo& info = step.info;
+  if (dtype_bits(info.dtype) % 8 == 0 || info.shape.size() != info.stride.size()) return;
+  TensorView view;
+  view.dtype = info.dtype;
+  view.shape = info.shape;
+  view.stride = info.stride;
+  core_.check(info);  // so that the strides below cannot overflow
+  if (offset_bits % 8 == 0 && is_dense(view)) return;
+  throw Error(Code::Unsupported, step.where, "a view of packed elements does not lie dense on whole bytes",
+              base::shape_text(dense_stride(info.shape)), base::shape_text(info.stride),
+              "call .contiguous() on the tensor and save it again");
+}
+
+// A legacy storage view is a window: (key, offset, count); the storage behind it may be longer.
+void TensorRebuilder::require_within_window(const Step& step, std::uint64_t offset_bytes) const {
+  const TensorInfo& info = step.info;
   if (step.claim->view_begin == 0 && step.claim->view_bytes == step.claim->bytes) return;
-  if (info.shape.size() != info.stride.size() || std::find(info.shape.begin(), info.shape.end(), 0) != info.shape.end())
-    return;
-  TensorInfo within = info;
-  within.offset_bytes = *offset_bytes;
+  const bool is_empty = std::find(info.shape.begin(), info.shape.end(), 0) != info.shape.end();
+  if (info.shape.size() != info.stride.size() || is_empty) return;
   core_.check(info);  // so that the sum below cannot overflow
-  std::uint64_t last = *offset_bytes / static_cast<std::uint64_t>(dtype_bytes(info.dtype));
+  const auto bits = static_cast<std::uint64_t>(dtype_bits(info.dtype));
+  std::uint64_t elements = 1;  // up to and with the last one
   for (std::size_t axis = 0; axis < info.shape.size(); ++axis)
-    last += static_cast<std::uint64_t>(info.shape[axis] - 1) * static_cast<std::uint64_t>(info.stride[axis]);
-  if ((last + 1) * static_cast<std::uint64_t>(dtype_bytes(info.dtype)) > step.claim->view_bytes)
+    elements += static_cast<std::uint64_t>(info.shape[axis] - 1) * static_cast<std::uint64_t>(info.stride[axis]);
+  if (offset_bytes + (elements * bits + 7) / 8 > step.claim->view_bytes)
     refuse(step.where, "the tensor reaches past its view of the storage", base::plural(step.claim->view_bytes, "byte"));
 }
 
@@ -257,8 +285,9 @@ void TensorRebuilder::rebuild_bare_storage(Step& step) {
   const auto id = tree_.tuple(tree_.persistent_id(step.call.node));
   info.type = graph_.type_name(id[1]);
   info.offset_bytes = step.claim->view_begin;
-  info.shape = {
-      static_cast<std::int64_t>(step.claim->view_bytes / static_cast<std::uint64_t>(dtype_bytes(info.dtype)))};
+  if (dtype_bytes(info.dtype) == 0)
+    info.dtype = DType::UInt8;  // packed elements have no place without their tensor's shape
+  info.shape = {static_cast<std::int64_t>(step.claim->view_bytes / storage_element_bytes(info.dtype))};
   info.stride = {1};
   info.encoding.big_endian = big_endian_ && dtype_bytes(info.dtype) > 1;
 }

@@ -51,6 +51,8 @@ class TensorRebuilder {
  private:
   struct Step;  ///< one tensor being rebuilt: the call, its arguments and how to complain
   void rebuild_view(Step& step, std::size_t argument_count, NodeId dtype_node, NodeId metadata);
+  void require_whole_bytes(const Step& step, std::uint64_t offset_bits) const;
+  void require_within_window(const Step& step, std::uint64_t offset_bytes) const;
   void rebuild_meta(Step& step);
   void rebuild_bare_storage(Step& step);
   void rebuild_numpy(Step& step, const PickleGraph::NumpyArray& array, NodeId array_node);
@@ -68,6 +70,9 @@ class TensorRebuilder {
   CheckpointCore& core_;
   std::unordered_map<NodeId, std::uint32_t> payloads_;  ///< storages of bytes that stand in the pickle
 };
+
+/// Bytes per element as storages count them: packed types (quint4x2, quint2x4) are counted in whole bytes.
+std::uint64_t storage_element_bytes(DType dtype);
 
 /// The claim in a persistent id, or nothing when it is none of a storage. `where` for the Error about a malformed one.
 std::optional<StorageClaim> read_storage_claim(const PickleGraph& graph, NodeId persistent, const Where& where);

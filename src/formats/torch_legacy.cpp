@@ -96,7 +96,7 @@ class LegacyFile {
     if (claim == claims_.end())
       throw in_.error(Code::Corrupt, "a storage is listed that no tensor names", "the key of a storage in the object",
                       key);
-    const auto width = static_cast<std::uint64_t>(dtype_bytes(claim->second.dtype));
+    const auto width = storage_element_bytes(claim->second.dtype);
     const std::uint64_t at = in_.position();
     const auto bytes = base::checked_multiply(in_.u64("the element count of storage " + key), width);
     if (!bytes || *bytes > in_.remaining()) {

@@ -16,6 +16,7 @@
 
 #include "base/cursor.hpp"
 #include "base/text.hpp"
+#include "base/utf8.hpp"
 #include "container/pickle_reader.hpp"
 #include "formats/object_walk.hpp"
 
@@ -93,6 +94,15 @@ class TorchArchive {
     return false;
   }
 
+  bool is_big_endian() const {
+    const std::string order = text_of("byteorder");  // since 2.1; without it, little
+    if (order.empty() || order == "little") return false;
+    if (order == "big") return true;
+    throw Error(Code::Corrupt, {request_.path, root_ + "byteorder", {}, {}},
+                "the byte order of the storages is unknown", "little or big",
+                base::escape_for_terminal(order.substr(0, 20)));
+  }
+
   void read_objects() {
     const std::string member = root_ + std::string(kDataPickle);
     const ZipEntry& entry = *zip_.find(member);
@@ -109,7 +119,7 @@ class TorchArchive {
     const StorageFinder finder = [this](const StorageClaim& claim, const Where& where) {
       return storage(claim, where);
     };
-    walk_objects({graph, origin, finder, text_of("byteorder") == "big"}, *core_);
+    walk_objects({graph, origin, finder, is_big_endian()}, *core_);
   }
 
   std::uint32_t storage(const StorageClaim& claim, const Where& where) {
@@ -133,6 +143,9 @@ class TorchArchive {
     if (entry == nullptr)
       throw Error(Code::Corrupt, where, "the archive has no entry for the storage `" + key + "`", root_ + "data/" + key,
                   {}, "the file is damaged or was re-packed without it: fetch or save it again");
+    if (entry->is_encrypted())
+      throw Error(Code::Unsupported, zip_.where(*entry), "the archive entry is encrypted", {}, {},
+                  "unpack it with its password first");
     if (entry->method != container::kZipStored && entry->method != container::kZipDeflated)
       throw Error(Code::Unsupported, zip_.where(*entry), "the entry is packed by a method that tenon does not know",
                   "stored or deflated", "method " + std::to_string(entry->method));

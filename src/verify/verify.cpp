@@ -16,6 +16,7 @@
 #include "base/text.hpp"
 #include "container/inflate.hpp"
 #include "container/zip_reader.hpp"
+#include "formats/detect.hpp"
 #include "io/mapped_file.hpp"
 #include "verify/finite.hpp"
 
@@ -121,7 +122,7 @@ VerifiedFile verify(const std::string& path, const VerifyOptions& options) {
   bool is_archive = false;
   if (io::path_kind(path) != io::PathKind::Folder) {
     const auto file = io::MappedFile::open(path, ReadMode::Map);
-    is_archive = container::looks_like_zip(file->bytes());
+    is_archive = formats::is_archive(file->bytes());
     try {
       if (is_archive) damaged = check_archive(*file, options.limits, result);
     } catch (const Error& error) {

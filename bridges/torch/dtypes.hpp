@@ -1,4 +1,4 @@
-// The element types that LibTorch 1.13 and tenon share.
+// The element types that tenon shares with the LibTorch that it is compiled against.
 #pragma once
 
 #include <optional>

@@ -5,6 +5,7 @@
 #include <tenon/verify.hpp>
 
 #include "torch/door.hpp"
+#include "torch/dtypes.hpp"
 #include "torch/match.hpp"
 #include "torch/optimizer_state.hpp"
 #include "torch/state.hpp"
@@ -59,8 +60,11 @@ std::vector<std::string> torn_ties(const std::vector<Ready>& ready, const std::v
   return torn;
 }
 
-void copy_all(const std::vector<Ready>& ready, const std::vector<NamedTensor>& live) {
-  for (const Ready& row : ready) copy_into(live[row.wanted].tensor, row.stored);
+/// All memory is taken before the first copy.
+void copy_all(std::vector<Ready>& ready, const std::vector<NamedTensor>& live) {
+  Copier copier;
+  for (Ready& row : ready) copier.prepare(row.stored, *dtype_of(live[row.wanted].tensor.scalar_type()));
+  for (const Ready& row : ready) copier.copy(live[row.wanted].tensor, row.stored);
 }
 
 /// The whole difference, names and dtypes, as a Report without causes: for optimizers, whose names are our own.
@@ -76,6 +80,16 @@ Report plain_report(const Listing& checkpoint, const Listing& wanted, Difference
   return report;
 }
 
+/// The operations before the first that is not accepted: the ones behind it work on what it leaves.
+Plan accepted_start(const Plan& plan, const Acceptance& acceptance) {
+  Plan start;
+  for (const Op& op : plan.ops) {
+    if (accepted({{op}}, acceptance).ops.empty()) break;
+    start.ops.push_back(op);
+  }
+  return start;
+}
+
 /// One load into a module, from open to the last check.
 class ModuleLoad {
  public:
@@ -89,7 +103,7 @@ class ModuleLoad {
   LoadReport run() {
     check_writable(live_, file_);
     find_fit();
-    const auto ready = touch(match_, checkpoint_);
+    auto ready = touch(match_, checkpoint_);
     report_.dtype_changes = dtype_changes(ready, wanted_);
     if (any_loss(report_.dtype_changes) && !options_.accept.lossy) refuse_loss();
     if (const auto torn = torn_ties(ready, live_); !torn.empty()) refuse_torn(torn);
@@ -108,11 +122,14 @@ class ModuleLoad {
     if (options_.repair == Repair::No)
       throw LoadError(file_, std::move(report), in_words(match_.difference),
                       "read the causes in the error's report; Repair::Exact carries out the exact part of its plan");
-    report_.plan = accepted(report.plan, options_.accept);
+    report_.plan = accepted_start(report.plan, options_.accept);
     match_ = match(report_.plan, checkpoint_, wanted_);
-    if (!match_.difference.names_and_shapes_fit())
-      throw LoadError(file_, std::move(report), "after the exact operations still " + in_words(match_.difference),
-                      "read the causes in the error's report");
+    if (match_.difference.names_and_shapes_fit()) return;
+    const bool is_cut = report_.plan.ops.size() < report.plan.ops.size();
+    throw LoadError(file_, std::move(report), "after the accepted operations still " + in_words(match_.difference),
+                    is_cut
+                        ? "read the plan in the error's report: a part of it is guessed or lossy and waits for `accept`"
+                        : "read the causes in the error's report");
   }
 
   [[noreturn]] void refuse_loss() {
@@ -153,7 +170,7 @@ LoadReport load_state(const ::torch::nn::Module& module, ::torch::optim::Optimiz
     throw LoadError(path, plain_report(stored, draft.wanted(), std::move(fit.difference)), found,
                     "make the optimizer of the same kind and over the same parameters as the saved one");
   }
-  const auto ready = touch(fit, stored);
+  auto ready = touch(fit, stored);
   LoadReport report;
   report.dtype_changes = dtype_changes(ready, draft.wanted());
   if (any_loss(report.dtype_changes) && !options.accept.lossy) {

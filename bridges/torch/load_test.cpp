@@ -193,6 +193,70 @@ TEST_P(Refused, BeforeTheFirstCopy) {
   EXPECT_EQ(before == held_by(*model), true) << "a refused load changed the module";
 }
 
+using Load = test::TemporaryFolder;
+
+/// Two state dicts of wrapped models, side by side in one checkpoint: nothing tells which of them is meant.
+void save_two_candidates(const std::string& path, const std::string& single) {
+  save_block(single);
+  const Snapshot one = snapshot(open(single));
+  Snapshot both;
+  both.containers.push_back({.path = {}, .type = "dict", .parent = 0, .key = {}});
+  for (const std::string name : {"first", "second"}) {
+    const auto container = static_cast<std::uint32_t>(both.containers.size());
+    both.containers.push_back(
+        {.path = name, .type = "dict", .parent = 0, .key = name, .tensor_count = one.tensors.size()});
+    for (SnapshotTensor tensor : one.tensors) {
+      tensor.name = name + ".module." + tensor.name;
+      tensor.container = container;
+      tensor.key_begin = static_cast<std::uint32_t>(name.size() + 1);
+      tensor.storage.reset();
+      both.tensors.push_back(std::move(tensor));
+    }
+  }
+  SaveOptions zip;
+  zip.format = Format::PytorchZip;
+  tenon::save(both, path, zip);
+}
+
+TEST_F(Load, AGuessWaitsForAPerson) {
+  save_two_candidates(path("a.pt"), path("one.pt"));
+  Block model;
+  const auto before = held_by(*model);
+  LoadOptions options;
+  options.repair = Repair::Exact;
+  try {
+    load(*model, path("a.pt"), options);
+    ADD_FAILURE() << "one of two equal candidates was taken unasked";
+  } catch (const LoadError& error) {
+    EXPECT_NE(error.next.find("accept"), std::string::npos) << error.next;
+    EXPECT_EQ(error.report.plan.ops.size(), 2U);
+  }
+  EXPECT_TRUE(before == held_by(*model));
+  options.accept.guess = true;
+  EXPECT_EQ(load(*model, path("a.pt"), options).loaded, 8U);
+}
+
+TEST_F(Load, WhatWasLostIsMeasuredAndReported) {
+  Block wide, narrow;
+  wide->to(::torch::kFloat64);
+  {
+    ::torch::NoGradGuard no_grad;
+    for (auto& parameter : wide->parameters()) parameter.fill_(0.5);
+    wide->conv->bias.fill_(0.1);
+  }
+  save(*wide, path("a.pt"));
+  LoadOptions lossy;
+  lossy.accept.lossy = true;
+  const LoadReport report = load(*narrow, path("a.pt"), lossy);
+  EXPECT_EQ(report.loaded, 8U);
+  ASSERT_EQ(report.dtype_changes.size(), 8U);  // Module::to casts integers, too
+  for (const DTypeChange& change : report.dtype_changes) {
+    ASSERT_TRUE(change.loss.has_value()) << change.key;
+    EXPECT_EQ(change.loss->changed, change.key == "conv.bias" ? 3U : 0U) << change.key;
+  }
+  EXPECT_TRUE(narrow->conv->bias.equal(::torch::full({3}, 0.1F)));
+}
+
 INSTANTIATE_TEST_SUITE_P(Load, Refused, testing::ValuesIn(kRefusals),
                          [](const auto& row) { return std::string(row.param.name); });
 

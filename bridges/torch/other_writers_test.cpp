@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include <torch/version.h>
+
 #include <tenon/torch.hpp>
 #include <tenon/verify.hpp>
 
@@ -103,6 +105,44 @@ TEST(OtherWriters, ViewsAreTakenWhateverTheirStrides) {
 
 using Archives = test::TemporaryFolder;
 
+/// One tensor `a` in a safetensors file whose data start where the header happens to end.
+void put_safetensors(const std::string& path, const std::string& dtype, const std::string& shape,
+                     const std::string& data, std::size_t header_bytes) {
+  std::string header = R"({"a":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":[0,)" +
+                       std::to_string(data.size()) + "]}}";
+  ASSERT_LE(header.size(), header_bytes);
+  header.resize(header_bytes, ' ');
+  std::string length(8, '\0');
+  length[0] = static_cast<char>(header_bytes);
+  test::put(path, length + header + data);
+}
+
+TEST_F(Archives, UnalignedElementsAreCopied) {
+  struct Loose : nn::Module {
+  } model;
+  const ::torch::Tensor live = model.register_buffer("a", ::torch::zeros({2, 3}, ::torch::kFloat64));
+  const ::torch::Tensor values = ::torch::randn({2, 3}, ::torch::kFloat64);
+  for (const std::size_t header_bytes : {96U, 97U, 98U, 99U, 100U}) {
+    ASSERT_NO_FATAL_FAILURE(
+        put_safetensors(path("a.safetensors"), "F64", "[2,3]", tenon_test::value_bytes(values), header_bytes));
+    live.zero_();
+    EXPECT_EQ(load(model, path("a.safetensors")).loaded, 1U);
+    EXPECT_TRUE(live.equal(values)) << header_bytes;
+  }
+}
+
+TEST_F(Archives, Float8IsConvertedToTheModelsDType) {
+  struct Loose : nn::Module {
+  } model;
+  const ::torch::Tensor live = model.register_buffer("a", ::torch::zeros({4}));
+  // float8_e4m3fn: 0 0110 000 is 2^-1, 0 0000 001 is 2^-9, 1 0111 100 is -1.5, 0 1111 110 is 448.
+  ASSERT_NO_FATAL_FAILURE(put_safetensors(path("a.safetensors"), "F8_E4M3", "[4]", "\x30\x01\xbc\x7e", 64));
+  const LoadReport report = load(model, path("a.safetensors"));
+  ASSERT_EQ(report.dtype_changes.size(), 1U);
+  EXPECT_EQ(report.dtype_changes[0].checkpoint, DType::Float8E4M3FN);
+  EXPECT_TRUE(live.equal(::torch::tensor({0.5F, 0.001953125F, -1.5F, 448.0F})));
+}
+
 TEST_F(Archives, LibTorchsOwnArchiveLoadsByName) {
   Block saved, loaded;
   ::torch::save(saved, path("own.archive"));
@@ -126,6 +166,25 @@ TEST_F(Archives, LibTorchsPickleLoadReadsEveryValue) {
     EXPECT_EQ(tenon_test::value_bytes(read), row.values) << row.name;
   }
 }
+
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 3)
+TEST_F(Archives, TheDTypesOfNewerLibTorchGoThereAndBack) {
+  struct Loose : nn::Module {
+  } saved, loaded;
+  using ::torch::ScalarType;
+  for (const ScalarType type :
+       {ScalarType::Float8_e5m2, ScalarType::Float8_e4m3fn, ScalarType::Float8_e5m2fnuz, ScalarType::Float8_e4m3fnuz,
+        ScalarType::UInt16, ScalarType::UInt32, ScalarType::UInt64}) {
+    saved.register_buffer(::torch::toString(type), ::torch::randint(1, 9, {2, 3}).to(type));
+    loaded.register_buffer(::torch::toString(type), ::torch::zeros({2, 3}).to(type));
+  }
+  for (const char* name : {"a.pt", "a.safetensors"}) {
+    save(saved, path(name));
+    EXPECT_EQ(load(loaded, path(name)).loaded, 7U);
+    EXPECT_TRUE(same_values(saved, loaded)) << name;
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace tenon::torch

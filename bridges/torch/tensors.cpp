@@ -1,7 +1,8 @@
 #include "torch/tensors.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -36,12 +37,6 @@ bool readable_in_place(const TensorView& stored) {
                             ::torch::TensorOptions().dtype(*scalar_type_of(stored.dtype)));
 }
 
-Tensor dense_copy(const TensorView& stored) {
-  std::vector<std::byte> bytes(byte_size(stored.shape, stored.dtype));
-  copy_dense(stored, bytes);
-  return make_tensor(stored.dtype, stored.shape, std::move(bytes));
-}
-
 }  // namespace
 
 Tensor borrow(const ::torch::Tensor& live) {
@@ -57,16 +52,27 @@ Tensor borrow(const ::torch::Tensor& live) {
   return tensor;
 }
 
-void copy_into(const ::torch::Tensor& live, const TensorView& stored) {
-  const ::torch::NoGradGuard no_grad;
+void Copier::prepare(Tensor& stored, DType live) {
+  if (!scalar_type_of(stored.dtype)) stored = cast(stored, live);
+  if (!readable_in_place(stored))
+    buffer_.resize(std::max<std::size_t>(buffer_.size(), byte_size(stored.shape, stored.dtype)));
+}
+
+void Copier::copy(const ::torch::Tensor& live, const TensorView& stored) {
   if (element_count(stored.shape) == 0) return;
+  const ::torch::NoGradGuard no_grad;
   if (readable_in_place(stored)) {
     live.detach().copy_(over(stored));
-  } else if (scalar_type_of(stored.dtype)) {
-    live.detach().copy_(over(dense_copy(stored)));
-  } else {
-    live.detach().copy_(over(cast(stored, *dtype_of(live.scalar_type()))));
+    return;
   }
+  const std::span<std::byte> dense = std::span(buffer_).first(byte_size(stored.shape, stored.dtype));
+  copy_dense(stored, dense);
+  TensorView readable;
+  readable.dtype = stored.dtype;
+  readable.shape = stored.shape;
+  readable.stride = dense_stride(stored.shape);
+  readable.storage = dense;
+  live.detach().copy_(over(readable));
 }
 
 }  // namespace tenon::torch_bridge

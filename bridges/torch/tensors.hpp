@@ -1,6 +1,9 @@
 // One tensor across the bridge: a live one as tenon sees it, a stored one copied into a live one.
 #pragma once
 
+#include <cstddef>
+#include <vector>
+
 #include <torch/torch.h>
 
 #include <tenon/tensor.hpp>
@@ -11,9 +14,20 @@ namespace tenon::torch_bridge {
 /// Lazy conj and neg bits are resolved. Needs a strided tensor of a shared dtype (see dtypes.hpp).
 Tensor borrow(const ::torch::Tensor& live);
 
-/// Copies `stored` into `live`: same shape; dtypes differ only where tenon or LibTorch converts them. Autograd does not
-/// see it. Holds no second copy, except of tensors that LibTorch cannot read as they lie (byte order, alignment,
-/// dtype).
-void copy_into(const ::torch::Tensor& live, const TensorView& stored);
+/// Copies stored tensors into live ones, straight from where they are mapped. Tensors that LibTorch cannot read as they
+/// lie (byte order, alignment) pass one after another through a buffer as large as the largest of them.
+class Copier {
+ public:
+  /// Before the first copy: takes the memory that `stored` will need, so that no copy fails for want of it. A dtype
+  /// that LibTorch does not know is converted to `live`, the one exception to "no second copy".
+  void prepare(Tensor& stored, DType live);
+
+  /// `stored` went through prepare() and has the shape of `live`; LibTorch converts between dtypes. Autograd does not
+  /// see it.
+  void copy(const ::torch::Tensor& live, const TensorView& stored);
+
+ private:
+  std::vector<std::byte> buffer_;
+};
 
 }  // namespace tenon::torch_bridge

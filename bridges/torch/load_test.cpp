@@ -10,6 +10,7 @@
 
 #include "support/folder.hpp"
 #include "support/live_modules.hpp"
+#include "torch/door.hpp"
 
 namespace tenon::torch {
 namespace {
@@ -255,6 +256,26 @@ TEST_F(Load, WhatWasLostIsMeasuredAndReported) {
     EXPECT_EQ(change.loss->changed, change.key == "conv.bias" ? 3U : 0U) << change.key;
   }
   EXPECT_TRUE(narrow->conv->bias.equal(::torch::full({3}, 0.1F)));
+}
+
+TEST(Door, WhatLibTorchThrowsBecomesAnError) {
+  const std::vector<std::pair<std::function<void()>, std::string>> refused = {
+      {[] { ::torch::ones({2}).view({3}); }, "[3]"},  // std::runtime_error in LibTorch 1.13
+      {[] {
+         ::torch::ones({2, 3}).mm(::torch::ones({2, 3}));
+       },
+       "multiplied"},  // c10::Error
+  };
+  for (const auto& [call, told] : refused) {
+    try {
+      torch_bridge::at_the_door("a.pt", call);
+      ADD_FAILURE() << "LibTorch took it";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code, Code::Invalid);
+      EXPECT_EQ(error.where.file, "a.pt");
+      EXPECT_NE(error.found.find(told), std::string::npos) << error.found;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Load, Refused, testing::ValuesIn(kRefusals),

@@ -72,7 +72,7 @@ class ZipReader {
 
   std::span<const std::byte> bytes_;
   std::string file_;
-  const Limits& limits_;
+  Limits limits_;
   ZipDamage damage_;
   std::vector<ZipEntry> entries_;
   std::vector<std::uint32_t> slots_;  ///< open addressing: index + 1 of an entry, 0 for free; a power of two

@@ -3,28 +3,16 @@
 // Both sides have the same form, so that a blueprint, a checkpoint and a live module can stand on either.
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <tenon/blueprint.hpp>
 #include <tenon/checkpoint.hpp>
-#include <tenon/dtype.hpp>
 #include <tenon/export.hpp>
-#include <tenon/tensor.hpp>
 
 namespace tenon {
-
-enum class Role : std::uint8_t { Unknown, Parameter, Buffer };
-
-/// What is known of one tensor. From an error text, dtype and shape may be unknown.
-struct TensorSpec {
-  std::string name;
-  std::optional<DType> dtype;
-  std::optional<Shape> shape;
-  Role role = Role::Unknown;
-  std::string tied_to;  ///< name of the tensor whose storage it shares; "" if none
-};
 
 struct Listing {
   std::string label;                     ///< file name or class, for messages
@@ -32,7 +20,7 @@ struct Listing {
   std::optional<Checkpoint> values;      ///< where the bytes are, if this side has any
   std::vector<std::string> value_names;  ///< beside `tensors` when `values` is set: the name in `values` of each
   std::string state_dict;                ///< path of the state dict taken out of `values`; "" for the top
-  bool has_blueprint = false;
+  std::shared_ptr<const Blueprint> blueprint;  ///< what is known beyond the tensors; null if nothing
   std::string class_name;  ///< of the model, where known
 };
 
@@ -43,7 +31,7 @@ TENON_API Listing list(const Checkpoint& checkpoint);
 /// Throws Error NotFound when nothing stands there.
 TENON_API Listing list(const Checkpoint& checkpoint, std::string_view path);
 
-/// Reads a blueprint (`*.blueprint.json`, schema tenon.blueprint/1): its tensors and class.
+/// Reads a blueprint (`*.blueprint.json`, schema tenon.blueprint/1): all of it.
 /// Throws Error: NotFound, Read, Corrupt (with byte), Limit.
 TENON_API Listing read_blueprint(const std::string& path, const Limits& limits = {});
 

@@ -29,8 +29,8 @@ struct TensorSpec {
   std::optional<DType> dtype;
   std::optional<Shape> shape;
   Role role = Role::Unknown;
-  std::string tied_to;                ///< name of the tensor whose storage it shares; "" if none
-  std::optional<bool> requires_grad;  ///< false: frozen
+  std::string tied_to;                               ///< name of the tensor whose storage it shares; "" if none
+  std::optional<bool> requires_grad = std::nullopt;  ///< false: frozen
 };
 
 /// A name and a JSON text: `{"kernel_size", "[2,2]"}`.

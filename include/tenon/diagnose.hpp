@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <tenon/blueprint.hpp>
 #include <tenon/error.hpp>
 #include <tenon/export.hpp>
 #include <tenon/listing.hpp>
@@ -95,7 +96,10 @@ struct Report {
   std::optional<bool> fits;  ///< unknown only when nothing but a text without keys is known
   Proved proved = Proved::Nothing;
   Difference difference;
-  std::vector<Cause> causes;  ///< the one that explains most first
+  std::vector<ArchitectureChange> architecture;  ///< what the blueprints tell, under the model's names
+  std::vector<EnvironmentChange> environment;    ///< differences that matter
+  std::optional<ProbeComparison> probe;          ///< where both sides ran on equal inputs and weights
+  std::vector<Cause> causes;                     ///< the one that explains most first
   std::vector<Mapped> mapping;
   std::optional<Coverage> coverage;
   Plan plan;

@@ -15,13 +15,14 @@
 namespace tenon {
 
 struct Listing {
-  std::string label;                     ///< file name or class, for messages
-  std::vector<TensorSpec> tensors;       ///< in registration or file order
-  std::optional<Checkpoint> values;      ///< where the bytes are, if this side has any
-  std::vector<std::string> value_names;  ///< beside `tensors` when `values` is set: the name in `values` of each
-  std::string state_dict;                ///< path of the state dict taken out of `values`; "" for the top
+  std::string label;                           ///< file name or class, for messages
+  std::vector<TensorSpec> tensors;             ///< in registration or file order
+  std::optional<Checkpoint> values;            ///< where the bytes are, if this side has any
+  std::vector<std::string> value_names;        ///< beside `tensors` when `values` is set: the name in `values` of each
+  std::string state_dict;                      ///< path of the state dict taken out of `values`; "" for the top
   std::shared_ptr<const Blueprint> blueprint;  ///< what is known beyond the tensors; null if nothing
-  std::string class_name;  ///< of the model, where known
+  std::string blueprint_problem;               ///< why the blueprint in or beside the file cannot be read; "" if it can
+  std::string class_name;                      ///< of the model, where known
 };
 
 /// All tensors of a checkpoint under their full names.
@@ -30,6 +31,9 @@ TENON_API Listing list(const Checkpoint& checkpoint);
 /// Only the tensors below the state dict `path`, with the path taken off their names.
 /// Throws Error NotFound when nothing stands there.
 TENON_API Listing list(const Checkpoint& checkpoint, std::string_view path);
+
+/// What a blueprint names: a listing without values.
+TENON_API Listing list(Blueprint blueprint, const std::string& label);
 
 /// Reads a blueprint (`*.blueprint.json`, schema tenon.blueprint/1): all of it.
 /// Throws Error: NotFound, Read, Corrupt (with byte), Limit.

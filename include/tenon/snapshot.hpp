@@ -36,6 +36,7 @@ struct Snapshot {
   std::vector<SnapshotTensor> tensors;
   std::vector<Object> objects;
   std::vector<std::pair<std::string, std::string>> metadata;  ///< for formats that have room for text
+  std::string blueprint_json;                                 ///< stored inside the checkpoint; "" for none
 };
 
 /// The whole content of a checkpoint. Keeps it open; O(tensors).

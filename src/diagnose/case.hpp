@@ -5,6 +5,7 @@
 // they left.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,6 +34,8 @@ struct UnreadableFile {
   std::optional<Error> error;
 };
 
+struct FunctionDifference;
+
 struct Case {
   const Listing& checkpoint;  ///< as given
   const Listing& target;      ///< the model within what was given
@@ -41,6 +44,8 @@ struct Case {
   const UnreadableFile* unreadable = nullptr;
   plan::State state;  ///< the checkpoint after the operations so far
   Gap gap;            ///< between `state` and `target`
+  /// What the blueprints tell; null before the names were settled, or where a side has none.
+  std::shared_ptr<const FunctionDifference> function = nullptr;
 
   const TensorSpec& have(std::size_t index) const { return state.tensors()[index].spec; }
   const TensorSpec& want(std::size_t index) const { return target.tensors[index]; }

@@ -8,6 +8,7 @@
 #include "diagnose/cause_pages.hpp"
 #include "diagnose/compare.hpp"
 #include "diagnose/engine.hpp"
+#include "diagnose/function/function_difference.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/roots.hpp"
 #include "diagnose/rules.hpp"
@@ -41,14 +42,25 @@ const Root* model_root(const Listing& checkpoint, const std::vector<Root>& roots
   return usual_is_as_good ? usual : best.root;
 }
 
-std::vector<std::string> not_checked(const Listing& checkpoint, const Listing& target) {
+/// What is known of one side's blueprint, where it cannot be used.
+std::string no_blueprint(const Listing& side, const std::string& name) {
+  if (side.blueprint) return {};
+  if (!side.blueprint_problem.empty()) return name + "'s blueprint cannot be read: " + side.blueprint_problem;
+  return name + " has no blueprint";
+}
+
+std::vector<std::string> not_checked(const Case& facts) {
+  const Listing &checkpoint = facts.checkpoint, &target = facts.target;
   std::vector<std::string> clauses;
-  if (!checkpoint.has_blueprint)
-    clauses.push_back("function not checked: the file has no blueprint");
-  else if (!target.has_blueprint)
-    clauses.push_back("function not checked: the target has no blueprint");
-  else
+  const std::string file = no_blueprint(checkpoint, "the file"), model = no_blueprint(target, "the target");
+  if (!file.empty() || !model.empty())
+    clauses.push_back("function not checked: " + (file.empty() ? model : file));
+  else if (const FunctionDifference& function = *facts.function; !function.modules_compared)
     clauses.push_back("function not checked: of the blueprints, names, shapes and dtypes were compared");
+  else if (!function.operations_compared)
+    clauses.push_back("operations not compared: a blueprint has no op graph, or they were recorded in different ways");
+  else if (!function.probe)
+    clauses.push_back("outputs not compared: " + function.why_no_probe);
   if (!checkpoint.values) clauses.push_back("values not checked: the file is a blueprint and has none");
   return clauses;
 }
@@ -58,6 +70,14 @@ std::string remainder_advice(const Balance& leaves) {
          " and " + base::plural(leaves.mismatched, "mismatched key") +
          " remain that no operation here resolves: compare the model's class, its options and its version with those "
          "that saved the file";
+}
+
+/// How much a yes rests on.
+Proved proved_by(const Case& facts, const Report& report) {
+  if (report.fits != true) return Proved::Nothing;
+  if (!facts.function) return Proved::Shapes;
+  if (facts.function->probe) return Proved::Function;
+  return facts.function->modules_compared ? Proved::Architecture : Proved::Shapes;
 }
 
 std::optional<bool> verdict(const Report& report) {
@@ -94,8 +114,13 @@ Report compare(const Listing& checkpoint, const Listing& target, const TextFacts
   report.difference = difference_of(facts);
   solve(facts, report);
   report.fits = verdict(report);
-  report.proved = report.fits == true ? Proved::Shapes : Proved::Nothing;
-  report.not_checked = not_checked(checkpoint, target);
+  report.proved = proved_by(facts, report);
+  report.not_checked = not_checked(facts);
+  if (facts.function) {
+    report.architecture = facts.function->architecture;
+    report.environment = facts.function->environment;
+    report.probe = facts.function->probe;
+  }
   if (facts.gap.size() > 0) report.advice.push_back(remainder_advice(report.leaves));
   note_kind(checkpoint, report);
   return report;
@@ -143,7 +168,9 @@ Report diagnose_unreadable(const std::string& path, const Error& error) {
 
 std::vector<CauseInfo> known_causes() {
   std::vector<CauseInfo> causes;
-  for (const Rule& rule : kRules) {
+  std::vector<Rule> rules(std::begin(kRules), std::end(kRules));
+  rules.insert(rules.end(), std::begin(kFunctionRules), std::end(kFunctionRules));
+  for (const Rule& rule : rules) {
     CauseInfo info{rule.id, rule.title, {}};
     for (const CausePage& page : cause_pages())
       if (page.id == rule.id) info.page = page.text;

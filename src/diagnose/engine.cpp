@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "base/text.hpp"
+#include "diagnose/function/function_difference.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/rules.hpp"
 
@@ -58,8 +60,8 @@ void record(Finding finding, Report& report) {
   report.causes.push_back(std::move(finding.cause));
 }
 
-void ask_rules(Case& facts, Report& report, std::vector<Trust>& trust) {
-  for (const Rule& rule : kRules)
+void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust) {
+  for (const Rule& rule : rules)
     for (int round = 0; round < rule.rounds; ++round) {
       auto finding = rule.find(facts);
       if (!finding) break;
@@ -156,7 +158,10 @@ Difference difference_of(const Case& facts) {
 void solve(Case& facts, Report& report) {
   const Balance before = facts.gap.balance();
   std::vector<Trust> trust(facts.checkpoint.tensors.size());
-  ask_rules(facts, report, trust);
+  ask_rules(kRules, facts, report, trust);
+  if (auto difference = function_difference(facts))
+    facts.function = std::make_shared<const FunctionDifference>(std::move(*difference));
+  ask_rules(kFunctionRules, facts, report, trust);
   report.leaves = facts.gap.balance();
   report.resolves = {less(before.missing, report.leaves.missing), less(before.unexpected, report.leaves.unexpected),
                      less(before.mismatched, report.leaves.mismatched)};

@@ -14,6 +14,11 @@ std::optional<Finding> find_nested_container(const Case& facts);
 std::optional<Finding> find_wrapper_prefix(const Case& facts);
 std::optional<Finding> find_head_changed(const Case& facts);
 std::optional<Finding> find_dtype_mismatch(const Case& facts);
+std::optional<Finding> find_custom_layer_state(const Case& facts);
+std::optional<Finding> find_parameter_free_change(const Case& facts);
+std::optional<Finding> find_tied_or_shared(const Case& facts);
+std::optional<Finding> find_silent_wrong(const Case& facts);
+std::optional<Finding> find_environment_changed(const Case& facts);
 
 struct Rule {
   std::string_view id;
@@ -32,6 +37,15 @@ inline constexpr Rule kRules[] = {
     {"wrapper_prefix", "a wrapper added a prefix to every name, or took one off", find_wrapper_prefix, 3},
     {"head_changed", "the last layer is for another task: other classes, or another name", find_head_changed, 2},
     {"dtype_mismatch", "the same tensors in another type of number", find_dtype_mismatch},
+};
+
+// Asked when the names are settled: then modules of both blueprints can be laid side by side.
+inline constexpr Rule kFunctionRules[] = {
+    {"custom_layer_state", "a module keeps state where no state dict looks", find_custom_layer_state},
+    {"parameter_free_change", "layers, options or operations without tensors differ", find_parameter_free_change},
+    {"tied_or_shared", "weights that were one tensor are two, or the reverse", find_tied_or_shared},
+    {"silent_wrong", "everything fits, and the outputs are others", find_silent_wrong},
+    {"environment_changed", "another version, device or setting that can show in a result", find_environment_changed},
 };
 
 }  // namespace tenon::diagnosis

@@ -21,8 +21,6 @@ namespace fs = std::filesystem;
 using formats::CheckpointCore;
 using formats::OpenRequest;
 
-constexpr std::string_view kBlueprintKey = "tenon.blueprint";
-
 std::shared_ptr<CheckpointCore> open_zip(const OpenRequest& request) {
   const auto damage =
       request.options.salvage == Salvage::Yes ? container::ZipDamage::Salvage : container::ZipDamage::Refuse;
@@ -60,8 +58,7 @@ formats::Reader reader_for(formats::Known known) {
 
 /// A blueprint belongs to a checkpoint when it is inside it, or beside it as FILE.blueprint.json.
 std::string find_blueprint(const CheckpointCore& core, const Limits& limits) {
-  for (const auto& [key, value] : core.metadata)
-    if (key == kBlueprintKey) return value;
+  if (!core.blueprint_json.empty()) return core.blueprint_json;
   const std::string beside = core.file + ".blueprint.json";
   if (io::path_kind(beside) != io::PathKind::File) return {};
   return io::read_text(beside, limits.json_file_bytes);

@@ -30,6 +30,7 @@ namespace {
 using base::JsonReader;
 
 constexpr std::string_view kMetadata = "__metadata__";
+constexpr std::string_view kBlueprintKey = "tenon.blueprint";
 constexpr std::string_view kNext = "fetch the file again, or save it again with its writer";
 
 struct Name {
@@ -268,6 +269,16 @@ void check_ranges(const std::vector<Entry>& entries, std::uint64_t data_start, s
            base::plural(used, "byte") + " of tensors", base::plural(data_bytes, "byte"));
 }
 
+/// The blueprint stands among the metadata, and is shown as what it is.
+std::string take_blueprint(std::vector<std::pair<std::string, std::string>>& metadata) {
+  const auto found =
+      std::find_if(metadata.begin(), metadata.end(), [](const auto& pair) { return pair.first == kBlueprintKey; });
+  if (found == metadata.end()) return {};
+  std::string text = std::move(found->second);
+  metadata.erase(found);
+  return text;
+}
+
 }  // namespace
 
 std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request) {
@@ -285,8 +296,7 @@ std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request) {
   auto core = std::make_shared<CheckpointCore>();
   core->file = request.path;
   core->format = Format::Safetensors;
-  for (const auto& [key, value] : header.metadata)
-    if (key == "tenon.blueprint") core->blueprint_json = value;
+  core->blueprint_json = take_blueprint(header.metadata);
   core->file_bytes = file->size();
   core->files = {file};
   core->metadata = std::move(header.metadata);
@@ -417,7 +427,10 @@ Layout lay_out_safetensors(const WriteRequest& request) {
   for (const std::string& note : {dropped, sharing_note(request.snapshot)})
     if (!note.empty()) layout.notes.push_back(note);
   auto order = in_file_order(request.snapshot);
-  const std::string header = header_text(order, request.snapshot.metadata);
+  auto metadata = request.snapshot.metadata;
+  if (const std::string& blueprint = request.snapshot.blueprint_json; !blueprint.empty())
+    metadata.emplace_back(kBlueprintKey, blueprint);
+  const std::string header = header_text(order, std::move(metadata));
   layout.file_bytes = sizeof(std::uint64_t) + header.size();
   for (const SnapshotTensor* tensor : order) layout.file_bytes += byte_size(tensor->shape, tensor->dtype);
   layout.write = [start = little_endian(header.size()) + header, order = std::move(order)](const Sink& sink) {

@@ -11,6 +11,7 @@ Snapshot snapshot(const Checkpoint& checkpoint) {
   result.containers.assign(checkpoint.containers().begin(), checkpoint.containers().end());
   result.objects.assign(checkpoint.objects().begin(), checkpoint.objects().end());
   result.metadata.assign(checkpoint.metadata().begin(), checkpoint.metadata().end());
+  result.blueprint_json = checkpoint.blueprint_json();
   for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
     const TensorInfo& info = checkpoint.tensors()[i];
     SnapshotTensor& tensor = result.tensors.emplace_back();

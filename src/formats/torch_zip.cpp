@@ -19,6 +19,7 @@
 #include "base/utf8.hpp"
 #include "container/pickle_reader.hpp"
 #include "formats/object_walk.hpp"
+#include "formats/torch_zip_writer.hpp"
 
 namespace tenon::formats {
 
@@ -50,6 +51,7 @@ class TorchArchive {
     read_version();
     tell_format();
     read_objects();
+    core_->blueprint_json = text_of(kBlueprintRecord);
     if (!zip_.has_checksums()) core_->warnings.push_back("the archive was written without checksums");
     return std::move(core_);
   }

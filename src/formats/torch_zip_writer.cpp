@@ -1,6 +1,7 @@
 // PyTorch zip
 //
 //   R/data.pkl  R/byteorder  R/data/0  R/data/1 ...  R/version        R: base name of the output without its suffix
+//   R/tenon.blueprint.json   where there is a blueprint: torch and LibTorch read only the records they know
 //
 // data.pkl: protocol 2, plain dicts. A tensor is
 //   torch._utils._rebuild_tensor_v2(('storage', torch.FloatStorage, '0', 'cpu', n), offset, size, stride,
@@ -311,6 +312,8 @@ Layout lay_out_torch_zip(const WriteRequest& request) {
   for (std::size_t i = 0; i < storages.records.size(); ++i)
     zip->add(root + "data/" + std::to_string(i), storages.records[i].nbytes, std::move(storages.records[i].write));
   zip->add(root + "version", "3\n");
+  if (!request.snapshot.blueprint_json.empty())
+    zip->add(root + std::string(kBlueprintRecord), request.snapshot.blueprint_json);
   layout.file_bytes = zip->file_bytes();
   layout.write = [zip](const Sink& sink) { zip->write(sink); };
   return layout;

@@ -6,6 +6,9 @@
 
 namespace tenon::formats {
 
+/// The record that holds the blueprint, beside data.pkl.
+inline constexpr std::string_view kBlueprintRecord = "tenon.blueprint.json";
+
 /// Throws Error Refused: dtypes or objects that the format cannot hold, two tensors under one name.
 Layout lay_out_torch_zip(const WriteRequest& request);
 

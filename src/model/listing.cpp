@@ -39,6 +39,18 @@ Error no_such_state_dict(const Checkpoint& checkpoint, std::string_view path) {
                "a state dict of the file", near.empty() ? "no state dict" : base::join(near, ", "));
 }
 
+/// A damaged blueprint must not keep anybody from the tensors: it is reported instead.
+void attach_blueprint(Listing& listing, const Checkpoint& checkpoint) {
+  if (checkpoint.blueprint_json().empty()) return;
+  try {
+    auto blueprint = parse_blueprint(checkpoint.blueprint_json(), checkpoint.file());
+    listing.class_name = blueprint.class_name;
+    listing.blueprint = std::make_shared<const Blueprint>(std::move(blueprint));
+  } catch (const Error& error) {
+    listing.blueprint_problem = error.what_happened + (error.where.key.empty() ? "" : " (" + error.where.key + ")");
+  }
+}
+
 }  // namespace
 
 Listing list(const Checkpoint& checkpoint) { return list(checkpoint, {}); }
@@ -48,13 +60,14 @@ Listing list(const Checkpoint& checkpoint, std::string_view path) {
   listing.label = checkpoint.file();
   listing.values = checkpoint;
   listing.state_dict = std::string(path);
-  listing.has_blueprint = !checkpoint.blueprint_json().empty();
+  attach_blueprint(listing, checkpoint);
   const std::string prefix = path.empty() ? std::string() : std::string(path) + ".";
   Ties ties;
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     if (!tensor.name.starts_with(prefix)) continue;
     TensorSpec spec{tensor.name.substr(prefix.size()), tensor.dtype, tensor.shape, role_of(tensor), {}};
     spec.tied_to = ties.first_of(tensor, spec.name);
+    spec.requires_grad = tensor.requires_grad;
     listing.tensors.push_back(std::move(spec));
     listing.value_names.push_back(tensor.name);
   }

@@ -33,7 +33,7 @@ TEST(Blueprint, TellsTensorsAndClass) {
                 {"name": "bn.n", "dtype": "int64", "shape": [], "role": "buffer", "tied_to": "fc.weight"}]})");
   const Listing listing = read_blueprint(file.path());
   EXPECT_EQ(listing.class_name, "Net");
-  EXPECT_TRUE(listing.has_blueprint);
+  EXPECT_NE(listing.blueprint, nullptr);
   EXPECT_FALSE(listing.values.has_value());
   ASSERT_EQ(listing.tensors.size(), 2U);
   EXPECT_EQ(listing.tensors[0].name, "fc.weight");

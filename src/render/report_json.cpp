@@ -58,6 +58,36 @@ Json cause_json(const Cause& cause) {
   return json;
 }
 
+Json architecture_json(const ArchitectureChange& change) {
+  Json json;
+  json["module"] = json_text(change.module);
+  json["kind"] = std::string(kind_name(change.kind));
+  json["what"] = json_text(change.what);
+  json["from"] = change.from.empty() ? Json(nullptr) : json_text(change.from);
+  json["to"] = change.to.empty() ? Json(nullptr) : json_text(change.to);
+  return json;
+}
+
+Json environment_json(const EnvironmentChange& change) {
+  Json json;
+  json["what"] = json_text(change.what);
+  json["from"] = json_text(change.from);
+  json["to"] = json_text(change.to);
+  json["consequence"] = json_text(change.consequence);
+  return json;
+}
+
+Json probe_json(const std::optional<ProbeComparison>& probe) {
+  if (!probe) return nullptr;
+  Json json;
+  json["verdict"] = std::string(verdict_name(probe->verdict));
+  json["max_abs"] = json_number(probe->max_abs);
+  json["first_deviating_module"] =
+      probe->first_deviating_module.empty() ? Json(nullptr) : json_text(probe->first_deviating_module);
+  json["detail"] = json_text(probe->detail);
+  return json;
+}
+
 Json mapped_json(const Mapped& mapped) {
   Json json;
   json["to"] = json_text(mapped.to);
@@ -111,10 +141,9 @@ std::string render_json(const Report& report, std::string_view command, const Er
   json["unexpected"] = json_texts(difference.unexpected);
   json["mismatched"] = rows_json(difference.mismatched, mismatch_json);
   json["dtype_changes"] = rows_json(difference.dtype_changes, dtype_change_json);
-  // Blueprints tell these; where neither side has one there is nothing to list.
-  json["architecture"] = Json::array();
-  json["environment"] = Json::array();
-  json["probe"] = nullptr;
+  json["architecture"] = rows_json(report.architecture, architecture_json);
+  json["environment"] = rows_json(report.environment, environment_json);
+  json["probe"] = probe_json(report.probe);
   json["causes"] = rows_json(report.causes, cause_json);
   if (command == "check") json["mapping"] = rows_json(report.mapping, mapped_json);
   json["coverage"] = coverage_json(report.coverage);

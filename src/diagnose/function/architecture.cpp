@@ -1,0 +1,147 @@
+// architecture_changes: what differs between two blueprints in modules, options, ties and operations.
+//
+// Only what decides the function counts. Forms that mean the same (2 and [2, 2]) are equal, and an option that one
+// framework or version writes and the other does not is no difference.
+#include <algorithm>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <tenon/blueprint.hpp>
+
+#include "diagnose/function/graph_difference.hpp"
+#include "diagnose/function/option_text.hpp"
+
+namespace tenon {
+namespace {
+
+using namespace diagnosis;  // NOLINT: this file is the room's door
+
+using Kind = ArchitectureChange::Kind;
+
+std::string framework_of(const Blueprint& blueprint) {
+  for (const auto& [name, json] : blueprint.environment)
+    if (name == "framework") return json;
+  return {};
+}
+
+/// Paths of the modules that hold others: of a custom one among them the class name decides nothing.
+std::unordered_set<std::string> frames_of(const Blueprint& blueprint) {
+  std::unordered_set<std::string> paths;
+  for (const ModuleSpec& module : blueprint.modules) {
+    const auto dot = module.path.rfind('.');
+    if (!module.path.empty()) paths.insert(dot == std::string::npos ? std::string() : module.path.substr(0, dot));
+  }
+  return paths;
+}
+
+class ModuleComparison {
+ public:
+  ModuleComparison(const Blueprint& from, const Blueprint& to)
+      : from_(from),
+        to_(to),
+        from_frames_(frames_of(from)),
+        to_frames_(frames_of(to)),
+        same_framework_(framework_of(from) == framework_of(to)) {}
+
+  std::vector<ArchitectureChange> changes() {
+    std::unordered_map<std::string_view, const ModuleSpec*> to_modules;
+    for (const ModuleSpec& module : to_.modules) to_modules.emplace(module.path, &module);
+    std::unordered_set<std::string_view> from_paths;
+    for (const ModuleSpec& module : from_.modules) {
+      from_paths.insert(module.path);
+      const auto other = to_modules.find(module.path);
+      if (other == to_modules.end())
+        changes_.push_back({Kind::Removed, module.path, "module", describe(module), {}});
+      else
+        compare(module, *other->second);
+    }
+    for (const ModuleSpec& module : to_.modules)
+      if (from_paths.count(module.path) == 0)
+        changes_.push_back({Kind::Added, module.path, "module", {}, describe(module)});
+    return std::move(changes_);
+  }
+
+ private:
+  void compare(const ModuleSpec& from, const ModuleSpec& to) {
+    const bool is_frame = (from.is_custom || from.path.empty()) && (to.is_custom || to.path.empty()) &&
+                          from_frames_.count(from.path) > 0 && to_frames_.count(to.path) > 0;
+    if (from.type != to.type && !is_frame) {
+      changes_.push_back({Kind::Changed, from.path, "class", describe(from), describe(to)});
+      return;
+    }
+    if (from.same_as != to.same_as)
+      changes_.push_back({Kind::Changed, from.path, "sharing", sharing_text(from), sharing_text(to)});
+    compare_options(from, to);
+  }
+
+  static std::string sharing_text(const ModuleSpec& module) {
+    return module.same_as.empty() ? "a module of its own" : "the same module as " + module.same_as;
+  }
+
+  void compare_options(const ModuleSpec& from, const ModuleSpec& to) {
+    JsonMembers before, after;
+    std::map<std::string_view, std::pair<const std::string*, const std::string*>> options;
+    for (const auto& [name, json] : from.options) options[name].first = &json;
+    for (const auto& [name, json] : to.options) options[name].second = &json;
+    for (const auto& [name, values] : options) {
+      const auto& [a, b] = values;
+      if (name == "inplace") continue;
+      if ((a == nullptr || b == nullptr) && !same_framework_) continue;
+      if (a != nullptr && b != nullptr && same_option(*a, *b)) continue;
+      if (a != nullptr) before.emplace_back(name, *a);
+      if (b != nullptr) after.emplace_back(name, *b);
+    }
+    if (before.empty() && after.empty()) return;
+    const JsonMember& first = before.empty() ? after.front() : before.front();
+    const std::size_t count = std::max(before.size(), after.size());
+    const std::string what = count == 1 ? "option " + first.first : std::to_string(count) + " options";
+    changes_.push_back({Kind::Changed, from.path, what, describe({from.path, from.type, false, before, {}}),
+                        describe({to.path, to.type, false, after, {}})});
+  }
+
+  const Blueprint& from_;
+  const Blueprint& to_;
+  const std::unordered_set<std::string> from_frames_, to_frames_;
+  const bool same_framework_;
+  std::vector<ArchitectureChange> changes_;
+};
+
+std::string tie_text(const TensorSpec& spec) {
+  return spec.tied_to.empty() ? "a tensor of its own" : "tied to " + spec.tied_to;
+}
+
+/// Ties are known of both sides: a blueprint says for every tensor whether it shares its storage.
+void compare_ties(const Blueprint& from, const Blueprint& to, std::vector<ArchitectureChange>& changes) {
+  std::unordered_map<std::string_view, const TensorSpec*> others;
+  for (const TensorSpec& spec : to.tensors) others.emplace(spec.name, &spec);
+  for (const TensorSpec& spec : from.tensors) {
+    const auto other = others.find(spec.name);
+    if (other == others.end() || other->second->tied_to == spec.tied_to) continue;
+    const auto dot = spec.name.rfind('.');
+    changes.push_back({Kind::Changed, dot == std::string::npos ? std::string() : spec.name.substr(0, dot),
+                       "tie of " + spec.name, tie_text(spec), tie_text(*other->second)});
+  }
+}
+
+}  // namespace
+
+std::string_view kind_name(ArchitectureChange::Kind kind) {
+  switch (kind) {
+    case Kind::Added: return "added";
+    case Kind::Removed: return "removed";
+    case Kind::Changed: return "changed";
+  }
+  return {};
+}
+
+std::vector<ArchitectureChange> architecture_changes(const Blueprint& from, const Blueprint& to) {
+  std::vector<ArchitectureChange> changes;
+  if (!from.modules.empty() && !to.modules.empty()) changes = ModuleComparison(from, to).changes();
+  compare_ties(from, to, changes);
+  if (from.graph && to.graph) add_graph_changes(*from.graph, *to.graph, changes);
+  return changes;
+}
+
+}  // namespace tenon

@@ -1,0 +1,84 @@
+// environment_changes: the differences of two environments that can change a result, each with its consequence.
+//
+// A table of what matters. All else (compiler, operating system, threads, the processor's instructions) reorders sums
+// within the probe's tolerance, and is in the blueprint for people to read.
+#include <algorithm>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <tenon/blueprint.hpp>
+
+namespace tenon {
+namespace {
+
+using Json = nlohmann::json;
+
+/// What one side says of `name`; null where it says nothing.
+Json value_of(const Blueprint& blueprint, std::string_view name) {
+  for (const auto& [key, json] : blueprint.environment)
+    if (key == name) return Json::parse(json, nullptr, false);
+  return {};
+}
+
+std::string text_of(const Json& value) {
+  if (value.is_null()) return "none";
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+/// `torch 2.4.0+cu121` -> `torch 2.4`: patch releases and builds do not change what operators compute.
+std::string release(const std::string& framework) {
+  const auto first = framework.find('.');
+  const auto second = first == std::string::npos ? first : framework.find('.', first + 1);
+  return framework.substr(0, second);
+}
+
+bool always(const Json&, const Json&) { return true; }
+
+/// The C++ and the Python front end of one release run the same operators.
+bool other_release(const Json& from, const Json& to) {
+  const auto number = [](const Json& value) {
+    const std::string text = release(text_of(value));
+    return text.substr(text.find(' ') == std::string::npos ? 0 : text.find(' ') + 1);
+  };
+  const auto name = [](const Json& value) {
+    const std::string text = text_of(value).substr(0, text_of(value).find(' '));
+    return text == "libtorch" ? std::string("torch") : text;
+  };
+  return name(from) != name(to) || number(from) != number(to);
+}
+
+bool one_has_none(const Json& from, const Json& to) { return from.is_null() != to.is_null(); }
+
+struct Rule {
+  std::string_view what;
+  bool (*matters)(const Json& from, const Json& to);
+  std::string_view consequence;
+};
+
+constexpr Rule kRules[] = {
+    {"framework", other_release,
+     "defaults and kernels of operators differ between releases: results agree within rounding, if no operator "
+     "changed"},
+    {"default_dtype", always, "tensors made inside `forward` have another dtype, and so may the results"},
+    {"cuda", one_has_none, "sums are taken in another order on the other device: results agree within rounding only"},
+    {"tf32", always, "matrix products on the GPU keep 10 bits of each factor instead of 23: errors of about 1e-3"},
+    {"deterministic", always, "without deterministic algorithms two runs of one model may differ in the last bits"},
+    {"cudnn_benchmark", always, "the convolution algorithm is chosen by speed at run time: the last bits may differ"},
+};
+
+}  // namespace
+
+std::vector<EnvironmentChange> environment_changes(const Blueprint& from, const Blueprint& to) {
+  std::vector<EnvironmentChange> changes;
+  if (from.environment.empty() || to.environment.empty()) return changes;
+  for (const Rule& rule : kRules) {
+    const Json before = value_of(from, rule.what), after = value_of(to, rule.what);
+    if (before == after || !rule.matters(before, after)) continue;
+    if (rule.matters == always && (before.is_null() || after.is_null())) continue;  // one side does not say
+    changes.push_back({std::string(rule.what), text_of(before), text_of(after), std::string(rule.consequence)});
+  }
+  return changes;
+}
+
+}  // namespace tenon

@@ -1,0 +1,29 @@
+// Options of modules and arguments of operations: JSON texts, compared by what they mean, written as a person would.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <tenon/blueprint.hpp>
+
+namespace tenon::diagnosis {
+
+/// Equal values: 1 and 1.0, 2 and [2, 2] mean the same.
+bool same_option(const std::string& a, const std::string& b);
+
+/// Extents of the first input's axis 0 on both sides: where they differ, numbers in the same ratio are equal.
+struct Batches {
+  std::int64_t from = 1, to = 1;
+};
+
+/// Arguments of one operation on both sides.
+bool same_arguments(const std::string& a, const std::string& b, const Batches& batches);
+
+/// `MaxPool2d(kernel_size=2, stride=2)`.
+std::string describe(const ModuleSpec& module);
+
+/// `[1, "a"]` without the outer brackets and quotes: what stands between an operation's parentheses.
+std::string arguments_text(const std::string& args);
+
+}  // namespace tenon::diagnosis

@@ -1,0 +1,172 @@
+// compare_probes: what two runs computed, side by side.
+//
+// Two probes say something about each other only where inputs and weights were the same. Inputs have digests; weights
+// have fingerprints, which agree within the tolerance of the coarser dtype, so that a model in float64 and its rounded
+// copy compare.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include <tenon/blueprint.hpp>
+
+#include "base/text.hpp"
+
+namespace tenon {
+namespace {
+
+double coarser_tolerance(DType a, DType b, double scale) {
+  return std::max(probe_tolerance(a, scale), probe_tolerance(b, scale));
+}
+
+bool near(double a, double b, double tolerance) {
+  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
+  return a == b || std::abs(a - b) <= tolerance;
+}
+
+bool same_inputs(const Probe& a, const Probe& b) {
+  return std::equal(a.inputs.begin(), a.inputs.end(), b.inputs.begin(), b.inputs.end(),
+                    [](const ProbeTensor& x, const ProbeTensor& y) {
+                      if (x.shape != y.shape) return false;
+                      if (x.dtype == y.dtype) return x.digest == y.digest;
+                      // a model in another precision takes its input in that: the values tell
+                      const auto& p = x.values.empty() ? x.sample : x.values;
+                      const auto& q = y.values.empty() ? y.sample : y.values;
+                      return std::equal(p.begin(), p.end(), q.begin(), q.end(), [&](double u, double v) {
+                        return near(u, v, coarser_tolerance(x.dtype, y.dtype, std::abs(u)));
+                      });
+                    });
+}
+
+/// Empty when the weights of both runs were the same; else the first tensor that was not.
+std::string other_weights(const Blueprint& a, const Blueprint& b) {
+  std::unordered_map<std::string_view, DType> a_dtypes, b_dtypes;
+  for (const TensorSpec& spec : a.tensors) a_dtypes.emplace(spec.name, spec.dtype.value_or(DType::Float32));
+  for (const TensorSpec& spec : b.tensors) b_dtypes.emplace(spec.name, spec.dtype.value_or(DType::Float32));
+  std::unordered_map<std::string_view, const Fingerprint*> others;
+  for (const Fingerprint& print : b.probe->state) others.emplace(print.name, &print);
+  const auto dtype_in = [](const auto& dtypes, const std::string& name) {
+    const auto found = dtypes.find(name);
+    return found == dtypes.end() ? DType::Float32 : found->second;
+  };
+  for (const Fingerprint& print : a.probe->state) {
+    const auto other = others.find(print.name);
+    if (other == others.end()) continue;  // a name on one side only: the names tell that already
+    const double scale = std::max(print.magnitude, other->second->magnitude);
+    const double tolerance = coarser_tolerance(dtype_in(a_dtypes, print.name), dtype_in(b_dtypes, print.name), scale);
+    if (!near(print.sum, other->second->sum, tolerance) || !near(print.magnitude, other->second->magnitude, tolerance))
+      return print.name;
+  }
+  return {};
+}
+
+struct Deviation {
+  double max_abs = 0;
+  bool is_within = true;
+};
+
+Deviation deviation(const ProbeTensor& a, const ProbeTensor& b) {
+  Deviation result;
+  const double scale = std::max(a.scale, b.scale);
+  const double tolerance =
+      std::max({coarser_tolerance(a.dtype, b.dtype, scale), a.tolerance.value_or(0), b.tolerance.value_or(0)});
+  if (a.sample.size() != b.sample.size()) return {0, false};
+  for (std::size_t i = 0; i < a.sample.size(); ++i) {
+    const double distance = std::abs(a.sample[i] - b.sample[i]);
+    if (distance > result.max_abs || std::isnan(distance)) result.max_abs = distance;
+    if (!near(a.sample[i], b.sample[i], tolerance)) result.is_within = false;
+  }
+  return result;
+}
+
+bool same_form(const ProbeTensor& a, const ProbeTensor& b) {
+  return a.shape == b.shape && dtype_kind(a.dtype) == dtype_kind(b.dtype);
+}
+
+/// Submodules that ran on both sides, in order: the first whose output is another one.
+std::string first_deviating_module(const Probe& a, const Probe& b) {
+  std::unordered_map<std::string_view, const ProbeTensor*> others;
+  for (const ProbeTensor& module : b.modules) others.emplace(module.name, &module);
+  for (const ProbeTensor& module : a.modules) {
+    const auto other = others.find(module.name);
+    if (other == others.end()) continue;
+    if (!same_form(module, *other->second) || !deviation(module, *other->second).is_within) return module.name;
+  }
+  return {};
+}
+
+std::string form_text(const ProbeTensor& tensor) {
+  return std::string(dtype_name(tensor.dtype)) + " " + base::shape_text(tensor.shape);
+}
+
+ProbeComparison other_function(const Probe& a, const Probe& b, double max_abs, std::string detail) {
+  return {ProbeVerdict::OtherFunction, max_abs, first_deviating_module(a, b), std::move(detail)};
+}
+
+/// Outputs of other number or shape, whatever the weights.
+std::optional<ProbeComparison> other_forms(const Probe& a, const Probe& b) {
+  if (a.outputs.size() != b.outputs.size())
+    return other_function(
+        a, b, 0,
+        base::plural(a.outputs.size(), "output") + " there, " + base::plural(b.outputs.size(), "output") + " here");
+  for (std::size_t i = 0; i < a.outputs.size(); ++i)
+    if (!same_form(a.outputs[i], b.outputs[i]))
+      return other_function(a, b, 0,
+                            "output " + a.outputs[i].name + ": " + form_text(a.outputs[i]) + " there, " +
+                                form_text(b.outputs[i]) + " here");
+  return {};
+}
+
+ProbeComparison compare_outputs(const Probe& a, const Probe& b) {
+  ProbeComparison result;
+  for (std::size_t i = 0; i < a.outputs.size(); ++i) {
+    const ProbeTensor &x = a.outputs[i], &y = b.outputs[i];
+    if (!x.digest.empty() && x.digest == y.digest) continue;
+    const Deviation found = deviation(x, y);
+    if (found.max_abs > result.max_abs || std::isnan(found.max_abs)) result.max_abs = found.max_abs;
+    if (!found.is_within)
+      return other_function(a, b, result.max_abs,
+                            fmt::format("output {}: deviates by {:.3g}, of values up to {:.3g}", x.name, found.max_abs,
+                                        std::max(x.scale, y.scale)));
+    result.verdict = ProbeVerdict::WithinTolerance;
+    result.detail = fmt::format("largest deviation {:.3g}", result.max_abs);
+  }
+  return result;
+}
+
+/// Why two probes cannot be compared; empty when they can. What is known without equal weights is looked at before.
+std::string obstacle(const Blueprint& a, const Blueprint& b) {
+  if (!a.probe || !b.probe) return "one side has no probe";
+  if (a.probe->outputs.empty() || b.probe->outputs.empty()) return "one side's run gave no output";
+  if (!a.probe->is_deterministic || !b.probe->is_deterministic) return "the outputs are random";
+  if (!same_inputs(*a.probe, *b.probe)) return "the probes ran on other inputs";
+  return {};
+}
+
+}  // namespace
+
+std::string_view verdict_name(ProbeVerdict verdict) {
+  switch (verdict) {
+    case ProbeVerdict::Equal: return "equal";
+    case ProbeVerdict::WithinTolerance: return "within_tolerance";
+    case ProbeVerdict::OtherFunction: return "other_function";
+  }
+  return {};
+}
+
+std::optional<ProbeComparison> compare_probes(const Blueprint& from, const Blueprint& to, std::string* why_not) {
+  std::string why = obstacle(from, to);
+  if (why.empty()) {
+    if (auto other = other_forms(*from.probe, *to.probe)) return other;
+    const std::string tensor = other_weights(from, to);
+    if (tensor.empty()) return compare_outputs(*from.probe, *to.probe);
+    why = "the probes ran with other weights (" + tensor + ")";
+  }
+  if (why_not != nullptr) *why_not = std::move(why);
+  return {};
+}
+
+}  // namespace tenon

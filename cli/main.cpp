@@ -46,6 +46,8 @@ void declare(CLI::App& app, Session& session) {
   add_convert(app, session);
   add_verify(app, session);
   add_diff(app, session);
+  add_blueprint(app, session);
+  add_log(app, session);
   add_help(app, session);
   app.footer(
       "Examples:\n"

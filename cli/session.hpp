@@ -58,6 +58,8 @@ void add_diff(CLI::App& app, Session& session);
 void add_check(CLI::App& app, Session& session);
 void add_explain(CLI::App& app, Session& session);
 void add_adapt(CLI::App& app, Session& session);
+void add_blueprint(CLI::App& app, Session& session);
+void add_log(CLI::App& app, Session& session);
 void add_help(CLI::App& app, Session& session);
 
 }  // namespace tenon::cli

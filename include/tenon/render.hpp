@@ -8,9 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include <tenon/blueprint.hpp>
 #include <tenon/checkpoint.hpp>
 #include <tenon/diagnose.hpp>
 #include <tenon/export.hpp>
+#include <tenon/log.hpp>
 #include <tenon/plan.hpp>
 #include <tenon/verify.hpp>
 
@@ -63,6 +65,9 @@ TENON_API std::string render_text(const DiffReport& diff, const TextStyle& style
 TENON_API std::string render_text(const AdaptOutcome& outcome, const TextStyle& style);
 TENON_API std::string render_text(const ConvertOutcome& outcome, const TextStyle& style);
 
+TENON_API std::string render_text(const Blueprint& blueprint, const std::string& label, const TextStyle& style);
+TENON_API std::string render_text(const Log& log, const TextStyle& style);
+
 /// The one-line answer of --quiet, and the first line of the long one.
 TENON_API std::string verdict(const Report& report);
 TENON_API std::string verdict(const VerifiedFile& file);
@@ -79,6 +84,8 @@ TENON_API std::string render_json(const std::vector<VerifiedFile>& files, const 
 TENON_API std::string render_json(const DiffReport& diff);
 TENON_API std::string render_json(const AdaptOutcome& outcome, const Error* error = nullptr);
 TENON_API std::string render_json(const ConvertOutcome& outcome);
+TENON_API std::string render_json(const Blueprint& blueprint);  ///< the blueprint itself: tenon.blueprint/1
+TENON_API std::string render_json(const Log& log);
 
 /// Text safe for terminals: control characters and bytes that are no UTF-8 are written as \xNN.
 TENON_API std::string escape_text(std::string_view text);

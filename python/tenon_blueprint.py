@@ -1,0 +1,1006 @@
+"""tenon_blueprint: what decides a model's function, written down beside its weights.
+
+    import tenon_blueprint
+    torch.save(model.state_dict(), "model.pth")
+    tenon_blueprint.write(model, "model.pth", inputs=(images,))     # makes model.pth.blueprint.json
+
+A blueprint holds modules with their options, tensors with roles and ties, the operations of one run, the environment,
+and a probe: what the model computes for these inputs. `tenon check model.pth --against other.blueprint.json` then tells
+whether the weights fit a model and whether that model computes the same.
+
+One file: needs torch (1.13 or newer) and the standard library. Nothing of the model is changed: training mode, buffers
+and random generators are as they were. The format is described in tenon's docs/formats/blueprint.md.
+
+    blueprint(model, inputs=None, optimizer=None, training=None)     the document, as a dict
+    write(model, path, inputs=None, optimizer=None, training=None)   beside a checkpoint
+    embed(path, document)                                            into a checkpoint
+    unregistered(model, optimizer=None)                              state that state_dict() does not hold
+    example_inputs(seed, (shape, dtype), ...)                        inputs that every runtime can make
+    expect_round_trip(make_model, inputs, train=None)                for tests of custom layers
+"""
+
+import ctypes
+import dis
+import enum
+import hashlib
+import io
+import json
+import math
+import numbers
+import os
+import platform
+import random
+import re
+import struct
+import sys
+import tempfile
+import types
+import warnings
+import weakref
+import zipfile
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["blueprint", "write", "embed", "unregistered", "example_inputs", "expect_round_trip"]
+
+SCHEMA = "tenon.blueprint/1"
+SAMPLE_ELEMENTS = 64
+FINGERPRINT_ELEMENTS = 1024
+WHOLE_INPUT_ELEMENTS = 4096
+DIGEST_BYTES = 1 << 30
+MAX_NODES = 100_000
+MAX_DEPTH = 16
+
+
+# ---- the document ---------------------------------------------------------------------------------------------------
+
+
+def blueprint(model, inputs=None, optimizer=None, training=None):
+    """The blueprint of a live `torch.nn.Module` as a dict that `json.dump` takes.
+
+    inputs: a tensor, a tuple of arguments, or a dict of keyword arguments for `model`; with them the model runs once
+        (a second time only where it draws random numbers) in evaluation mode and without gradients, and operations and
+        probe are recorded. What `forward` raises is passed on.
+    optimizer: a `torch.optim.Optimizer`; its groups are listed by parameter name.
+    training: a dict of your own: epoch, learning rate, anything plain.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError("tenon_blueprint: model must be a torch.nn.Module, not " + type(model).__name__)
+    state = _state_tensors(model)
+    run = _Run(model, state, inputs) if inputs is not None else None
+    assigned = run.assigned if run else {}
+    document = {
+        "schema": SCHEMA,
+        "class": _class_name(model),
+        "tensors": _tensor_rows(model, state),
+        "modules": _module_rows(model, assigned),
+        "environment": _environment(state),
+        "unsaved": _unsaved(model, optimizer, state, assigned),
+    }
+    if training is not None:
+        document["training"] = {str(key): _plain(value, str(value)) for key, value in training.items()}
+    if optimizer is not None:
+        document["optimizer"] = {"groups": _optimizer_groups(model, optimizer, state)}
+    if run is not None:
+        document["graph"] = run.graph()
+        document["probe"] = run.probe()
+    document["digests"] = _digests(document)
+    return document
+
+
+def write(model, path, inputs=None, optimizer=None, training=None):
+    """Writes the blueprint to `path` if that ends in `.blueprint.json`, else to `path` + ".blueprint.json".
+
+    The file appears whole or not at all. Returns its path. Warns where state is not saved, or where the number of rows
+    that go in is not the number that comes out.
+    """
+    document = blueprint(model, inputs, optimizer, training)
+    for row in document["unsaved"]:
+        warnings.warn("not in the state dict: {name} ({why})".format(**row), stacklevel=2)
+    for finding in document.get("probe", {}).get("findings", []):
+        warnings.warn(finding, stacklevel=2)
+    path = os.fspath(path)
+    if not path.endswith(".blueprint.json"):
+        path += ".blueprint.json"
+    _replace(path, lambda out: out.write(_to_json(document).encode()))
+    return path
+
+
+def embed(path, document):
+    """Puts a blueprint into a checkpoint: a `.safetensors` file or one that `torch.save` wrote.
+
+    All readers still read the file. It is copied beside itself, synced and renamed; a crash leaves the old one. Raises
+    ValueError for other files.
+    """
+    path = os.fspath(path)
+    with open(path, "rb") as source:
+        start = source.read(9)
+    if start[:4] == b"PK\x03\x04":
+        _embed_zip(path, document)
+    elif len(start) == 9 and start[8:9] == b"{":
+        _embed_safetensors(path, document)
+    else:
+        raise ValueError("tenon_blueprint: " + path + " is neither safetensors nor a zip archive of torch.save; "
+                         "use write(), which puts the blueprint beside it")
+
+
+def unregistered(model, optimizer=None):
+    """State that `model.state_dict()` does not hold: a list of {"name", "why"}.
+
+    Tensors kept as plain attributes or in lists, modules in lists or dicts, non-persistent buffers, tensors that an
+    overridden `state_dict` leaves out, and parameters of the optimizer that are in no state dict.
+    """
+    return _unsaved(model, optimizer, _state_tensors(model), {})
+
+
+def example_inputs(seed, *specs):
+    """Inputs from tenon's generator: (shape, dtype) or (shape, dtype, below) each; `below` bounds integers.
+
+    Floating values are multiples of 1/64 in [-2, 2). The inputs are filled one after another from one sequence, so that
+    the blueprint needs their seed only and any runtime can make them again.
+    """
+    values, position = [], 0
+    for spec in specs:
+        shape, dtype = tuple(spec[0]), spec[1]
+        count = math.prod(shape)
+        draws = [_splitmix64(seed + position + i) for i in range(count)]
+        position += count
+        if dtype.is_floating_point or dtype.is_complex:
+            tensor = torch.tensor([(draw >> 56) / 64 - 2 for draw in draws], dtype=torch.float64)
+        else:
+            below = spec[2] if len(spec) > 2 else 2
+            tensor = torch.tensor([(draw >> 33) % below for draw in draws], dtype=torch.int64)
+        values.append(tensor.to(dtype).reshape(shape))
+    result = _Seeded(values)
+    result.seed = seed
+    return result
+
+
+class _Seeded(tuple):
+    seed = None
+
+
+def _splitmix64(x):
+    mask = (1 << 64) - 1
+    x = (x + 0x9E3779B97F4A7C15) & mask
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+    return x ^ (x >> 31)
+
+
+# ---- plain values ---------------------------------------------------------------------------------------------------
+
+_NOT_PLAIN = object()
+
+
+def _plain(value, otherwise=_NOT_PLAIN, depth=0):
+    """`value` as JSON, or `otherwise`: numbers, texts, booleans, None, lists of these; dtypes and functions by name."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return _number(float(value))
+    if isinstance(value, torch.dtype):
+        return _dtype_name(value)
+    if isinstance(value, (list, tuple)) and depth < MAX_DEPTH and len(value) <= 4096:
+        items = [_plain(item, _NOT_PLAIN, depth + 1) for item in value]
+        return otherwise if any(item is _NOT_PLAIN for item in items) else items
+    if isinstance(value, (types.FunctionType, types.BuiltinFunctionType)) and value.__name__ != "<lambda>":
+        return value.__name__
+    return otherwise
+
+
+def _number(value):
+    if math.isnan(value):
+        return "nan"
+    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+
+
+def _to_json(document, **options):
+    return json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"), ensure_ascii=False, **options)
+
+
+def _dtype_name(dtype):
+    return str(dtype).replace("torch.", "")
+
+
+def _class_name(module):
+    return getattr(module, "original_name", None) or type(module).__name__
+
+
+# ---- tensors and modules --------------------------------------------------------------------------------------------
+
+
+def _state_tensors(model):
+    """name -> tensor of the state dict, in its order; what is no tensor is left out."""
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+
+
+def _place(tensor):
+    """Equal for tensors that are the same memory in the same form; None where that cannot be told."""
+    try:
+        address = tensor.data_ptr()
+    except (RuntimeError, NotImplementedError):  # sparse, lazy, wrapped
+        return None
+    if address == 0 or tensor.numel() == 0:
+        return None
+    return address, tuple(tensor.shape), tensor.stride(), tensor.dtype, str(tensor.device)
+
+
+def _owned(model):
+    """(joined name, tensor, is_parameter, is_persistent) of all registered tensors; ties come once for each name."""
+    for path, module in model.named_modules(remove_duplicate=False):
+        prefix = path + "." if path else ""
+        for name, tensor in getattr(module, "_parameters", {}).items():
+            if tensor is not None:
+                yield prefix + name, tensor, True, True
+        transient = getattr(module, "_non_persistent_buffers_set", set())
+        for name, tensor in getattr(module, "_buffers", {}).items():
+            if tensor is not None:
+                yield prefix + name, tensor, False, name not in transient
+
+
+def _tensor_rows(model, state):
+    owned = {name: (tensor, is_parameter) for name, tensor, is_parameter, _ in _owned(model)}
+    first, rows = {}, []
+    for name, tensor in state.items():
+        live, is_parameter = owned.get(name, (None, None))
+        place = _place(tensor)
+        if place is None and live is not None:
+            place = id(live)  # meta and empty tensors have no address
+        tied_to = first.setdefault(place, name) if place is not None else name
+        row = {"name": name, "dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape),
+               "tied_to": None if tied_to == name else tied_to}
+        if live is not None:
+            row["role"] = "parameter" if is_parameter else "buffer"
+            if is_parameter:
+                row["requires_grad"] = bool(live.requires_grad)
+        rows.append(row)
+    return rows
+
+
+def _module_rows(model, assigned):
+    rows, first = [], {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        row = {"path": path, "type": _class_name(module), "options": {}}
+        if not type(module).__module__.startswith("torch."):
+            row["custom"] = True
+        known = first.setdefault(id(module), path)
+        if known != path:
+            row["same_as"] = known
+        row["options"] = _options(module, assigned.get(id(module), set()))
+        rows.append(row)
+    return rows
+
+
+def _options(module, assigned):
+    """Public plain attributes that no run of `forward` assigns."""
+    skipped = assigned | _stored_by_forward(type(module)) | {"training"}
+    options = {}
+    for name, value in vars(module).items():
+        if name.startswith("_") or name in skipped:
+            continue
+        plain = _plain(value)
+        if plain is not _NOT_PLAIN:
+            options[name] = plain
+    return options
+
+
+def _stored_by_forward(cls):
+    """Attribute names that `forward` stores, from its byte code: results and counters, not options."""
+    code = getattr(getattr(cls, "forward", None), "__code__", None)
+    if code is None:
+        return set()
+    return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"}
+
+
+def _optimizer_groups(model, optimizer, state):
+    names = _names_by_identity(model, state)
+    groups = []
+    for number, group in enumerate(optimizer.param_groups):
+        options = {name: _plain(value) for name, value in group.items() if name != "params"}
+        groups.append({
+            "options": {name: value for name, value in options.items() if value is not _NOT_PLAIN},
+            "parameters": [names.get(id(p), "<group {} parameter {}>".format(number, i))
+                           for i, p in enumerate(group["params"])]})
+    return groups
+
+
+def _names_by_identity(model, state):
+    """id of a registered tensor -> its first name in the state dict."""
+    names = {}
+    for name, tensor, _, _ in _owned(model):
+        if name in state:
+            names.setdefault(id(tensor), name)
+    return names
+
+
+# ---- state that is not saved ----------------------------------------------------------------------------------------
+
+
+def _unsaved(model, optimizer, state, assigned):
+    return _UnsavedSearch(model, state, assigned).rows(optimizer)
+
+
+class _UnsavedSearch:
+    def __init__(self, model, state, assigned):
+        self.model = model
+        self.assigned = assigned
+        self.found = []
+        self.seen = set()  # ids of tensors and modules that are accounted for
+        self.kept = {place for place in map(_place, state.values()) if place is not None}
+        self.modules = {id(module) for module in model.modules()}
+        self.state = state
+
+    def rows(self, optimizer):
+        registered = list(_owned(self.model))
+        for name, tensor, _, is_persistent in registered:
+            if self._is_kept(name, tensor):
+                self.seen.add(id(tensor))
+        for name, tensor, _, is_persistent in registered:
+            self._note(name, tensor, "left out by state_dict()" if is_persistent else "non-persistent buffer")
+        for path, module in self.model.named_modules():
+            self._attributes(path, module)
+        for number, group in enumerate(optimizer.param_groups if optimizer is not None else []):
+            for i, parameter in enumerate(group["params"]):
+                self._note("<group {} parameter {}>".format(number, i), parameter, "parameter of the optimizer")
+        return self.found
+
+    def _is_kept(self, name, tensor):
+        return name in self.state or _place(tensor) in self.kept
+
+    def _note(self, name, tensor, why):
+        if id(tensor) in self.seen or _place(tensor) in self.kept:
+            return
+        self.seen.add(id(tensor))
+        self.found.append({"name": name, "why": why})
+
+    def _attributes(self, path, module):
+        skipped = self.assigned.get(id(module), set()) | _stored_by_forward(type(module))
+        for name, value in list(vars(module).items()):
+            if name in ("_parameters", "_buffers", "_modules") or name in skipped or "hooks" in name:
+                continue
+            self._value((path + "." if path else "") + name, value, "attribute", 0)
+
+    def _value(self, name, value, where, depth):
+        if isinstance(value, torch.Tensor):
+            self._note(name, value, "tensor attribute" if where == "attribute" else "tensor in a " + where)
+        elif isinstance(value, torch.nn.Module):
+            self._module(name, value, where)
+        elif isinstance(value, (list, tuple, set, dict)) and depth < MAX_DEPTH and id(value) not in self.seen:
+            self.seen.add(id(value))
+            kind = next(kind for kind in (list, tuple, set, dict) if isinstance(value, kind)).__name__
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                self._value("{}.{}".format(name, key), item, kind, depth + 1)
+
+    def _module(self, name, module, where):
+        if id(module) in self.modules:
+            return
+        self.modules.add(id(module))
+        why = "module in a " + where if where != "attribute" else "module that is not registered"
+        for inner, tensor, _, _ in list(_owned(module)):
+            self._note(name + "." + inner, tensor, why)
+
+
+# ---- one run --------------------------------------------------------------------------------------------------------
+
+# Operations that pass values on unchanged: a model with and without them is the same.
+_TRANSPARENT = {"data", "detach", "contiguous", "clone", "requires_grad_", "cpu", "cuda", "pin_memory", "alias"}
+_SHAPE_OPS = {"view", "reshape", "expand", "unflatten", "repeat", "zeros", "ones", "empty", "full", "rand", "randn",
+              "new_zeros", "new_ones", "new_empty", "new_full", "broadcast_to"}
+
+
+class _Run:
+    """Runs the model once and keeps operations, outputs of submodules, and what `forward` assigned."""
+
+    def __init__(self, model, state, inputs):
+        self.model = model
+        self.state = state
+        self.seed = getattr(inputs, "seed", None)
+        self.args, self.kwargs = _arguments(inputs)
+        self.inputs = list(_tensors_in((self.args, self.kwargs) if self.kwargs else self.args))
+        if not self.inputs:
+            raise ValueError("tenon_blueprint: inputs hold no tensor")
+        first = self.inputs[0][1]
+        self.batch = first.shape[0] if first.dim() else None
+        self.paths = {}
+        for path, module in model.named_modules():
+            self.paths.setdefault(id(module), path)
+        self.assigned = {}
+        self.stack = []
+        self.rows = []  # outputs of submodules
+        self.done = set()
+        self.recorder = _Recorder(self)
+        self.is_deterministic = True
+        with _Undisturbed(model):
+            before = _random_states()
+            with self.recorder:
+                self.outputs = self._watched_call()
+            if before != _random_states():
+                again = [_digest(tensor) for _, tensor in self._call()]
+                self.is_deterministic = again == [_digest(tensor) for _, tensor in self.outputs]
+
+    def _call(self):
+        return list(_tensors_in(self.model(*self.args, **self.kwargs)))
+
+    def _watched_call(self):
+        handles = []
+        for module in self.model.modules():
+            handles.append(module.register_forward_pre_hook(self._enter))
+            handles.append(module.register_forward_hook(self._leave))
+        setattr_of_module = torch.nn.Module.__setattr__
+
+        def noting_setattr(module, name, value):
+            self.assigned.setdefault(id(module), set()).add(name)
+            setattr_of_module(module, name, value)
+
+        torch.nn.Module.__setattr__ = noting_setattr
+        try:
+            return self._call()
+        finally:
+            torch.nn.Module.__setattr__ = setattr_of_module
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, module, args):
+        self.stack.append(self.paths[id(module)])
+
+    def _leave(self, module, args, output):
+        path = self.stack.pop()
+        if path == "" or path in self.done:
+            return
+        self.done.add(path)
+        with self.recorder.paused():
+            for _, tensor in _tensors_in(output):
+                self.rows.append(dict(_sample_row(tensor), name=path))
+                break
+
+    @property
+    def module(self):
+        return self.stack[-1] if self.stack else ""
+
+    def graph(self):
+        nodes, edges = [], []
+        for node in self.recorder.nodes:
+            sources = [int(operand[5:]) for operand in node["operands"] if operand.startswith("node:")]
+            edges += [[source, node["id"]] for source in sorted(set(sources))]
+            weights = [operand[7:] for operand in node["operands"] if operand.startswith("tensor:")]
+            nodes.append(dict(node, parameters=weights) if weights else node)
+        return {"recorder": "torch_function", "batch": self.batch, "nodes": nodes, "edges": edges}
+
+    def probe(self):
+        return {
+            "seed": self.seed, "deterministic": self.is_deterministic, "findings": self._findings(), "accepted": "",
+            "inputs": [self._input_row(name, tensor) for name, tensor in self.inputs],
+            "outputs": [dict(_sample_row(tensor), name=name, digest=_digest(tensor), tolerance=_tolerance(tensor))
+                        for name, tensor in self.outputs],
+            "modules": self.rows,
+            "state": [dict(_fingerprint(tensor), name=name) for name, tensor in self.state.items()
+                      if _has_values(tensor)]}
+
+    @staticmethod
+    def _input_row(name, tensor):
+        row = dict(_sample_row(tensor), name=name, digest=_digest(tensor))
+        if 0 < tensor.numel() <= WHOLE_INPUT_ELEMENTS:
+            row["values"] = _doubles(_dense(tensor).reshape(-1))
+        return row
+
+    def _findings(self):
+        findings = []
+        for name, tensor in self.outputs:
+            if self.batch is not None and tensor.dim() > 0 and tensor.shape[0] != self.batch:
+                findings.append("{} rows in, {} rows out (output {})".format(self.batch, tensor.shape[0], name))
+        return findings
+
+
+def _arguments(inputs):
+    if isinstance(inputs, torch.Tensor):
+        return (inputs,), {}
+    if isinstance(inputs, dict):
+        return (), dict(inputs)
+    return tuple(inputs), {}
+
+
+def _tensors_in(value, name="", depth=0):
+    """(name, tensor) of a tensor, or of those in tuples, lists, dicts and data classes: `0`, `logits`, `0.1`."""
+    if isinstance(value, torch.Tensor):
+        yield name or "0", value
+        return
+    if depth >= MAX_DEPTH:
+        return
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    elif hasattr(value, "__dataclass_fields__"):
+        items = [(field, getattr(value, field, None)) for field in value.__dataclass_fields__]
+    else:
+        return
+    for key, item in items:
+        for pair in _tensors_in(item, "{}.{}".format(name, key) if name else str(key), depth + 1):
+            yield pair
+
+
+class _Undisturbed:
+    """Evaluation mode without gradients; afterwards training modes, buffers and random generators are as before."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __enter__(self):
+        self.modes = [(module, module.training) for module in self.model.modules()]
+        self.buffers = [(buffer, buffer.detach().clone()) for _, buffer, is_parameter, _ in _owned(self.model)
+                        if not is_parameter and not buffer.is_meta]
+        self.python_random = random.getstate()
+        self.fork = torch.random.fork_rng()
+        self.fork.__enter__()
+        self.no_grad = torch.no_grad()
+        self.no_grad.__enter__()
+        self.model.eval()
+        return self
+
+    def __exit__(self, *problem):
+        for module, mode in self.modes:
+            module.training = mode
+        for buffer, before in self.buffers:
+            if buffer.shape == before.shape:
+                buffer.copy_(before)
+        self.no_grad.__exit__(*problem)
+        self.fork.__exit__(*problem)
+        random.setstate(self.python_random)
+
+
+def _random_states():
+    states = [bytes(torch.get_rng_state().tolist()), random.getstate()]
+    if torch.cuda.is_available():
+        states += [bytes(state.tolist()) for state in torch.cuda.get_rng_state_all()]
+    if "numpy" in sys.modules:
+        numpy = sys.modules["numpy"]
+        state = numpy.random.get_state()
+        states.append((state[0], state[1].tobytes()) + tuple(state[2:]))
+    return states
+
+
+class _Recorder(TorchFunctionMode):
+    """Notes every outermost call of a torch function: what torch calls inside one is part of it."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+        self.nodes = []
+        self.is_paused = False
+        self.known = {}  # id of a tensor -> (weak reference, operand)
+        for number, (_, tensor) in enumerate(run.inputs):
+            self._know(tensor, "input:{}".format(number))
+        for name, tensor, _, _ in _owned(run.model):
+            if name in run.state and self._operand(tensor) == "unknown":
+                self._know(tensor, "tensor:" + name)
+
+    def paused(self):
+        return _Paused(self)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        before = None if self.is_paused else _Call(self, func, args, kwargs)
+        result = func(*args, **kwargs)
+        if before is not None:
+            self._note(before, result)
+        return result
+
+    def _know(self, tensor, operand):
+        self.known[id(tensor)] = (weakref.ref(tensor), operand)
+
+    def _operand(self, tensor):
+        reference, operand = self.known.get(id(tensor), (None, "unknown"))
+        return operand if reference is not None and reference() is tensor else "unknown"
+
+    def _note(self, call, result):
+        results = [tensor for _, tensor in _tensors_in(result)]
+        if not results or len(self.nodes) >= MAX_NODES:
+            return
+        if call.is_transparent(results[0]):
+            self._know(results[0], call.operands[0])
+            return
+        node = {"id": len(self.nodes), "op": call.op, "module": self.run.module, "args": call.arguments,
+                "operands": call.operands, "output": list(results[0].shape)}
+        self.nodes.append(node)
+        for tensor in results:
+            self._know(tensor, "node:{}".format(node["id"]))
+
+
+class _Paused:
+    def __init__(self, recorder):
+        self.recorder = recorder
+
+    def __enter__(self):
+        self.recorder.is_paused = True
+
+    def __exit__(self, *problem):
+        self.recorder.is_paused = False
+
+
+class _Call:
+    """One call, written down before it runs: an operation in place changes what its operand is."""
+
+    def __init__(self, recorder, func, args, kwargs):
+        self.recorder = recorder
+        self.operands = []
+        self.first = None
+        self.op = _op_name(func)
+        self.arguments = []
+        for value in args:
+            self._add(value, lambda plain: plain)
+        for name in sorted(kwargs):
+            if name not in ("inplace", "device", "out", "generator", "layout", "pin_memory", "requires_grad"):
+                self._add(kwargs[name], lambda plain, name=name: {name: plain})
+        if self.op in _SHAPE_OPS:
+            _mark_batch(self.arguments, recorder.run.batch)
+
+    def is_transparent(self, result):
+        if self.first is None or not isinstance(self.first, torch.Tensor):
+            return False
+        unchanged = self.first.dtype == result.dtype and self.first.shape == result.shape
+        return unchanged and (self.op in _TRANSPARENT or self.op in ("to", "type", "type_as", "float", "double", "half"))
+
+    def _add(self, value, named):
+        if isinstance(value, torch.Tensor):
+            self.first = value if self.first is None else self.first
+            self.operands.append(self.recorder._operand(value))
+        elif isinstance(value, torch.device):
+            return
+        else:
+            inner = list(_tensors_in(value)) if isinstance(value, (list, tuple, dict)) else []
+            for _, tensor in inner:
+                self.first = tensor if self.first is None else self.first
+                self.operands.append(self.recorder._operand(tensor))
+            if not inner:
+                self.arguments.append(named(_argument(value)))
+            elif any(not isinstance(item, torch.Tensor) for item in value):
+                self.arguments.append(named(_argument([None if isinstance(x, torch.Tensor) else x for x in value])))
+
+
+def _op_name(func):
+    name = getattr(func, "__name__", type(func).__name__)
+    if name in ("__get__", "__set__"):  # a property of a tensor, as x.T
+        name = getattr(getattr(func, "__self__", None), "__name__", name)
+    name = name.strip("_") if name.startswith("__") else name
+    return name.rstrip("_") if name != "requires_grad_" else name
+
+
+def _argument(value):
+    if isinstance(value, slice):
+        return ":".join("" if part is None else str(part) for part in (value.start, value.stop, value.step))
+    if value is Ellipsis:
+        return "..."
+    if isinstance(value, (list, tuple)):
+        return [_argument(item) for item in value[:4096]]
+    if isinstance(value, torch.Size):
+        return list(value)
+    return _plain(value, "<" + type(value).__name__ + ">")
+
+
+def _mark_batch(arguments, batch):
+    """The first extent of a shape is the batch's where it is equal; a batch of one looks like any other one."""
+    if batch is None or batch < 2:
+        return
+    for place, value in enumerate(arguments):
+        if isinstance(value, list) and value and value[0] == batch:
+            arguments[place] = ["N"] + value[1:]
+        elif value == batch and not isinstance(value, bool):
+            arguments[place] = "N"
+        return
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
+
+
+def _has_values(tensor):
+    return not tensor.is_meta and tensor.layout == torch.strided and not tensor.is_quantized
+
+
+def _dense(tensor):
+    tensor = tensor.detach()
+    if tensor.is_quantized:
+        tensor = tensor.int_repr()
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    return tensor.resolve_conj().resolve_neg()
+
+
+def _digest(tensor):
+    """SHA-256 of the dense little-endian bytes; "" for what has none or is very large."""
+    size = tensor.numel() * tensor.element_size()
+    if tensor.is_meta or size > DIGEST_BYTES or sys.byteorder != "little":
+        return ""
+    dense = _dense(tensor).cpu().contiguous()
+    data = ctypes.string_at(dense.data_ptr(), size) if size else b""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _elements(tensor, most):
+    """Elements floor(i * n / k) of the n in row-major order, k = min(n, most), as a tensor of one dimension."""
+    tensor = _dense(tensor)
+    count = tensor.numel()
+    k = min(count, most)
+    index = torch.arange(k, device=tensor.device) * count // max(k, 1)
+    if tensor.is_contiguous():
+        return tensor.reshape(-1)[index]
+    places = []
+    for extent in reversed(tensor.shape):
+        places.append(index % extent)
+        index = torch.div(index, extent, rounding_mode="floor")
+    return tensor[tuple(reversed(places))] if places else tensor.reshape(-1)
+
+
+def _as_real(tensor):
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.to(torch.complex128)).reshape(-1)
+    return tensor.to(torch.float64)
+
+
+def _doubles(tensor):
+    return [_number(value) for value in _as_real(tensor).tolist()]
+
+
+def _sample_row(tensor):
+    row = {"dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape), "sample": [], "scale": 0.0}
+    if not tensor.is_meta:
+        row["sample"] = _doubles(_elements(tensor, SAMPLE_ELEMENTS))
+        row["scale"] = max((abs(value) for value in row["sample"] if not isinstance(value, str)), default=0.0)
+    return row
+
+
+def _fingerprint(tensor):
+    values = _as_real(_elements(tensor, FINGERPRINT_ELEMENTS))
+    return {"sum": _number(float(values.sum())), "magnitude": _number(float(values.abs().sum()))}
+
+
+def _tolerance(tensor):
+    """sqrt(eps) * scale: half of the digits agree. See docs/formats/blueprint.md."""
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return 0.0
+    real = {torch.complex128: torch.float64, torch.complex64: torch.float32}.get(tensor.dtype, tensor.dtype)
+    return math.sqrt(torch.finfo(real).eps) * _sample_row(tensor)["scale"]
+
+
+# ---- environment ----------------------------------------------------------------------------------------------------
+
+
+def _environment(state):
+    """What can change results. Never a host name, a user name or a path."""
+    on_cuda = any(tensor.is_cuda for tensor in state.values())
+    built = torch.__config__.show()
+    compiler = re.search(r"(GCC|MSVC|[Cc]lang)[ :]+([\d.]+)", built)
+    capability = re.search(r"CPU capability usage: (\S+)", built)
+    return {
+        "framework": "torch " + torch.__version__.split("+")[0],
+        "python": platform.python_version(),
+        "compiler": compiler.group(1) + " " + compiler.group(2) if compiler else None,
+        "os": platform.system() + " " + platform.machine(),
+        "cpu": capability.group(1) if capability else None,
+        "cuda": torch.version.cuda if on_cuda else None,
+        "cudnn": str(torch.backends.cudnn.version()) if on_cuda else None,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark if on_cuda else None,
+        "tf32": torch.backends.cuda.matmul.allow_tf32 if on_cuda else None,
+        "default_dtype": _dtype_name(torch.get_default_dtype()),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+# ---- digests --------------------------------------------------------------------------------------------------------
+
+
+def _digests(document):
+    """Structure and architecture; docs/formats/blueprint.md says over which lines."""
+    structure = _sha256(_sorted("{} {} [{}] {}\n".format(
+        row["name"], row["dtype"], ",".join(map(str, row["shape"])), row["tied_to"] or "")
+        for row in document["tensors"]))
+    frames = {row["path"].rpartition(".")[0] for row in document["modules"] if row["path"]}
+    text = structure + "\n" + _sorted("{} {} {}\n".format(
+        row["path"], "-" if row.get("custom", False) and row["path"] in frames else row["type"],
+        _to_json({name: value for name, value in row["options"].items() if name != "inplace"}))
+        for row in document["modules"])
+    for node in document.get("graph", {}).get("nodes", []):
+        text += "{} {} {} {}\n".format(node["op"], node["module"], _to_json(node["args"]), _to_json(node["operands"]))
+    return {"structure": "sha256:" + structure, "architecture": "sha256:" + _sha256(text)}
+
+
+def _sorted(lines):
+    return "".join(sorted(lines, key=str.encode))
+
+
+def _sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def _replace(path, fill):
+    """`fill(out)` writes a temporary file beside `path`, which is synced and renamed. Nothing is left after an error."""
+    folder = os.path.dirname(os.path.abspath(path))
+    handle, temporary = tempfile.mkstemp(prefix="." + os.path.basename(path) + ".", suffix=".tmp", dir=folder)
+    try:
+        mode = os.stat(path).st_mode & 0o7777 if os.path.exists(path) else 0o666 & ~_umask()
+        with os.fdopen(handle, "w+b") as out:
+            fill(out)
+            out.flush()
+            os.fchmod(out.fileno(), mode) if hasattr(os, "fchmod") else None
+            os.fsync(out.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    if hasattr(os, "O_DIRECTORY"):
+        folder_handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder_handle)
+        finally:
+            os.close(folder_handle)
+
+
+def _umask():
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _copy(source, out):
+    while True:
+        block = source.read(1 << 22)
+        if not block:
+            return
+        out.write(block)
+
+
+def _embed_zip(path, document):
+    with zipfile.ZipFile(path) as archive:
+        roots = {name.partition("/")[0] for name in archive.namelist() if name.endswith("/data.pkl")}
+        if len(roots) != 1:
+            raise ValueError("tenon_blueprint: " + path + " is no archive of torch.save; use write()")
+        record = roots.pop() + "/tenon.blueprint.json"
+        if record in archive.namelist():
+            raise ValueError("tenon_blueprint: " + path + " has a blueprint already; save the checkpoint again first")
+
+    def fill(out):
+        with open(path, "rb") as source:
+            _copy(source, out)
+        with zipfile.ZipFile(out, "a", zipfile.ZIP_STORED) as archive:
+            archive.writestr(zipfile.ZipInfo(record), _to_json(document))
+
+    _replace(path, fill)
+
+
+def _embed_safetensors(path, document):
+    def fill(out):
+        with open(path, "rb") as source:
+            (size,) = struct.unpack("<Q", source.read(8))
+            if size > os.path.getsize(path) - 8:
+                raise ValueError("tenon_blueprint: " + path + " is cut or no safetensors file")
+            header = json.loads(source.read(size).decode())
+            header.setdefault("__metadata__", {})["tenon.blueprint"] = _to_json(document)
+            text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+            text += b" " * (-len(text) % 8)
+            out.write(struct.pack("<Q", len(text)) + text)
+            _copy(source, out)
+
+    _replace(path, fill)
+
+
+# ---- a test of custom layers ----------------------------------------------------------------------------------------
+
+
+def expect_round_trip(make_model, inputs, train=None):
+    """Raises AssertionError unless a model made by `make_model()` survives save and load into a fresh one.
+
+    make_model: a function without arguments that builds the model; called two or three times.
+    inputs: as for blueprint().
+    train: a function that takes the model and changes it as training would; without one, every registered floating
+        tensor and every tensor that state_dict() misses is moved a little.
+
+    Checked: two fresh models have the same names and shapes; nothing is unregistered; all tensors are the same after
+    `load_state_dict`; so are the outputs. The message names each problem and, for outputs, the first module that
+    deviates.
+    """
+    problems = round_trip_problems(make_model, inputs, train)
+    if problems:
+        raise AssertionError("the model does not survive save and load:\n" + "".join("  " + p + "\n" for p in problems))
+
+
+def round_trip_problems(make_model, inputs, train=None):
+    """What expect_round_trip() says, as a list of sentences; empty when all is well."""
+    model, fresh = make_model(), make_model()
+    problems = _construction_problems(model, fresh)
+    if train is not None:
+        train(model)
+    else:
+        _move_everything(model)
+    for row in unregistered(model):
+        problems.append("{name} is not saved: {why}".format(**row))
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    loaded = torch.load(file, map_location="cpu")
+    try:
+        outcome = fresh.load_state_dict(loaded)
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return problems + ["load_state_dict() refuses what state_dict() gave: " + str(error).splitlines()[0]]
+    for name in getattr(outcome, "missing_keys", []):
+        problems.append(name + " is missing in what state_dict() gave")
+    for name in getattr(outcome, "unexpected_keys", []):
+        problems.append(name + " is saved, and load_state_dict() does not take it")
+    problems += _tensor_problems(model, fresh)
+    return problems + _output_problems(model, fresh, inputs)
+
+
+def _construction_problems(model, fresh):
+    first, second = _state_tensors(model), _state_tensors(fresh)
+    problems = []
+    if list(first) != list(second):
+        odd = next((a or b for a, b in _pairs(list(first), list(second)) if a != b), "")
+        problems.append("two models made one after the other have other names, or another order: " + str(odd))
+    for name in first:
+        if name in second and first[name].shape != second[name].shape:
+            problems.append("{}: {} in one model, {} in the next one".format(
+                name, list(first[name].shape), list(second[name].shape)))
+    return problems
+
+
+def _pairs(a, b):
+    length = max(len(a), len(b))
+    return zip(a + [None] * (length - len(a)), b + [None] * (length - len(b)))
+
+
+def _move_everything(model):
+    """As training does, and more: what is not saved must not be what a fresh model happens to start with."""
+    with torch.no_grad():
+        for number, (_, tensor, is_parameter, _) in enumerate(_owned(model)):
+            if tensor.is_floating_point() and _has_values(tensor):
+                tensor.mul_(1 + 0.01 * (number % 7 + 1))
+                if is_parameter:
+                    tensor.add_(0.01)
+
+
+def _tensor_problems(model, fresh):
+    saved, loaded = {}, {}
+    for into, source in ((saved, model), (loaded, fresh)):
+        for name, tensor, _, is_persistent in _owned(source):
+            if is_persistent:
+                into[name] = tensor
+    problems = []
+    for name, tensor in saved.items():
+        other = loaded.get(name)
+        if other is None:
+            problems.append(name + " is registered in one model and not in the next one")
+        elif _has_values(tensor) and _digest(tensor) != _digest(other):
+            problems.append(name + " has other values after loading: state_dict() and load_state_dict() disagree")
+    return problems
+
+
+def _output_problems(model, fresh, inputs):
+    a, b = _Run(model, _state_tensors(model), inputs), _Run(fresh, _state_tensors(fresh), inputs)
+    if not (a.is_deterministic and b.is_deterministic):
+        return []
+    first, second = a.probe(), b.probe()
+    if all(_near(x, y) for x, y in zip(first["outputs"], second["outputs"])):
+        if len(first["outputs"]) == len(second["outputs"]):
+            return []
+    others = {row["name"]: row for row in second["modules"]}
+    for row in first["modules"]:
+        if row["name"] in others and not _near(row, others[row["name"]]):
+            return ["other outputs after loading; the first module that deviates: " + row["name"]]
+    return ["other outputs after loading"]
+
+
+def _near(a, b):
+    if a["shape"] != b["shape"] or a["dtype"] != b["dtype"]:
+        return False
+    eps = torch.finfo(getattr(torch, a["dtype"])).eps if a["dtype"] in ("float16", "bfloat16", "float32", "float64") else 0
+    tolerance = math.sqrt(eps) * max(a["scale"], b["scale"])
+    return all(x == y or (not isinstance(x, str) and not isinstance(y, str) and abs(x - y) <= tolerance)
+               for x, y in zip(a["sample"], b["sample"]))

@@ -16,6 +16,17 @@ std::string list_text(const std::vector<std::string>& names) {
   return text;
 }
 
+std::string attribute_text(std::string_view name) {
+  std::string text = "model";
+  while (!name.empty()) {
+    const std::string_view part = name.substr(0, name.find('.'));
+    const bool is_index = !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+    text += is_index ? "[" + std::string(part) + "]" : "." + std::string(part);
+    name.remove_prefix(std::min(part.size() + 1, name.size()));
+  }
+  return text;
+}
+
 std::string place_of(const Case& facts) {
   std::string path = facts.checkpoint.state_dict;
   if (!facts.state.unwrapped().empty()) path += (path.empty() ? "" : ".") + facts.state.unwrapped();

@@ -15,6 +15,9 @@ std::string list_text(const std::vector<std::string>& names);
 /// "`name`"
 std::string quoted(std::string_view name);
 
+/// How Python reaches what a dotted name means: "model.layers[0].act" of "layers.0.act"; "model" of "".
+std::string attribute_text(std::string_view name);
+
 /// Where a finding was made: "runs/a.pth, state dict `state_dict`, 122 keys".
 std::string place_of(const Case& facts);
 

@@ -143,7 +143,11 @@ std::optional<Graph> graph_in(const JsonFields& top) {
   const JsonFields row = top.object("graph");
   Graph graph;
   graph.recorder = row.text_or("recorder", {});
-  if (const auto batch = row.optional_count("batch")) graph.batch = static_cast<std::int64_t>(*batch);
+  if (const auto batch = row.optional_count("batch")) {
+    if (*batch > std::uint64_t{INT64_MAX})
+      throw row.wrong("batch", "the batch is too large for an extent", "less than 2^63", std::to_string(*batch));
+    graph.batch = static_cast<std::int64_t>(*batch);
+  }
   for (const Json& element : row.array_or_none("nodes"))
     graph.nodes.push_back(node_in(row.at("nodes", element, graph.nodes.size()), graph.nodes.size()));
   add_edges(graph, row);

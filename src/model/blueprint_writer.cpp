@@ -198,8 +198,8 @@ std::string to_json(const Blueprint& blueprint) {
 std::string structure_digest(const Blueprint& blueprint) {
   std::vector<std::string> lines;
   for (const TensorSpec& spec : blueprint.tensors)
-    lines.push_back(spec.name + " " + (spec.dtype ? std::string(dtype_name(*spec.dtype)) : "?") + " " +
-                    (spec.shape ? Json(*spec.shape).dump() : "?") + " " + spec.tied_to + "\n");
+    lines.push_back(utf8(spec.name) + " " + (spec.dtype ? std::string(dtype_name(*spec.dtype)) : "?") + " " +
+                    (spec.shape ? Json(*spec.shape).dump() : "?") + " " + utf8(spec.tied_to) + "\n");
   std::sort(lines.begin(), lines.end());
   std::string text;
   for (const std::string& line : lines) text += line;
@@ -212,14 +212,15 @@ std::string architecture_digest(const Blueprint& blueprint) {
   std::vector<std::string> lines;
   for (const ModuleSpec& module : blueprint.modules) {
     const bool is_frame = module.is_custom && has_children.count(module.path) > 0;
-    lines.push_back(module.path + " " + (is_frame ? "-" : module.type) + " " +
+    lines.push_back(utf8(module.path) + " " + (is_frame ? "-" : utf8(module.type)) + " " +
                     object_of(deciding(module.options)).dump() + "\n");
   }
   std::sort(lines.begin(), lines.end());
   for (const std::string& line : lines) text += line;
   if (blueprint.graph)
     for (const GraphNode& node : blueprint.graph->nodes)
-      text += node.op + " " + node.module + " " + value_of(node.args).dump() + " " + operand_texts(node).dump() + "\n";
+      text += utf8(node.op) + " " + utf8(node.module) + " " + value_of(node.args).dump() + " " +
+              operand_texts(node).dump() + "\n";
   return sha256(text);
 }
 

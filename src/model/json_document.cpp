@@ -60,6 +60,9 @@ Json parse_document(std::string_view text, const std::string& file, const Limits
   } catch (const Json::parse_error& error) {
     throw Error(Code::Corrupt, {file, {}, {}, error.byte}, "the text is not valid JSON", "one JSON document",
                 base::to_valid_utf8(error.what()), "correct the file at that byte");
+  } catch (const Json::out_of_range& error) {  // a number that no double holds
+    throw Error(Code::Corrupt, {file, {}, {}, {}}, "a number in the JSON document is too large",
+                "numbers that a double holds", base::to_valid_utf8(error.what()));
   }
 }
 

@@ -104,12 +104,14 @@ Shape JsonFields::shape(const char* member) const {
     throw wrong(member, "too many axes", "at most " + std::to_string(limits_.tensor_rank),
                 std::to_string(value.size()));
   Shape extents;
+  std::int64_t count = 1;
   for (const Json& extent : value) {
     if (!extent.is_number_unsigned() || extent.get<std::uint64_t>() > std::uint64_t{INT64_MAX})
       throw wrong(member, "an extent is no whole number from 0 up", "0, 1, 2, ...", extent.dump(-1, ' ', true));
     extents.push_back(extent.get<std::int64_t>());
+    if (__builtin_mul_overflow(count, extents.back(), &count))  // so that no later product can overflow
+      throw wrong(member, "the shape has more elements than 64 bits count", "fewer than 2^63", value.dump());
   }
-  element_count(extents);  // so that no later product can overflow
   return extents;
 }
 

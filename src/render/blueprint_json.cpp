@@ -31,7 +31,13 @@ Json ancestor_json(const Ancestor& ancestor) {
 
 }  // namespace
 
-std::string render_json(const Blueprint& blueprint) { return to_json(blueprint) + "\n"; }
+/// The members of to_json(), the schema before all others as in every answer.
+std::string render_json(const Blueprint& blueprint) {
+  Json json = rendering::document("blueprint");
+  const Json members = Json::parse(to_json(blueprint));
+  for (const auto& [name, value] : members.items()) json[name] = value;
+  return rendering::line_of(json);
+}
 
 std::string render_json(const Log& log) {
   Json json = rendering::document("log");

@@ -161,8 +161,10 @@ std::string render_text(const Log& log, const TextStyle& style) {
   if (first > 0) page.line(fmt::format("  ... {} earlier (--all)", base::count_text(first)));
   for (std::size_t i = first; i < log.metrics.size(); ++i) cut_line("  " + safe(log.metrics[i]), page);
   if (log.damaged_lines > 0)
-    page.paragraph("warning: ", base::plural(log.damaged_lines, "line") + " of the log are no JSON objects", 2,
-                   Ink::Yellow);
+    page.paragraph("warning: ",
+                   base::plural(log.damaged_lines, "line") + " of the log " +
+                       (log.damaged_lines == 1 ? "is no JSON object" : "are no JSON objects"),
+                   2, Ink::Yellow);
   return page.take();
 }
 

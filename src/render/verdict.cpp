@@ -52,6 +52,8 @@ std::string verdict(const Report& report) {
   if (!difference.dtype_changes.empty())
     return fmt::format("does not fit: {} match in name and shape; {} would be loaded with other values", share,
                        count_text(difference.dtype_changes.size()));
+  if (!report.architecture.empty() || (report.probe && report.probe->verdict == ProbeVerdict::OtherFunction))
+    return fmt::format("does not fit: {} match in name and shape; the model is not the one that was saved", share);
   return fmt::format("does not fit: {} match", share);
 }
 

@@ -7,7 +7,7 @@ import contextlib, json, os, pathlib, pty, select, shutil, signal, struct, subpr
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 TENON = None
-COMMANDS = "inspect convert verify diff check explain adapt help".split()
+COMMANDS = "inspect convert verify diff check explain adapt blueprint log help".split()
 SCHEMA = {name: f"tenon.{name}/1" for name in COMMANDS}
 
 
@@ -102,6 +102,9 @@ class Usage(CliTest):
             (["check", "one.safetensors"], "--against"),
             (["diff", "one.safetensors"], "needs B"),
             (["verify"], "needs FILE"),
+            (["blueprint"], "needs FILE"),
+            (["log"], "needs FILE"),
+            (["log", "one.safetensors", "--apend", "a=1"], "the nearest is `--append`"),
             (["adapt", "one.safetensors"], "--to"),
             (["inspect", "one.safetensors", "--color", "mauve"], "--color"),
             (["adapt", "a", "--to", "b", "-o", "c.pt", "--accept", "everything"], "--accept"),
@@ -462,6 +465,137 @@ class Writing(CliTest):
         self.assertEqual(out, b"")
         self.assertEqual((self.folder / "out.safetensors").read_bytes(), b"the old file")
         self.assertEqual(self.leftovers(), [])
+
+
+class Blueprints(CliTest):
+    """What a checkpoint says of its model, and the log beside it."""
+
+    GOLDEN = REPO / "tests/golden/parameter_free_change/checkpoint.blueprint.json"
+
+    def setUp(self):
+        super().setUp()
+        tensors = {"fc.weight": ("F32", [1], floats(1))}
+        self.net = {"schema": "tenon.blueprint/1", "class": "Net",
+                    "tensors": [{"name": "fc.weight", "dtype": "float32", "shape": [1]}],
+                    "modules": [{"path": "", "type": "Net", "custom": True, "options": {}},
+                                {"path": "act", "type": "LeakyReLU", "options": {"negative_slope": 0.2}}],
+                    "environment": {"framework": "torch 1.13.1", "cuda": None}, "training": {"epoch": "12"},
+                    "parents": [{"digest": "sha256:" + "0" * 64, "file": "before.safetensors"}],
+                    "changes": ["module act added: LeakyReLU(negative_slope=0.2)"]}
+        self.write("inside.safetensors", safetensors(tensors, {"tenon.blueprint": json.dumps(self.net)}))
+        self.write("beside.safetensors", safetensors(tensors))
+        self.write("beside.safetensors.blueprint.json", json.dumps(self.net).encode())
+        self.write("damaged.safetensors", safetensors(tensors, {"tenon.blueprint": "{"}))
+
+    def blueprint(self, *arguments):
+        return self.document(0, "blueprint", *arguments)
+
+    def test_inside_beside_and_alone_say_the_same(self):
+        with self.nothing_changes():
+            inside, beside = self.blueprint("inside.safetensors"), self.blueprint("beside.safetensors")
+            alone = self.blueprint("beside.safetensors.blueprint.json")
+        self.assertEqual(inside, beside)
+        self.assertEqual(inside, alone)
+        self.assertEqual((inside["schema"], inside["class"]), ("tenon.blueprint/1", "Net"))
+        for member in ("environment", "training", "parents", "changes"):
+            self.assertEqual(inside[member], self.net[member])
+        for digest in ("structure", "architecture"):
+            self.assertRegex(inside["digests"][digest], "^sha256:[0-9a-f]{64}$")
+
+    def test_the_text_names_modules_options_and_operations(self):
+        with self.nothing_changes():
+            done = self.expect(0, "blueprint", "inside.safetensors")
+            run = self.expect(0, "blueprint", self.GOLDEN)
+        self.assertEqual(done.err, "")
+        self.assertIn("LeakyReLU(negative_slope=0.2)", done.out)
+        self.assertIn("torch 1.13.1", done.out)
+        self.assertIn("conv2d [[2,2],[0,0],[1,1],1] -> [25, 32, 5, 5]  in conv2", run.out)
+        self.assertIn("[25, 800]", run.out)
+
+    def test_quiet_is_the_architecture_alone(self):
+        done = self.expect(0, "blueprint", "inside.safetensors", "--quiet")
+        self.assertEqual(done.out, self.blueprint("inside.safetensors")["digests"]["architecture"] + "\n")
+        self.assertEqual(done.err, "")
+
+    def test_without_a_blueprint_the_file_tells_names_dtypes_and_shapes(self):
+        done = self.expect(0, "blueprint", "one.safetensors")
+        self.assertIn("has no blueprint", done.err)
+        document = self.blueprint("one.safetensors")
+        self.assertEqual([(t["name"], t["dtype"], t["shape"]) for t in document["tensors"]],
+                         [("w", "float32", [2]), ("b", "float32", [1])])
+        self.assertNotIn("modules", document)
+        self.write("again.blueprint.json", json.dumps(document).encode())  # and is one from here on
+        self.assertEqual(self.blueprint("again.blueprint.json"), document)
+        self.expect(0, "check", "one.safetensors", "--against", "again.blueprint.json")
+
+    def test_a_damaged_blueprint_is_said_and_the_tensors_stay(self):
+        done = self.expect(3, "blueprint", "damaged.safetensors")
+        self.assertEqual(done.out, "")
+        self.assertIn("damaged.safetensors: the blueprint cannot be read", done.err)
+        self.assertEqual(self.document(3, "blueprint", "damaged.safetensors")["error"]["code"], "corrupt")
+        self.expect(0, "inspect", "damaged.safetensors")
+        self.assertIn("blueprint cannot be read",
+                      self.expect(0, "check", "damaged.safetensors", "--against", "beside.safetensors").out)
+
+    def test_check_tells_another_function(self):
+        other = dict(self.net, modules=[self.net["modules"][0],
+                                        {"path": "act", "type": "ReLU", "options": {}}])
+        self.write("other.blueprint.json", json.dumps(other).encode())
+        document = self.document(1, "check", "inside.safetensors", "--against", "other.blueprint.json")
+        self.assertEqual([(c["module"], c["kind"], c["from"], c["to"]) for c in document["architecture"]],
+                         [("act", "changed", "LeakyReLU(negative_slope=0.2)", "ReLU()")])
+        self.assertEqual(document["causes"][0]["id"], "parameter_free_change")
+        same = self.document(0, "check", "inside.safetensors", "--against", "beside.safetensors")
+        self.assertEqual((same["proved"], same["architecture"]), ("architecture", []))
+
+    def test_log_documents(self):
+        with self.nothing_changes():
+            document = self.document(0, "log", "inside.safetensors")
+        self.assertEqual(list(document), ["schema", "file", "digest", "parents", "changes", "environment", "training",
+                                          "metrics"])
+        self.assertEqual((document["schema"], document["file"]), ("tenon.log/1", "inside.safetensors"))
+        self.assertRegex(document["digest"], "^sha256:[0-9a-f]{64}$")
+        self.assertEqual([p["digest"] for p in document["parents"]], ["sha256:" + "0" * 64])
+        for member in ("changes", "environment", "training"):
+            self.assertEqual(document[member], self.net[member])
+        self.assertEqual(document["metrics"], [])
+        bare = self.document(0, "log", "one.safetensors")
+        self.assertEqual((bare["digest"], bare["parents"], bare["training"]), (None, [], {}))
+
+    def test_log_append_writes_one_line_beside_the_file(self):
+        before = self.files()
+        self.expect(0, "log", "inside.safetensors", "--append", "epoch=3", "loss=0.25", "best=true", "note=a = \"b\" ü",
+                    "left=null", "version=1.13.1", "list=[1]", "empty=")
+        after = self.files()
+        line = after.pop("inside.safetensors.log.jsonl").decode()
+        self.assertEqual(after, before)  # the checkpoint itself is not touched
+        row = {"epoch": 3, "loss": 0.25, "best": True, "note": "a = \"b\" ü", "left": None, "version": "1.13.1",
+               "list": "[1]", "empty": ""}
+        self.assertEqual(line.count("\n"), 1)
+        self.assertEqual(json.loads(line), row)
+        document = self.document(0, "log", "inside.safetensors", "--append", "epoch=4")
+        self.assertEqual(document["metrics"], [row, {"epoch": 4}])
+        self.assertIn('"epoch":4', self.expect(0, "log", "inside.safetensors").out.replace(" ", ""))
+
+    def test_log_survives_a_line_that_a_crash_cut(self):
+        self.expect(0, "log", "one.safetensors", "--append", "epoch=1")
+        path = self.folder / "one.safetensors.log.jsonl"
+        path.write_bytes(path.read_bytes() + b'{"epoch": 2, "lo')
+        document = self.document(0, "log", "one.safetensors", "--append", "epoch=3")
+        self.assertEqual(document["metrics"], [{"epoch": 1}, {"epoch": 3}])
+        self.assertIn("1 line of the log is no JSON object", self.expect(0, "log", "one.safetensors").out)
+
+    def test_log_quiet_is_the_digest_alone(self):
+        digest = self.document(0, "log", "inside.safetensors")["digest"]
+        self.assertEqual(self.expect(0, "log", "inside.safetensors", "--quiet").out, digest + "\n")
+        self.assertEqual(self.expect(0, "log", "one.safetensors", "--quiet").out, "no blueprint\n")
+
+    def test_log_refuses_what_is_no_pair_and_writes_nothing(self):
+        for pair in ("loss", "=1", ""):
+            with self.subTest(pair=pair), self.nothing_changes():
+                self.assertIn("KEY=VALUE", self.expect(2, "log", "one.safetensors", "--append", "a=1", pair).err)
+        with self.nothing_changes():
+            self.expect(3, "log", "none.safetensors", "--append", "a=1")
 
 
 class Streams(CliTest):

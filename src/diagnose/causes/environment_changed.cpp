@@ -23,6 +23,8 @@ std::optional<Finding> find_environment_changed(const Case& facts) {
     cause.evidence.push_back(change.what + ": " + change.from + " to " + change.to);
   for (const EnvironmentChange& change : changes)
     if (&change != &first) cause.notes.push_back(change.what + ": " + change.consequence);
+  if (const auto& probe = facts.function->probe; probe && probe->verdict != ProbeVerdict::OtherFunction)
+    cause.notes.push_back("the probe's outputs agree: for that input the change does not show");
   return finding;
 }
 

@@ -67,18 +67,27 @@ std::string note_of(const ArchitectureChange& change) {
   return std::string(kind_name(change.kind)) + (change.module.empty() ? "" : ": " + change.module);
 }
 
+/// What to write to get back what was saved.
 std::string help_of(const ArchitectureChange& change) {
   const std::string place = place_text(change);
+  const bool is_module = change.what == "module";
   switch (change.kind) {
     case Kind::Added:
-      return "to get back what was saved    take " + change.to + " out of " +
-             (change.what == "module" ? "the model" : place);
+      return is_module ? "take " + place + " out again    " + attribute_text(change.module) + " = torch.nn.Identity()"
+                       : "take the operation out of " + place + " again    " + change.to;
     case Kind::Removed:
-      return "to get back what was saved    put " + change.from + " back into " +
-             (change.what == "module" ? "the model at " + place : place);
-    case Kind::Changed: return "to get back what was saved    make it " + change.from + " again in " + place;
+      return is_module ? "put " + place + " back    " + change.from
+                       : "put the operation back into " + place + "    " + change.from;
+    case Kind::Changed: return "make " + place + " what it was    " + change.from;
   }
   return {};
+}
+
+/// Why nobody else reports it.
+std::string why_of(const ArchitectureChange& change) {
+  if (change.what == "module")
+    return place_text(change) + " has no tensors: both state dicts are equal, and a strict load reports nothing";
+  return "a state dict holds tensors, and neither options nor operations: a strict load reports nothing of this";
 }
 
 void add_probe(const Case& facts, Cause& cause) {
@@ -112,7 +121,7 @@ std::optional<Finding> find_parameter_free_change(const Case& facts) {
     cause.summary += fmt::format(" (and {} more)", base::plural(changes.size() - 1, "difference"));
   cause.place = facts.checkpoint.label + ", blueprint, vs " +
                 (facts.target.class_name.empty() ? facts.target.label : facts.target.class_name);
-  cause.why = "it has no tensors, so both state dicts are equal and a strict load reports nothing";
+  cause.why = why_of(*changes.front());
   const std::size_t wanted = facts.target.tensors.size();
   cause.evidence.push_back(fmt::format("names and shapes: {} of {} fit; the blueprints differ in {}",
                                        facts.gap.matched.size(), wanted, base::plural(changes.size(), "place")));
@@ -126,7 +135,8 @@ std::optional<Finding> find_parameter_free_change(const Case& facts) {
       facts.function->probe && facts.function->probe->verdict != ProbeVerdict::OtherFunction ? 0.9 : 0.99;
   for (const ArchitectureChange* change : changes)
     if (cause.picture.size() < 4) cause.picture.push_back({change->from, change->to, note_of(*change)});
-  cause.help.push_back(help_of(*changes.front()));
+  for (const ArchitectureChange* change : changes)
+    if (cause.help.size() < 3) cause.help.push_back(help_of(*change));
   return finding;
 }
 

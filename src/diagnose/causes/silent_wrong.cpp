@@ -1,27 +1,60 @@
 // silent_wrong: everything that can be compared agrees, and the outputs do not.
+#include <algorithm>
+#include <string>
+#include <unordered_set>
+
+#include "base/text.hpp"
 #include "diagnose/function/function_difference.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/rules.hpp"
 
 namespace tenon::diagnosis {
+namespace {
+
+/// How many weights were sampled on both sides and are equal; 0 where nobody looked: outputs of another shape are
+/// another function whatever the weights.
+std::size_t equal_weights(const Probe& from, const Probe& to) {
+  const bool same_forms = std::equal(
+      from.outputs.begin(), from.outputs.end(), to.outputs.begin(), to.outputs.end(),
+      [](const auto& a, const auto& b) { return a.shape == b.shape && dtype_kind(a.dtype) == dtype_kind(b.dtype); });
+  if (!same_forms) return 0;
+  std::unordered_set<std::string_view> names;
+  for (const Fingerprint& print : to.state) names.insert(print.name);
+  return static_cast<std::size_t>(std::count_if(from.state.begin(), from.state.end(),
+                                                [&](const Fingerprint& print) { return names.count(print.name) > 0; }));
+}
+
+/// What was compared and is equal: where to look no more.
+std::string agreement(const FunctionDifference& function, std::size_t weights) {
+  std::string text = "equal: inputs";
+  if (weights > 0) text += ", " + base::plural(weights, "sampled weight");
+  if (function.modules_compared) text += ", modules and their options";
+  if (function.operations_compared) text += ", operations";
+  return text;
+}
+
+}  // namespace
 
 std::optional<Finding> find_silent_wrong(const Case& facts) {
   if (!facts.function || !facts.function->probe || !facts.function->architecture.empty()) return std::nullopt;
   const ProbeComparison& probe = *facts.function->probe;
   if (probe.verdict != ProbeVerdict::OtherFunction) return std::nullopt;
+  const std::size_t weights = equal_weights(*facts.function->from.probe, *facts.function->to.probe);
   Finding finding;
   Cause& cause = finding.cause;
-  cause.confidence = 0.95;  // the same input and weights, and another output
+  cause.confidence = 0.95;  // the same input, and another output
   cause.keys = 1;
-  cause.summary = "the model computes something else than the saved one, with the same weights and input";
+  cause.summary = std::string("the model computes something else than the saved one, with the same ") +
+                  (weights > 0 ? "weights and input" : "input");
   cause.place = facts.checkpoint.label + ", probe";
   cause.why =
       "what differs has no tensors and no options that a blueprint sees: code in `forward`, or state beside the state "
       "dict";
-  cause.evidence = {"probe: " + probe.detail};
-  if (!probe.first_deviating_module.empty())
-    cause.evidence.push_back("first module that deviates: " + quoted(probe.first_deviating_module));
-  cause.help = {"look at `forward` of the first module that deviates, in both versions of the code"};
+  cause.evidence = {"probe: " + probe.detail, agreement(*facts.function, weights)};
+  const std::string& module = probe.first_deviating_module;
+  if (!module.empty()) cause.evidence.push_back("first module that deviates: " + quoted(module));
+  cause.help = {"compare " + (module.empty() ? std::string("`forward`") : "`forward` of " + quoted(module)) +
+                " in both versions of the code"};
   return finding;
 }
 

@@ -80,6 +80,9 @@ class ModuleComparison {
     return module.same_as.empty() ? "a module of its own" : "the same module as " + module.same_as;
   }
 
+  /// An option that became null is a change to read; describe() leaves null out.
+  static std::string shown(const std::string& json) { return json == "null" ? R"("none")" : json; }
+
   void compare_options(const ModuleSpec& from, const ModuleSpec& to) {
     JsonMembers before, after;
     std::map<std::string_view, std::pair<const std::string*, const std::string*>> options;
@@ -90,8 +93,8 @@ class ModuleComparison {
       if (name == "inplace") continue;
       if ((a == nullptr || b == nullptr) && !same_framework_) continue;
       if (a != nullptr && b != nullptr && same_option(*a, *b)) continue;
-      if (a != nullptr) before.emplace_back(name, *a);
-      if (b != nullptr) after.emplace_back(name, *b);
+      if (a != nullptr) before.emplace_back(name, shown(*a));
+      if (b != nullptr) after.emplace_back(name, shown(*b));
     }
     if (before.empty() && after.empty()) return;
     const JsonMember& first = before.empty() ? after.front() : before.front();

@@ -75,7 +75,8 @@ std::vector<EnvironmentChange> environment_changes(const Blueprint& from, const 
   for (const Rule& rule : kRules) {
     const Json before = value_of(from, rule.what), after = value_of(to, rule.what);
     if (before == after || !rule.matters(before, after)) continue;
-    if (rule.matters == always && (before.is_null() || after.is_null())) continue;  // one side does not say
+    // null is an answer where there is no GPU; elsewhere that side does not say
+    if (rule.matters != one_has_none && (before.is_null() || after.is_null())) continue;
     changes.push_back({std::string(rule.what), text_of(before), text_of(after), std::string(rule.consequence)});
   }
   return changes;

@@ -3,7 +3,9 @@
 #include "diagnose/function/graph_difference.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 
 #include "diagnose/function/option_text.hpp"
@@ -15,6 +17,16 @@ using Kind = ArchitectureChange::Kind;
 
 /// Longer middles than this are paired by position: the table of the longest common subsequence grows with the product.
 constexpr std::size_t kTableCells = 16'000'000;
+
+/// Operations whose arguments are extents, some of them the batch's or a multiple of it. Elsewhere (a window, a factor)
+/// a number that grew like the batch is another number.
+constexpr std::string_view kTakeExtents[] = {
+    "view", "reshape", "expand", "unflatten", "repeat",   "tile",      "zeros",    "ones",   "empty",
+    "full", "rand",    "randn",  "new_zeros", "new_ones", "new_empty", "new_full", "arange", "broadcast_to"};
+
+bool takes_extents(const GraphNode& node) {
+  return std::find(std::begin(kTakeExtents), std::end(kTakeExtents), node.op) != std::end(kTakeExtents);
+}
 
 struct NodePair {
   std::size_t from, to;
@@ -141,7 +153,7 @@ class GraphComparison {
 
   void compare(const GraphNode& a, const GraphNode& b) {
     if (is_explained(a)) return;
-    if (!same_arguments(a.args, b.args, batches_))
+    if (!same_arguments(a.args, b.args, takes_extents(a) ? batches_ : Batches{}))
       add(Kind::Changed, a, call_text(a), call_text(b));
     else if (is_whole_ && a.operands != b.operands)
       changes_.push_back({Kind::Changed, a.module, "operands of " + a.op, operands_text(a), operands_text(b)});

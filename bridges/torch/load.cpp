@@ -1,7 +1,7 @@
 // load and check: everything that can fail comes before the first copy.
 #include <utility>
 
-#include <tenon/torch.hpp>
+#include <tenon/torch_blueprint.hpp>
 #include <tenon/verify.hpp>
 
 #include "torch/door.hpp"
@@ -80,6 +80,15 @@ Report plain_report(const Listing& checkpoint, const Listing& wanted, Difference
   return report;
 }
 
+bool same_framework(const Blueprint& a, const Blueprint& b) {
+  const auto name = [](const Blueprint& blueprint) {
+    for (const auto& [key, json] : blueprint.environment)
+      if (key == "framework") return json.substr(0, json.find(' '));
+    return std::string();
+  };
+  return name(a) == name(b);
+}
+
 /// The operations before the first that is not accepted: the ones behind it work on what it leaves.
 Plan accepted_start(const Plan& plan, const Acceptance& acceptance) {
   Plan start;
@@ -94,15 +103,17 @@ Plan accepted_start(const Plan& plan, const Acceptance& acceptance) {
 class ModuleLoad {
  public:
   ModuleLoad(const ::torch::nn::Module& module, const std::string& path, const LoadOptions& options)
-      : options_(options),
+      : module_(module),
+        options_(options),
         file_(path),
         live_(named_tensors(module)),
         wanted_(tenon::torch::list(module)),
-        checkpoint_(part_of(tenon::list(open(path, options.open)), Part::Module)) {}
+        checkpoint_(part_of(read_listing(path, options.open), Part::Module)) {}
 
   LoadReport run() {
     check_writable(live_, file_);
     find_fit();
+    compare_functions();
     auto ready = touch(match_, checkpoint_);
     report_.dtype_changes = dtype_changes(ready, wanted_);
     if (any_loss(report_.dtype_changes) && !options_.accept.lossy) refuse_loss();
@@ -132,6 +143,24 @@ class ModuleLoad {
                         : "read the causes in the error's report");
   }
 
+  /// Names and shapes fit: was the file made for the same modules? Asked of LibTorch's own blueprints only, since other
+  /// frameworks build the same function from other modules.
+  void compare_functions() {
+    report_.blueprint = checkpoint_.blueprint;
+    if (!checkpoint_.blueprint) return;
+    const auto own = std::make_shared<const Blueprint>(tenon::torch::blueprint(module_));
+    if (!same_framework(*checkpoint_.blueprint, *own)) return;
+    report_.architecture = architecture_changes(*checkpoint_.blueprint, *own);
+    if (report_.architecture.empty() || options_.function == Function::Ignore) return;
+    wanted_.blueprint = own;
+    const ArchitectureChange& first = report_.architecture.front();
+    throw LoadError(file_, diagnose(checkpoint_, wanted_),
+                    "names and shapes fit, but the file was saved from another model: " +
+                        (first.module.empty() ? std::string("the model") : first.module) + ", " + first.what + " " +
+                        std::string(kind_name(first.kind)),
+                    "read the causes in the error's report; Function::Ignore loads it all the same");
+  }
+
   [[noreturn]] void refuse_loss() {
     Report report = diagnose(checkpoint_, wanted_);
     report.fits = false;
@@ -151,6 +180,7 @@ class ModuleLoad {
                     "untie them in the model, or drop one of the two from the file");
   }
 
+  const ::torch::nn::Module& module_;
   const LoadOptions& options_;
   const std::string& file_;
   std::vector<NamedTensor> live_;
@@ -196,8 +226,7 @@ Listing list(const ::torch::nn::Module& module) {
 }
 
 Report check(const ::torch::nn::Module& module, const std::string& path, const OpenOptions& options) {
-  return at_the_door(path,
-                     [&] { return diagnose(part_of(tenon::list(open(path, options)), Part::Module), list(module)); });
+  return at_the_door(path, [&] { return diagnose(part_of(read_listing(path, options), Part::Module), list(module)); });
 }
 
 LoadReport load(::torch::nn::Module& module, const std::string& path, const LoadOptions& options) {

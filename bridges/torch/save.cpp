@@ -1,7 +1,7 @@
 // save: live tensors -> Snapshot -> the durable save. LibTorch's serialisation is not involved.
 #include <utility>
 
-#include <tenon/torch.hpp>
+#include <tenon/torch_blueprint.hpp>
 
 #include "torch/door.hpp"
 #include "torch/optimizer_state.hpp"
@@ -18,9 +18,11 @@ SaveOptions with_format_of(const std::string& path, SaveOptions options) {
   return options;
 }
 
-SaveReport save_tensors(const std::vector<NamedTensor>& tensors, const std::string& path, const SaveOptions& options) {
+SaveReport save_tensors(const std::vector<NamedTensor>& tensors, const std::string& path, const SaveOptions& options,
+                        std::string blueprint_json = {}) {
   check_savable(tensors, path);
   Snapshot snapshot;
+  snapshot.blueprint_json = std::move(blueprint_json);
   snapshot.containers.push_back({.path = {}, .type = "dict", .parent = 0, .key = {}});
   add_tensors(snapshot, tensors);
   return tenon::save(snapshot, path, with_format_of(path, options));
@@ -29,7 +31,13 @@ SaveReport save_tensors(const std::vector<NamedTensor>& tensors, const std::stri
 }  // namespace
 
 SaveReport save(const ::torch::nn::Module& module, const std::string& path, const SaveOptions& options) {
-  return at_the_door(path, [&] { return save_tensors(named_tensors(module), path, options); });
+  return at_the_door(path,
+                     [&] { return save_tensors(named_tensors(module), path, options, to_json(blueprint(module))); });
+}
+
+SaveReport save(const ::torch::nn::Module& module, const std::string& path, const Blueprint& blueprint,
+                const SaveOptions& options) {
+  return at_the_door(path, [&] { return save_tensors(named_tensors(module), path, options, to_json(blueprint)); });
 }
 
 SaveReport save(const ::torch::nn::Module& module, const ::torch::optim::Optimizer& optimizer, const std::string& path,
@@ -44,7 +52,7 @@ SaveReport save(const ::torch::nn::Module& module, const ::torch::optim::Optimiz
                     "no name of the module to start with " + std::string(kOptimizerPrefix), {},
                     "save the optimizer in a file of its own: save_optimizer()");
     for (NamedTensor& row : optimizer_tensors(module, optimizer)) tensors.push_back(std::move(row));
-    return save_tensors(tensors, path, options);
+    return save_tensors(tensors, path, options, to_json(blueprint(module, {.optimizer = &optimizer})));
   });
 }
 

@@ -37,6 +37,12 @@ struct TensorSpec {
 using JsonMember = std::pair<std::string, std::string>;
 using JsonMembers = std::vector<JsonMember>;
 
+/// JSON texts for values of members: quoted and escaped (bytes that are no UTF-8 are replaced); the shortest digits
+/// that give the number back, "nan" and infinities as texts; `[1,2]`.
+TENON_API std::string as_json(std::string_view text);
+TENON_API std::string as_json(double number);
+TENON_API std::string as_json(const std::vector<std::int64_t>& numbers);
+
 struct ModuleSpec {
   std::string path;        ///< `layer1.0.conv1`; "" for the model itself
   std::string type;        ///< class name without namespace: `Conv2d`

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,19 +32,28 @@ enum class Repair : std::uint8_t {
   Exact,  ///< carries out the part of check()'s plan that changes no value; what is left then must fit
 };
 
+/// What load() does where the file's blueprint says another function than the module's modules and options.
+enum class Function : std::uint8_t {
+  Check,   ///< refuses: names and shapes alone would load it in silence
+  Ignore,  ///< loads all the same, and reports the differences
+};
+
 struct LoadOptions {
   Repair repair = Repair::No;
+  Function function = Function::Check;
   Acceptance accept = {};  ///< `lossy`: dtype changes may round; `guess`: with Repair::Exact, guessed operations, too
   OpenOptions open = {};
 };
 
 /// What a load did.
 struct LoadReport {
-  std::size_t loaded = 0;                  ///< tensors of the module or optimizer that took the file's values
-  std::vector<std::string> kept;           ///< names that keep the model's own values, because the plan says so
-  std::vector<std::string> dropped;        ///< names of the file that were left out, because the plan says so
-  std::vector<DTypeChange> dtype_changes;  ///< with the loss, measured: none unless lossy changes were accepted
-  Plan plan;                               ///< what was carried out; empty where the file fitted as it was
+  std::size_t loaded = 0;                        ///< tensors of the module or optimizer that took the file's values
+  std::vector<std::string> kept;                 ///< names that keep the model's own values, because the plan says so
+  std::vector<std::string> dropped;              ///< names of the file that were left out, because the plan says so
+  std::vector<DTypeChange> dtype_changes;        ///< with the loss, measured: none unless lossy changes were accepted
+  Plan plan;                                     ///< what was carried out; empty where the file fitted as it was
+  std::vector<ArchitectureChange> architecture;  ///< how the file's model differs, where that was ignored
+  std::shared_ptr<const Blueprint> blueprint;    ///< of the file; null without one. set_parent() takes it
 };
 
 /// A checkpoint does not fit. Nothing was changed. `report` has every name, the causes and the plan; render_text()
@@ -67,7 +77,8 @@ Listing list(const ::torch::nn::Module& module);
 /// Saves the parameters and buffers of `module`, from any device.
 ///
 /// The suffix of `path` names the format (.safetensors; .pt .pth .bin .ckpt), where it says nothing options.format
-/// does. Tied tensors share one storage where the format knows sharing. Throws Error Refused, with every name, for a
+/// does. Tied tensors share one storage where the format knows sharing. A blueprint without run goes into the file
+/// (tenon/torch_blueprint.hpp has the one with a run and a probe). Throws Error Refused, with every name, for a
 /// module without tensors, meta tensors, tensors without elements and layouts other than strided; and whatever
 /// tenon::save throws.
 SaveReport save(const ::torch::nn::Module& module, const std::string& path, const SaveOptions& options = {});
@@ -80,7 +91,8 @@ Report check(const ::torch::nn::Module& module, const std::string& path, const O
 ///
 /// Order: open; compare names, shapes, dtypes; touch every needed tensor, so that the archive's checksums are verified;
 /// copy, straight from the mapping into the parameters (on any device), so that memory does not grow with the file.
-/// When it throws, nothing was changed. A dtype change that loses no value is made and reported, one that does needs
+/// When it throws, nothing was changed. Where the file has a blueprint of LibTorch's, modules and options must be the
+/// same, too (options.function). A dtype change that loses no value is made and reported, one that does needs
 /// accept.lossy. Throws LoadError (does not fit), Error Invalid (module tensors that cannot be written: meta, expanded,
 /// inference), Corrupt, Unsupported, and whatever open() throws.
 LoadReport load(::torch::nn::Module& module, const std::string& path, const LoadOptions& options = {});

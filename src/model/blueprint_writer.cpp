@@ -183,6 +183,10 @@ std::unordered_set<std::string> frames(const Blueprint& blueprint) {
 
 }  // namespace
 
+std::string as_json(std::string_view text) { return Json(utf8(std::string(text))).dump(); }
+std::string as_json(double value) { return number(value).dump(); }
+std::string as_json(const std::vector<std::int64_t>& values) { return Json(values).dump(); }
+
 std::string to_json(const Blueprint& blueprint) {
   Json document = {{"schema", "tenon.blueprint/1"}, {"tensors", Json::array()}};
   document["class"] = blueprint.class_name.empty() ? Json() : Json(utf8(blueprint.class_name));

@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""python/tenon_blueprint.py from end to end: what it writes of live modules, and what tenon answers to it.
+
+Tables of silent changes that must be caught, of equal models that must raise no alarm, and of state that no state dict
+holds; then the promises of the module: the model is untouched, files stay readable, digests agree with tenon's own.
+
+Exits with 77 (CTest: skipped) where PyTorch is not installed.
+
+usage: tenon_blueprint_test.py --tenon PATH [unittest arguments...]
+"""
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import pickle
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import warnings
+
+try:
+    import torch
+except ImportError as missing:
+    print(f"SKIPPED: {sys.executable} has no PyTorch ({missing}); nothing was tested")
+    sys.exit(77)
+
+import torch.nn.functional as F
+from torch import nn
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "python"))
+import tenon_blueprint  # noqa: E402
+
+TENON = None
+
+
+def example(*shape, seed=1):
+    return tenon_blueprint.example_inputs(seed, (shape, torch.float32))
+
+
+def trained(model, seed=7):
+    """Values as after training: every tensor its own, also the running statistics."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) * 0.5 + 0.1)
+    return model
+
+
+class FolderTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        random_state = torch.get_rng_state()
+        self.addCleanup(torch.set_rng_state, random_state)
+
+    def tenon(self, *arguments):
+        ran = subprocess.run([TENON, *map(str, arguments)], capture_output=True, text=True, cwd=self.folder, timeout=60)
+        self.assertIn(ran.returncode, (0, 1), f"tenon {arguments}: exit {ran.returncode}\n{ran.stdout}{ran.stderr}")
+        return ran
+
+    def save(self, model, inputs=None, name="model.pth"):
+        path = self.folder / name
+        torch.save(model.state_dict(), path)
+        self.write(model, path, inputs)
+        return path
+
+    def write(self, model, path, inputs=None):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is not saved and odd row counts are asked for elsewhere
+            return pathlib.Path(tenon_blueprint.write(model, path, inputs=inputs))
+
+    def check(self, path, model, inputs=None):
+        """Exit code and document of `tenon check` against the blueprint of a live model."""
+        against = self.write(model, self.folder / "against", inputs)
+        ran = self.tenon("check", path, "--against", against, "--json")
+        document = json.loads(ran.stdout)
+        self.assertEqual(ran.returncode == 0, document["fits"])
+        return document
+
+
+# ---- silent changes -------------------------------------------------------------------------------------------------
+
+
+class ConvNet(nn.Module):
+    """A small network of which every part can be exchanged without touching a key or a shape."""
+
+    def __init__(self, first=None, norm=None, act=None, pool=None, drop=None, extra=None):
+        super().__init__()
+        self.first = first or nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = norm or nn.BatchNorm2d(4)
+        self.act = act or nn.ReLU()
+        self.pool = pool or nn.MaxPool2d(2)
+        self.drop = drop or nn.Dropout(0.5)
+        self.flat = nn.AdaptiveAvgPool2d(2)
+        if extra is not None:
+            self.extra = extra
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x):
+        x = self.drop(self.pool(self.act(self.norm(self.first(x)))))
+        if hasattr(self, "extra"):
+            x = self.extra(x)
+        return self.head(self.flat(x).flatten(1))
+
+
+class Functional(nn.Module):
+    """Only `forward` differs."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.one, self.two = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.act = nn.Tanh()
+        object.__setattr__(self, "_what", forward)
+
+    def forward(self, x):
+        return self._what(self, x)
+
+
+class Tied(nn.Module):
+    def __init__(self, tie):
+        super().__init__()
+        self.embed = nn.Linear(6, 6, bias=False)
+        self.out = nn.Linear(6, 6, bias=False)
+        if tie:
+            self.out.weight = self.embed.weight
+
+    def forward(self, x):
+        return self.out(torch.tanh(self.embed(x)))
+
+
+class Buffered(nn.Module):
+    def __init__(self, persistent):
+        super().__init__()
+        self.inner = nn.Linear(6, 6)
+        self.inner.register_buffer("shift", torch.full((6,), 0.25), persistent=persistent)
+
+    def forward(self, x):
+        return self.inner(x) + self.inner.shift
+
+
+class Scaled(nn.Module):
+    def __init__(self, **attributes):
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+        self.layer.gain = nn.Linear(6, 6)
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        x = self.layer(x)
+        x = self.act(x) if hasattr(self, "act") else x
+        return x * self.factor if hasattr(self, "factor") else x
+
+
+class Outer(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.scaled = inner
+
+    def forward(self, x):
+        return self.scaled(x)
+
+
+def relu_kept(self, x):
+    return self.two(F.relu(self.one(x)))
+
+
+def relu_left_out(self, x):
+    return self.two(self.one(x))
+
+
+def conv(**options):
+    return nn.Conv2d(3, 4, 3, **{"padding": 1, **options})
+
+
+IMAGE, ROW = (2, 3, 12, 12), (4, 6)
+PARAMETER_FREE, ANY_CAUSE = "parameter_free_change", None
+
+# name, saved model, changed model, input shape, cause, where, do module options alone tell?
+SILENT = [
+    ("pooling added", lambda: ConvNet(), lambda: ConvNet(extra=nn.MaxPool2d(2)), IMAGE, PARAMETER_FREE, "extra", True),
+    ("pooling removed", lambda: ConvNet(extra=nn.MaxPool2d(2)), lambda: ConvNet(), IMAGE, PARAMETER_FREE, "extra", True),
+    ("stride", lambda: ConvNet(conv()), lambda: ConvNet(conv(stride=2)), IMAGE, PARAMETER_FREE, "first", True),
+    ("padding", lambda: ConvNet(conv()), lambda: ConvNet(conv(padding=0)), IMAGE, PARAMETER_FREE, "first", True),
+    ("padding mode", lambda: ConvNet(conv()), lambda: ConvNet(conv(padding_mode="reflect")), IMAGE, PARAMETER_FREE,
+     "first", True),
+    ("dilation", lambda: ConvNet(conv()), lambda: ConvNet(conv(dilation=2)), IMAGE, PARAMETER_FREE, "first", True),
+    ("dilation that keeps the extent", lambda: ConvNet(conv()), lambda: ConvNet(conv(dilation=2, padding=2)), IMAGE,
+     PARAMETER_FREE, "first", True),
+    ("activation", lambda: ConvNet(act=nn.ReLU()), lambda: ConvNet(act=nn.GELU()), IMAGE, PARAMETER_FREE, "act", True),
+    ("slope of the activation", lambda: ConvNet(act=nn.LeakyReLU(0.1)), lambda: ConvNet(act=nn.LeakyReLU(0.2)), IMAGE,
+     PARAMETER_FREE, "act", True),
+    ("pooling kind", lambda: ConvNet(), lambda: ConvNet(pool=nn.AvgPool2d(2)), IMAGE, PARAMETER_FREE, "pool", True),
+    ("dropout p", lambda: ConvNet(), lambda: ConvNet(drop=nn.Dropout(0.1)), IMAGE, PARAMETER_FREE, "drop", True),
+    ("eps", lambda: ConvNet(), lambda: ConvNet(norm=nn.BatchNorm2d(4, eps=1e-3)), IMAGE, PARAMETER_FREE, "norm", True),
+    ("momentum", lambda: ConvNet(), lambda: ConvNet(norm=nn.BatchNorm2d(4, momentum=0.01)), IMAGE, PARAMETER_FREE,
+     "norm", True),
+    ("layer becomes the identity", lambda: ConvNet(), lambda: ConvNet(act=nn.Identity()), IMAGE, PARAMETER_FREE, "act",
+     True),
+    ("order of two equal layers", lambda: Functional(lambda self, x: self.two(self.act(self.one(x)))),
+     lambda: Functional(lambda self, x: self.one(self.act(self.two(x)))), ROW, PARAMETER_FREE, "one", False),
+    ("functional relu left out", lambda: Functional(relu_kept), lambda: Functional(relu_left_out), ROW, PARAMETER_FREE,
+     "relu", False),
+    ("functional relu became tanh", lambda: Functional(relu_kept),
+     lambda: Functional(lambda self, x: self.two(torch.tanh(self.one(x)))), ROW, PARAMETER_FREE, "tanh", False),
+    ("residual connection left out", lambda: Functional(lambda self, x: x + self.one(x)),
+     lambda: Functional(lambda self, x: self.one(x)), ROW, PARAMETER_FREE, "add", False),
+    ("operands exchanged", lambda: Functional(lambda self, x: self.one(x) - self.two(x)),
+     lambda: Functional(lambda self, x: self.two(x) - self.one(x)), ROW, PARAMETER_FREE, "", False),
+    ("another constant in forward", lambda: Functional(lambda self, x: self.one(x) * 2.0),
+     lambda: Functional(lambda self, x: self.one(x) * 3.0), ROW, PARAMETER_FREE, "mul", False),
+    ("softmax along another axis", lambda: Functional(lambda self, x: self.one(x).softmax(0)),
+     lambda: Functional(lambda self, x: self.one(x).softmax(1)), ROW, PARAMETER_FREE, "softmax", False),
+    ("functional dropout p", lambda: Functional(lambda self, x: F.dropout(self.one(x), 0.5, self.training)),
+     lambda: Functional(lambda self, x: F.dropout(self.one(x), 0.1, self.training)), ROW, PARAMETER_FREE, "dropout",
+     False),
+    ("weight tying lost", lambda: Tied(True), lambda: Tied(False), ROW, "tied_or_shared", "out.weight", True),
+    ("buffer made non-persistent", lambda: Buffered(True), lambda: Buffered(False), ROW, "custom_layer_state",
+     "inner.shift", True),
+    ("scale of a custom module", lambda: Outer(Scaled(factor=0.5)), lambda: Outer(Scaled(factor=2.0)), ROW,
+     PARAMETER_FREE, "scaled", True),
+    ("activation function as an attribute", lambda: Outer(Scaled(act=F.relu)), lambda: Outer(Scaled(act=F.gelu)), ROW,
+     PARAMETER_FREE, "scaled", True),
+    ("tensor attribute with another value", lambda: Outer(Scaled(factor=torch.tensor(0.5))),
+     lambda: Outer(Scaled(factor=torch.tensor(2.0))), ROW, "silent_wrong", "scaled", False),
+]
+
+
+class SilentChanges(FolderTest):
+    def pair(self, make_saved, make_changed):
+        saved = trained(make_saved())
+        changed = make_changed()
+        changed.load_state_dict(saved.state_dict(), strict=False)
+        return saved, changed
+
+    def expect_caught(self, document, cause, where):
+        self.assertFalse(document["fits"])
+        by_id = {found["id"]: found for found in document["causes"]}
+        self.assertIn(cause, by_id)
+        told = json.dumps([document["architecture"], by_id[cause], document["probe"]])
+        self.assertIn(where, told)
+
+    def test_changes_are_caught_by_one_run(self):
+        for name, make_saved, make_changed, shape, cause, where, _ in SILENT:
+            with self.subTest(name):
+                saved, changed = self.pair(make_saved, make_changed)
+                path = self.save(saved, example(*shape))
+                self.expect_caught(self.check(path, changed, example(*shape)), cause, where)
+
+    def test_changes_are_caught_between_runs_with_other_inputs(self):
+        for name, make_saved, make_changed, shape, cause, where, _ in SILENT:
+            if cause == "silent_wrong":
+                continue  # only outputs for the same input tell
+            with self.subTest(name):
+                saved, changed = self.pair(make_saved, make_changed)
+                path = self.save(saved, example(*shape))
+                other = example(shape[0] + 1, *shape[1:], seed=2)
+                self.expect_caught(self.check(path, changed, other), cause, where)
+
+    def test_options_alone_tell(self):
+        for name, make_saved, make_changed, _, cause, where, options_tell in SILENT:
+            if not options_tell:
+                continue
+            with self.subTest(name):
+                saved, changed = self.pair(make_saved, make_changed)
+                self.expect_caught(self.check(self.save(saved), changed), cause, where)
+
+    def test_nothing_is_said_of_the_model_itself(self):
+        for name, make_saved, _, shape, *_ in SILENT:
+            with self.subTest(name):
+                saved = trained(make_saved())
+                again = make_saved()
+                again.load_state_dict(saved.state_dict())
+                document = self.check(self.save(saved, example(*shape)), again, example(*shape))
+                self.assertEqual(document["causes"], [])
+                self.assertEqual(document["proved"], "function")
+
+    def test_what_loading_says_of_the_changes(self):
+        """They are silent: PyTorch's strict load takes all but the buffer that is registered on one side only."""
+        for name, make_saved, make_changed, _, cause, _, _ in SILENT:
+            if cause == "custom_layer_state":
+                continue
+            with self.subTest(name):
+                outcome = make_changed().load_state_dict(make_saved().state_dict())
+                self.assertEqual((outcome.missing_keys, outcome.unexpected_keys), ([], []))
+
+
+def main():
+    global TENON
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tenon", required=True)
+    options, rest = parser.parse_known_args()
+    TENON = os.path.abspath(options.tenon)
+    unittest.main(argv=[sys.argv[0], *rest])
+
+
+if __name__ == "__main__":
+    main()

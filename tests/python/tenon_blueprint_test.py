@@ -292,6 +292,270 @@ class SilentChanges(FolderTest):
                 self.assertEqual((outcome.missing_keys, outcome.unexpected_keys), ([], []))
 
 
+# ---- no false alarms ------------------------------------------------------------------------------------------------
+
+
+class Stores(nn.Module):
+    """Keeps what it saw, as many models do for debugging."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+        self.calls = 0
+        self.last_rows = None
+        self.seen = []
+
+    def forward(self, x):
+        self.calls += 1
+        self.last_rows = x.shape[0]
+        self.seen.append(x.shape[0])
+        setattr(self, "last_extent", x.shape[-1])
+        self.last_output = self.layer(x)
+        return self.last_output
+
+
+class Reshaping(nn.Module):
+    """[b, t, c] through a layer that wants rows, and back, in all the usual ways."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x):
+        b, t, c = x.shape
+        x = self.layer(x.view(b * t, c)).view(b, t, c)
+        x = self.layer(x.reshape(x.size(0), -1).reshape(-1, c)).reshape(b, t, c)
+        x = x + torch.zeros(b, 1, c) + self.layer.bias.expand(b, t, c) + torch.arange(t).view(1, t, 1)
+        x = x.transpose(0, 1).reshape(t, b * c).reshape(t, b, c).transpose(0, 1)
+        return x.view(x.shape[0], -1)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(6, 4, num_layers=2, batch_first=True, bidirectional=True, dropout=0.2)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        start = torch.zeros(4, x.shape[0], 4)
+        return self.head(self.rnn(x, (start, start.clone()))[0][:, -1])
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x, need_weights=False)[0]
+
+
+class Draws(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x):
+        x = self.layer(x) + torch.randn(x.shape[0], 6)
+        return F.dropout(x, 0.5, training=True)
+
+
+class Embedding(nn.Module):
+    """Integer inputs, a mask made in forward, output tied to the embedding."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(11, 6, padding_idx=0)
+        self.out = nn.Linear(6, 11, bias=False)
+        self.out.weight = self.embed.weight
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        mask = torch.tril(torch.ones(tokens.shape[1], tokens.shape[1]))
+        weights = (x @ x.transpose(1, 2)).masked_fill(mask == 0, float("-inf")).softmax(-1)
+        return {"logits": self.out(weights @ x), "hidden": x}
+
+
+def weight_norm():
+    return nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 6)), nn.Tanh(), nn.Linear(6, 2))
+
+
+def parametrized():
+    model = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2))
+    nn.utils.parametrizations.spectral_norm(model[0])
+    nn.utils.parametrizations.orthogonal(model[2])
+    return model
+
+
+def encoder_layer():
+    return nn.TransformerEncoderLayer(6, 2, 12, batch_first=True)
+
+
+def encoder():
+    return nn.TransformerEncoder(encoder_layer(), 2)
+
+
+def rows(batch, seed=1):
+    return example(batch, 6, seed=seed)
+
+
+def sequences(batch, seed=1):
+    return example(batch, 5, 6, seed=seed)
+
+
+def images(batch, seed=1):
+    return example(batch, 3, 12, 12, seed=seed)
+
+
+def tokens(batch, seed=1):
+    return tenon_blueprint.example_inputs(seed, ((batch, 7), torch.int64, 11))
+
+
+def resnet18():
+    from torchvision.models import resnet18 as make
+    return make()
+
+
+def photos(batch, seed=1):
+    return example(batch, 3, 32, 32, seed=seed)
+
+
+EQUAL = {
+    "ConvNet": (ConvNet, images), "Tied": (lambda: Tied(True), rows), "Buffered": (lambda: Buffered(True), rows),
+    "Stores": (Stores, rows), "Reshaping": (Reshaping, sequences), "Recurrent": (Recurrent, sequences),
+    "Attention": (Attention, sequences), "Draws": (Draws, rows), "Embedding": (Embedding, tokens),
+    "weight_norm": (weight_norm, rows), "parametrized": (parametrized, rows),
+    "TransformerEncoderLayer": (encoder_layer, sequences), "TransformerEncoder": (encoder, sequences),
+    "inplace": (lambda: ConvNet(act=nn.ReLU(inplace=True)), images),
+}
+try:
+    import torchvision  # noqa: F401
+    EQUAL["resnet18"] = (resnet18, photos)
+except (ImportError, RuntimeError, AttributeError) as problem:  # a torchvision of another torch does not even import
+    print(f"without torchvision's resnet18: {problem}")
+
+
+class NoFalseAlarms(FolderTest):
+    """The same class with the same state dict: exit 0, no causes."""
+
+    def for_each(self, change_inputs=lambda inputs: inputs(3), change_model=lambda model: model, around=None):
+        for name, (make, inputs) in EQUAL.items():
+            with self.subTest(name):
+                saved = trained(make())
+                path = self.save(saved, inputs(3))
+                again = make()
+                again.load_state_dict(saved.state_dict())
+                again = change_model(again)
+                if again is None:
+                    continue
+                if around is None:
+                    document = self.check(path, again, change_inputs(inputs))
+                else:
+                    with around():
+                        document = self.check(path, again, change_inputs(inputs))
+                self.assertEqual(document["causes"], [])
+                self.assertTrue(document["fits"])
+                self.assertEqual(document["architecture"], [])
+                self.assertIn(document["proved"], ("architecture", "function"))
+
+    def test_same(self):
+        self.for_each()
+
+    def test_other_batch_size(self):
+        for batch in (1, 2, 5, 6):
+            self.for_each(lambda inputs: inputs(batch, seed=4))
+
+    def test_other_batch_size_of_the_same_input_seed(self):
+        self.for_each(lambda inputs: inputs(4))
+
+    def test_other_thread_count(self):
+        class Threads:
+            def __enter__(self):
+                self.before = torch.get_num_threads()
+                torch.set_num_threads(1 if self.before > 1 else 2)
+
+            def __exit__(self, *problem):
+                torch.set_num_threads(self.before)
+
+        self.for_each(around=Threads)
+
+    def test_training_mode_and_back(self):
+        self.for_each(change_model=lambda model: model.train().eval())
+        self.for_each(change_model=lambda model: model.eval().train())
+
+    def test_gradients_off_around_it(self):
+        self.for_each(around=torch.no_grad)
+
+    def test_to_float64_and_back(self):
+        def there_and_back(model):
+            tied = any(row["tied_to"] for row in tenon_blueprint.blueprint(model)["tensors"])
+            model = model.double().float()
+            self.assertEqual(tied, any(row["tied_to"] for row in tenon_blueprint.blueprint(model)["tensors"]))
+            return model
+
+        self.for_each(change_model=there_and_back)
+
+    def test_frozen(self):
+        self.for_each(change_model=lambda model: model.requires_grad_(False))
+
+    def test_with_hooks(self):
+        def hooked(model):
+            for module in model.modules():
+                module.register_forward_hook(lambda module, args, output: None)
+                module.register_forward_pre_hook(lambda module, args: None)
+                module.register_full_backward_hook(lambda module, into, out: None)
+            return model
+
+        self.for_each(change_model=hooked)
+
+    def test_after_it_ran(self):
+        for name, (make, inputs) in EQUAL.items():
+            with self.subTest(name):
+                saved = trained(make()).eval()
+                path = self.save(saved, inputs(3))
+                saved(*inputs(5))
+                self.assertEqual(self.check(path, saved, inputs(3))["causes"], [])
+                self.assertEqual(self.check(path, saved)["causes"], [])
+
+    def test_without_inputs_on_one_side(self):
+        for name, (make, inputs) in EQUAL.items():
+            with self.subTest(name):
+                saved = trained(make())
+                path = self.save(saved)
+                self.assertEqual(self.check(path, saved, inputs(3))["causes"], [])
+
+    def test_copied_and_pickled(self):
+        import copy
+        self.for_each(change_model=lambda model: None if "weight_g" in dict(model.named_parameters()) else copy_of(model))
+
+    def test_second_process(self):
+        """Another process, another working folder, another place of the file."""
+        program = ("import sys; sys.path[:0] = [{tests!r}]; sys.argv[1:] = []; import tenon_blueprint_test as t\n"
+                   "import torch\n"
+                   "for name, (make, inputs) in t.EQUAL.items():\n"
+                   "    model = t.trained(make())\n"
+                   "    t.tenon_blueprint.write(model, name, inputs=inputs(3))\n").format(
+                       tests=str(pathlib.Path(__file__).resolve().parent))
+        away = self.folder / "somewhere" / "else"
+        away.mkdir(parents=True)
+        ran = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=away, capture_output=True, text=True)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        for name, (make, inputs) in EQUAL.items():
+            with self.subTest(name):
+                path = self.save(trained(make()), inputs(3))
+                ran = self.tenon("check", path, "--against", away / (name + ".blueprint.json"), "--json")
+                document = json.loads(ran.stdout)
+                self.assertEqual((ran.returncode, document["causes"]), (0, []))
+
+    def test_moved_file(self):
+        path = self.save(trained(ConvNet()), images(3))
+        other = self.folder / "moved" / "renamed.bin"
+        other.parent.mkdir()
+        shutil.move(path, other)
+        shutil.move(str(path) + ".blueprint.json", str(other) + ".blueprint.json")
+        self.assertEqual(self.check(other, trained(ConvNet()), images(3))["proved"], "function")
+
+
 def main():
     global TENON
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -290,12 +290,18 @@ def _options(module, assigned):
     return options
 
 
+_GROWS = {"append", "appendleft", "extend", "insert", "add", "update", "setdefault", "pop", "popleft", "clear"}
+
+
 def _stored_by_forward(cls):
-    """Attribute names that `forward` stores, from its byte code: results and counters, not options."""
+    """Attribute names that `forward` stores or lets grow, from its byte code: results and counters, not options."""
     code = getattr(getattr(cls, "forward", None), "__code__", None)
-    if code is None:
-        return set()
-    return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"}
+    steps = list(dis.get_instructions(code)) if code is not None else []
+    stored = {step.argval for step in steps if step.opname == "STORE_ATTR"}
+    for step, after in zip(steps, steps[1:]):
+        if step.opname == "LOAD_ATTR" and after.opname in ("LOAD_METHOD", "LOAD_ATTR") and after.argval in _GROWS:
+            stored.add(step.argval)
+    return stored
 
 
 def _optimizer_groups(model, optimizer, state):
@@ -416,6 +422,7 @@ class _Run:
         self.done = set()
         self.recorder = _Recorder(self)
         self.is_deterministic = True
+        options = {module: _options(module, set()) for module in model.modules()}
         with _Undisturbed(model):
             before = _random_states()
             with self.recorder:
@@ -423,6 +430,14 @@ class _Run:
             if before != _random_states():
                 again = [_digest(tensor) for _, tensor in self._call()]
                 self.is_deterministic = again == [_digest(tensor) for _, tensor in self.outputs]
+        self._note_changed(options)
+
+    def _note_changed(self, options):
+        """Lists and dicts that a run changed in place are results, too."""
+        for module, before in options.items():
+            after = _options(module, set())
+            changed = {name for name in before if after.get(name, _NOT_PLAIN) != before[name]}
+            self.assigned.setdefault(id(module), set()).update(changed)
 
     def _call(self):
         return list(_tensors_in(self.model(*self.args, **self.kwargs)))

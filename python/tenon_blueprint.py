@@ -294,13 +294,26 @@ _GROWS = {"append", "appendleft", "extend", "insert", "add", "update", "setdefau
 
 
 def _stored_by_forward(cls):
-    """Attribute names that `forward` stores or lets grow, from its byte code: results and counters, not options."""
-    code = getattr(getattr(cls, "forward", None), "__code__", None)
-    steps = list(dis.get_instructions(code)) if code is not None else []
-    stored = {step.argval for step in steps if step.opname == "STORE_ATTR"}
-    for step, after in zip(steps, steps[1:]):
-        if step.opname == "LOAD_ATTR" and after.opname in ("LOAD_METHOD", "LOAD_ATTR") and after.argval in _GROWS:
-            stored.add(step.argval)
+    """Attribute names that `forward`, or a method it calls, stores or lets grow: results and counters, not options.
+
+    Read from the byte code, so that it is known without a run, too.
+    """
+    stored, seen = set(), set()
+    waiting = [vars(base)["forward"] for base in cls.__mro__ if "forward" in vars(base)]
+    while waiting:
+        code = getattr(waiting.pop(), "__code__", None)
+        if code is None or code in seen:
+            continue
+        seen.add(code)
+        steps = list(dis.get_instructions(code))
+        for step, after in zip(steps, steps[1:]):
+            if step.opname == "STORE_ATTR":
+                stored.add(step.argval)
+            elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+                if after.opname in ("LOAD_ATTR", "LOAD_METHOD") and after.argval in _GROWS:
+                    stored.add(step.argval)
+                if isinstance(getattr(cls, step.argval, None), types.FunctionType) and step.argval != "__init__":
+                    waiting.append(getattr(cls, step.argval))
     return stored
 
 

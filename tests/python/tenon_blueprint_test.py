@@ -309,10 +309,13 @@ class Stores(nn.Module):
 
     def forward(self, x):
         self.calls += 1
-        self.last_rows = x.shape[0]
+        self.note(x)
         self.seen.append(x.shape[0])
         self.last_output = self.layer(x)
         return self.last_output
+
+    def note(self, x):
+        self.last_rows = x.shape[0]
 
 
 class StoresByName(Stores):
@@ -573,6 +576,403 @@ class NoFalseAlarms(FolderTest):
         shutil.move(path, other)
         shutil.move(str(path) + ".blueprint.json", str(other) + ".blueprint.json")
         self.assertEqual(self.check(other, trained(ConvNet()), images(3))["proved"], "function")
+
+
+# ---- the model is untouched -----------------------------------------------------------------------------------------
+
+
+class Raises(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(6)
+        self.inner = nn.Linear(6, 6)
+
+    def forward(self, x):
+        torch.randn(3), random.random()
+        self.norm.running_mean.add_(1)
+        self.inner(x)
+        raise RuntimeError("on purpose")
+
+
+def hook_count(model):
+    return sum(len(value) for module in model.modules() for name, value in vars(module).items()
+               if name.endswith("_hooks"))
+
+
+class Untouched(FolderTest):
+    def facts(self, model):
+        return {
+            "modes": [module.training for module in model.modules()],
+            "bits": [tensor.detach().clone().numpy().tobytes() for tensor in model.state_dict().values()],
+            "identities": [id(tensor) for tensor in list(model.parameters()) + list(model.buffers())],
+            "gradients": [tensor.requires_grad for tensor in model.parameters()],
+            "hooks": hook_count(model), "setattr": nn.Module.__setattr__, "torch": torch.get_rng_state().tolist(),
+            "python": random.getstate(), "grad_mode": torch.is_grad_enabled(), "attributes": set(vars(model)),
+        }
+
+    def test_after_a_blueprint(self):
+        for name, (make, inputs) in EQUAL.items():
+            with self.subTest(name):
+                model = trained(make()).train()
+                next(model.children()).eval()  # mixed modes stay mixed
+                model(*inputs(3))
+                before = self.facts(model)
+                tenon_blueprint.blueprint(model, inputs=inputs(3))
+                self.assertEqual(self.facts(model), before)
+
+    def test_after_forward_raised(self):
+        model = Raises()
+        before = self.facts(model)
+        with self.assertRaisesRegex(RuntimeError, "on purpose"):
+            tenon_blueprint.write(model, self.folder / "model.pth", inputs=rows(3))
+        self.assertEqual(self.facts(model), before)
+        self.assertEqual(os.listdir(self.folder), [])
+        self.assertEqual(torch.randn(2).shape, (2,))  # the recorder is gone, too
+
+    def test_a_file_appears_whole_or_not_at_all(self):
+        path = self.save(trained(ConvNet()), images(2))
+        old = pathlib.Path(str(path) + ".blueprint.json").read_bytes()
+        with self.assertRaises(Exception):
+            tenon_blueprint.write(ConvNet(), path, inputs=rows(2))  # not an image
+        self.assertEqual(pathlib.Path(str(path) + ".blueprint.json").read_bytes(), old)
+        self.assertEqual(len(os.listdir(self.folder)), 2)
+
+    def test_what_is_no_module_is_refused(self):
+        with self.assertRaises(TypeError):
+            tenon_blueprint.blueprint({"weight": torch.zeros(2)})
+        with self.assertRaises(ValueError):
+            tenon_blueprint.blueprint(nn.ReLU(), inputs=())
+
+    def test_odd_row_counts_are_told(self):
+        mixing = Functional(lambda self, x: self.one(x).view(-1, 3))
+        with self.assertWarnsRegex(UserWarning, "4 rows in, 8 rows out"):
+            tenon_blueprint.write(mixing, self.folder / "model", inputs=rows(4))
+
+
+# ---- state that is not saved ----------------------------------------------------------------------------------------
+
+
+class Holder(nn.Module):
+    def __init__(self, **attributes):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class SavesLess(Holder):
+    def state_dict(self, *args, **kwargs):
+        state = super().state_dict(*args, **kwargs)
+        state.pop("layer.bias")
+        return state
+
+
+def with_buffer(persistent):
+    holder = Holder()
+    holder.register_buffer("shift", torch.ones(2), persistent=persistent)
+    return holder
+
+
+def linear():
+    return nn.Linear(2, 2)
+
+
+def tensor():
+    return torch.ones(2)
+
+
+# name, model, what unregistered() names
+UNREGISTERED = [
+    ("tensor attribute", lambda: Holder(scale=tensor()), {"scale": "tensor attribute"}),
+    ("tensors in a list", lambda: Holder(kept=[tensor(), tensor()]),
+     {"kept.0": "tensor in a list", "kept.1": "tensor in a list"}),
+    ("tensor in a dict", lambda: Holder(kept={"a": tensor()}), {"kept.a": "tensor in a dict"}),
+    ("tensor in a tuple", lambda: Holder(kept=(1, tensor())), {"kept.1": "tensor in a tuple"}),
+    ("nested", lambda: Holder(kept={"a": [0, (tensor(),)]}), {"kept.a.1.0": "tensor in a tuple"}),
+    ("modules in a list", lambda: Holder(layers=[linear()]),
+     {"layers.0.weight": "module in a list", "layers.0.bias": "module in a list"}),
+    ("modules in a dict", lambda: Holder(layers={"in": nn.Linear(2, 2, bias=False)}),
+     {"layers.in.weight": "module in a dict"}),
+    ("deeper in the tree", lambda: Holder(inner=Holder(scale=tensor())), {"inner.scale": "tensor attribute"}),
+    ("non-persistent buffer", lambda: with_buffer(False), {"shift": "non-persistent buffer"}),
+    ("left out by an override", SavesLess, {"layer.bias": "left out by state_dict()"}),
+    ("list that holds itself", lambda: Holder(kept=itself()), {"kept.1": "tensor in a list"}),
+    ("persistent buffer", lambda: with_buffer(True), {}),
+    ("registered module in a list as well", lambda: also_in_a_list(), {}),
+    ("ModuleList and ParameterDict", lambda: Holder(a=nn.ModuleList([linear()]), b=nn.ParameterDict({"c": tensor()})),
+     {}),
+    ("RNN", lambda: nn.RNN(2, 2, 2), {}), ("LSTM", lambda: nn.LSTM(2, 2, proj_size=1), {}),
+    ("MultiheadAttention", lambda: nn.MultiheadAttention(4, 2), {}), ("encoder", encoder, {}),
+    ("parametrized", parametrized, {}), ("weight_norm", weight_norm, {}),
+    ("DataParallel", lambda: nn.DataParallel(ConvNet()), {}), ("tied", lambda: Tied(True), {}),
+]
+
+
+def itself():
+    kept = [1, tensor()]
+    kept.append(kept)
+    return kept
+
+
+def also_in_a_list():
+    holder = Holder()
+    holder.layers = [holder.layer]
+    holder.weights = [holder.layer.weight]
+    return holder
+
+
+class Unregistered(FolderTest):
+    def test_table(self):
+        for name, make, expected in UNREGISTERED:
+            with self.subTest(name):
+                found = {row["name"]: row["why"] for row in tenon_blueprint.unregistered(make())}
+                self.assertEqual(found, expected)
+
+    def test_parameter_that_only_the_optimizer_knows(self):
+        model, extra = Holder(), nn.Parameter(torch.ones(3))
+        optimizer = torch.optim.SGD([{"params": model.parameters()}, {"params": [extra]}], lr=0.1)
+        self.assertEqual(tenon_blueprint.unregistered(model, optimizer),
+                         [{"name": "<group 1 parameter 0>", "why": "parameter of the optimizer"}])
+        groups = tenon_blueprint.blueprint(model, optimizer=optimizer)["optimizer"]["groups"]
+        self.assertEqual(groups[0]["parameters"], ["layer.weight", "layer.bias"])
+        self.assertEqual(groups[0]["options"]["lr"], 0.1)
+
+    def test_write_warns_and_check_tells(self):
+        model = Holder(layers=[linear()])
+        torch.save(model.state_dict(), self.folder / "model.pth")
+        with self.assertWarnsRegex(UserWarning, "layers.0.weight"):
+            tenon_blueprint.write(model, self.folder / "model.pth")
+        document = self.check(self.folder / "model.pth", model)
+        self.assertIn("custom_layer_state", [cause["id"] for cause in document["causes"]])
+
+
+# ---- inside a checkpoint --------------------------------------------------------------------------------------------
+
+
+def safetensors(state):
+    """The bytes of a safetensors file, written by hand."""
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, tensor in state.items():
+        values = tensor.detach().numpy().tobytes()
+        kind = {torch.float32: "F32", torch.int64: "I64"}[tensor.dtype]
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(values)]}
+        data += values
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def safetensors_parts(content):
+    (size,) = struct.unpack("<Q", content[:8])
+    return json.loads(content[8:8 + size]), content[8 + size:]
+
+
+class Embedded(FolderTest):
+    def test_zip(self):
+        model = trained(ConvNet())
+        path = self.folder / "model.pth"
+        for saved in (model.state_dict(), {"epoch": 3, "model": model.state_dict()}):
+            torch.save(saved, path)
+            document = tenon_blueprint.blueprint(model, inputs=images(2))
+            tenon_blueprint.embed(path, document)
+            loaded = torch.load(path, weights_only=True)
+            loaded = loaded.get("model", loaded)
+            for name, tensor in model.state_dict().items():
+                self.assertEqual(loaded[name].numpy().tobytes(), tensor.numpy().tobytes())
+            self.assertEqual(self.tenon("blueprint", path, "--quiet").stdout.strip(), document["digests"]["architecture"])
+            self.assertEqual(json.loads(self.tenon("blueprint", path, "--json").stdout)["class"], "ConvNet")
+            self.assertTrue(json.loads(self.tenon("verify", path, "--json").stdout)["files"][0]["ok"])
+            before = path.read_bytes()
+            with self.assertRaisesRegex(ValueError, "has a blueprint already"):
+                tenon_blueprint.embed(path, document)
+            self.assertEqual(path.read_bytes(), before)
+        self.assertEqual(os.listdir(self.folder), ["model.pth"])
+
+    def test_zip_is_checked(self):
+        saved = trained(ConvNet())
+        path = self.folder / "model.pth"
+        torch.save(saved.state_dict(), path)
+        tenon_blueprint.embed(path, tenon_blueprint.blueprint(saved, inputs=images(2)))
+        self.assertEqual(self.check(path, saved, images(2))["proved"], "function")
+        self.assertFalse(self.check(path, ConvNet(pool=nn.AvgPool2d(2)), images(2))["fits"])
+
+    def test_safetensors(self):
+        model = trained(ConvNet())
+        path = self.folder / "model.safetensors"
+        path.write_bytes(safetensors(model.state_dict()))
+        header, data = safetensors_parts(path.read_bytes())
+        for shape in (2, 3):  # a second time replaces the first blueprint
+            document = tenon_blueprint.blueprint(model, inputs=images(shape))
+            tenon_blueprint.embed(path, document)
+            new_header, new_data = safetensors_parts(path.read_bytes())
+            self.assertEqual(json.loads(new_header["__metadata__"].pop("tenon.blueprint")), document)
+            self.assertEqual((new_header, new_data), (header, data))
+            self.assertEqual(self.tenon("blueprint", path, "--quiet").stdout.strip(), document["digests"]["architecture"])
+        self.assertEqual(self.check(path, model, images(3))["proved"], "function")
+        self.assertEqual(self.check(path, ConvNet(act=nn.Tanh()), images(3))["fits"], False)
+
+    def test_other_files_are_refused_and_untouched(self):
+        document = tenon_blueprint.blueprint(Tied(True))
+        empty_zip = b"PK\x05\x06" + bytes(18)
+        kinds = {"text": b"weights, please", "empty": b"", "short": b"PK", "zip": empty_zip,
+                 "pickle": pickle.dumps({"a": 1}), "cut": struct.pack("<Q", 1 << 40) + b'{"a": 1}',
+                 "cut zip": b"PK\x03\x04" + bytes(100)}
+        for name, content in kinds.items():
+            with self.subTest(name):
+                path = self.folder / name
+                path.write_bytes(content)
+                with self.assertRaises(ValueError):
+                    tenon_blueprint.embed(path, document)
+                self.assertEqual(path.read_bytes(), content)
+        self.assertEqual(sorted(os.listdir(self.folder)), sorted(kinds))
+
+
+# ---- what both sides compute alike ----------------------------------------------------------------------------------
+
+
+class Agreement(FolderTest):
+    def test_architecture_digests_are_those_of_tenon(self):
+        for name, (make, inputs) in EQUAL.items():
+            for given in (inputs(3), None):
+                with self.subTest(name, inputs=given is not None):
+                    path = self.save(trained(make()), given)
+                    written = json.loads(pathlib.Path(str(path) + ".blueprint.json").read_text())["digests"]
+                    self.assertEqual(self.tenon("blueprint", path, "--quiet").stdout.strip(), written["architecture"])
+
+    def test_example_inputs_follow_the_published_formula(self):
+        def splitmix64(x):
+            x = (x + 0x9e3779b97f4a7c15) % 2**64
+            x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9 % 2**64
+            x = (x ^ (x >> 27)) * 0x94d049bb133111eb % 2**64
+            return x ^ (x >> 31)
+
+        self.assertEqual(splitmix64(0), 0xe220a8397b1dcdaf)  # the published first value of the sequence from 0
+        seed = 2**64 - 3
+        values, indexes = tenon_blueprint.example_inputs(seed, ((3, 4), torch.bfloat16), ((5,), torch.int64, 11))
+        floating = [(splitmix64((seed + i) % 2**64) >> 56) / 64 - 2 for i in range(12)]
+        integers = [(splitmix64((seed + 12 + i) % 2**64) >> 33) % 11 for i in range(5)]
+        self.assertEqual(values.double().reshape(-1).tolist(), floating)
+        self.assertEqual(indexes.tolist(), integers)
+
+    def test_probe_says_what_the_model_computed(self):
+        model = trained(Tied(True)).eval()
+        (x,) = rows(4)
+        probe = tenon_blueprint.blueprint(model, inputs=(x,))["probe"]
+        out = model(x).detach()
+        digest = "sha256:" + hashlib.sha256(out.numpy().tobytes()).hexdigest()
+        self.assertEqual(probe["outputs"][0]["digest"], digest)
+        self.assertEqual(probe["outputs"][0]["sample"], out.reshape(-1).double().tolist())
+        self.assertEqual(probe["outputs"][0]["tolerance"], 2**-11.5 * float(out.abs().max()))
+        self.assertEqual(probe["inputs"][0]["values"], x.reshape(-1).tolist())
+        self.assertEqual([row["name"] for row in probe["modules"]], ["embed", "out"])
+
+    def test_blueprints_of_two_calls_are_equal(self):
+        for name, (make, inputs) in EQUAL.items():
+            if name == "Draws":
+                continue  # other random numbers, other outputs
+            with self.subTest(name):
+                model = trained(make())
+                self.assertEqual(tenon_blueprint.blueprint(model, inputs(3)), tenon_blueprint.blueprint(model, inputs(3)))
+
+    def test_no_names_of_the_machine(self):
+        text = json.dumps(tenon_blueprint.blueprint(ConvNet(), images(2))["environment"])
+        import getpass, socket
+        for name in (socket.gethostname(), str(pathlib.Path.home()) + "/", os.getcwd()):
+            self.assertNotIn(name, text)
+
+
+# ---- custom layers --------------------------------------------------------------------------------------------------
+
+
+class Asymmetric(nn.Linear):
+    """Saves its weight transposed and takes it as it is."""
+
+    def __init__(self):
+        super().__init__(6, 6)
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "weight"] = self.weight.detach().t().contiguous()
+
+
+class Symmetric(Asymmetric):
+    def _load_from_state_dict(self, state, prefix, *rest):
+        state[prefix + "weight"] = state[prefix + "weight"].t().contiguous()
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+class Numbered(nn.Module):
+    made = 0
+
+    def __init__(self):
+        super().__init__()
+        Numbered.made += 1
+        self.add_module("layer{}".format(Numbered.made), nn.Linear(6, 6))
+
+    def forward(self, x):
+        return next(self.children())(x)
+
+
+class PlainList(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(6, 6), nn.Linear(6, 6)]
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class TensorAttribute(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+        self.weights = torch.randn(6, 6)
+
+    def forward(self, x):
+        return self.layer(x) @ self.weights
+
+
+class KeepsToItself(nn.Linear):
+    def __init__(self):
+        super().__init__(6, 6)
+
+    def load_state_dict(self, state, strict=True):
+        return super().load_state_dict({**state, "bias": self.bias.detach()}, strict)
+
+
+class RoundTrip(FolderTest):
+    def test_good_layers_pass(self):
+        for name, (make, inputs) in EQUAL.items():
+            with self.subTest(name):
+                tenon_blueprint.expect_round_trip(make, inputs(2))
+        tenon_blueprint.expect_round_trip(Symmetric, rows(2))
+
+    def test_problems_are_named(self):
+        table = [
+            (PlainList, "layers.0.weight is not saved: module in a list"),
+            (TensorAttribute, "weights is not saved: tensor attribute"),
+            (Asymmetric, "weight has other values after loading"),
+            (KeepsToItself, "bias has other values after loading"),
+            (Numbered, "other names"),
+            (SavesLess, "layer.bias is not saved: left out by state_dict()"),
+        ]
+        for make, problem in table:
+            inputs = example(2, 2) if make is SavesLess else rows(2)
+            with self.subTest(make.__name__):
+                with self.assertRaises(AssertionError) as caught:
+                    tenon_blueprint.expect_round_trip(make, inputs)
+                self.assertIn(problem, str(caught.exception))
+
+    def test_training_that_the_file_lacks(self):
+        def train(model):
+            model.weights = model.weights + 1
+
+        with self.assertRaisesRegex(AssertionError, "weights is not saved"):
+            tenon_blueprint.expect_round_trip(TensorAttribute, rows(2), train)
 
 
 def main():

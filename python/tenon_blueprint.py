@@ -317,6 +317,12 @@ def _stored_by_forward(cls):
     return stored
 
 
+def _made_by_hooks(module):
+    """Tensors that torch's weight_norm, spectral_norm and prune compute from parameters before each run."""
+    hooks = getattr(module, "_forward_pre_hooks", {}).values()
+    return {getattr(hook, "name", getattr(hook, "_tensor_name", None)) for hook in hooks}
+
+
 def _optimizer_groups(model, optimizer, state):
     names = _names_by_identity(model, state)
     groups = []
@@ -379,7 +385,7 @@ class _UnsavedSearch:
         self.found.append({"name": name, "why": why})
 
     def _attributes(self, path, module):
-        skipped = self.assigned.get(id(module), set()) | _stored_by_forward(type(module))
+        skipped = self.assigned.get(id(module), set()) | _stored_by_forward(type(module)) | _made_by_hooks(module)
         for name, value in list(vars(module).items()):
             if name in ("_parameters", "_buffers", "_modules") or name in skipped or "hooks" in name:
                 continue
@@ -887,13 +893,17 @@ def _copy(source, out):
 
 
 def _embed_zip(path, document):
-    with zipfile.ZipFile(path) as archive:
-        roots = {name.partition("/")[0] for name in archive.namelist() if name.endswith("/data.pkl")}
-        if len(roots) != 1:
-            raise ValueError("tenon_blueprint: " + path + " is no archive of torch.save; use write()")
-        record = roots.pop() + "/tenon.blueprint.json"
-        if record in archive.namelist():
-            raise ValueError("tenon_blueprint: " + path + " has a blueprint already; save the checkpoint again first")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as problem:
+        raise ValueError("tenon_blueprint: " + path + " is no whole zip archive: " + str(problem)) from problem
+    roots = {name.partition("/")[0] for name in names if name.endswith("/data.pkl")}
+    if len(roots) != 1:
+        raise ValueError("tenon_blueprint: " + path + " is no archive of torch.save; use write()")
+    record = roots.pop() + "/tenon.blueprint.json"
+    if record in names:
+        raise ValueError("tenon_blueprint: " + path + " has a blueprint already; save the checkpoint again first")
 
     def fill(out):
         with open(path, "rb") as source:

@@ -18,6 +18,7 @@ import pathlib
 import pickle
 import random
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -706,9 +707,15 @@ UNREGISTERED = [
      {}),
     ("RNN", lambda: nn.RNN(2, 2, 2), {}), ("LSTM", lambda: nn.LSTM(2, 2, proj_size=1), {}),
     ("MultiheadAttention", lambda: nn.MultiheadAttention(4, 2), {}), ("encoder", encoder, {}),
-    ("parametrized", parametrized, {}), ("weight_norm", weight_norm, {}),
+    ("parametrized", parametrized, {}), ("weight_norm", weight_norm, {}), ("pruned", lambda: pruned(), {}),
+    ("older spectral_norm", lambda: nn.utils.spectral_norm(linear()), {}),
     ("DataParallel", lambda: nn.DataParallel(ConvNet()), {}), ("tied", lambda: Tied(True), {}),
 ]
+
+
+def pruned():
+    from torch.nn.utils import prune
+    return prune.random_unstructured(linear(), "weight", amount=1)
 
 
 def itself():
@@ -878,7 +885,6 @@ class Agreement(FolderTest):
 
     def test_no_names_of_the_machine(self):
         text = json.dumps(tenon_blueprint.blueprint(ConvNet(), images(2))["environment"])
-        import getpass, socket
         for name in (socket.gethostname(), str(pathlib.Path.home()) + "/", os.getcwd()):
             self.assertNotIn(name, text)
 

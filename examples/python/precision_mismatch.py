@@ -36,7 +36,7 @@ def main(folder):
 
     print("\nNow the layer itself is float64:")
     path = os.path.join(folder, "double.pth")
-    torch.save(nn.Linear(10, 2).double().state_dict(), path)
+    torch.save(nn.Linear(10, 2, dtype=torch.float64).state_dict(), path)
     model = load_and_compare(path)
 
     return 0 if "dtype_mismatch" in check(path, write_blueprint(model, os.path.join(folder, "layer"))) else 1

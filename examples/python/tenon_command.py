@@ -32,12 +32,10 @@ def command():
 
 
 def check(checkpoint, blueprint):
-    """Shows what tenon answers and returns the ids of the causes that it names."""
+    """Shows what tenon answers and returns the ids of the causes why the checkpoint does not fit; none where it fits."""
     folder, tenon = os.path.dirname(checkpoint), command()
     arguments = ["check", os.path.basename(checkpoint), "--against", os.path.basename(blueprint)]
     print("\n$ tenon", *arguments, flush=True)
     shown = subprocess.run([tenon, *arguments], cwd=folder)
     answer = subprocess.run([tenon, *arguments, "--json"], cwd=folder, capture_output=True, text=True)
-    if shown.returncode not in (0, 1):
-        return []
-    return [cause["id"] for cause in json.loads(answer.stdout)["causes"]]
+    return [cause["id"] for cause in json.loads(answer.stdout)["causes"]] if shown.returncode == 1 else []

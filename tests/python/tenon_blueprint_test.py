@@ -981,6 +981,35 @@ class RoundTrip(FolderTest):
             tenon_blueprint.expect_round_trip(TensorAttribute, rows(2), train)
 
 
+# ---- the examples ---------------------------------------------------------------------------------------------------
+
+
+class Examples(FolderTest):
+    def run_example(self, name, tenon):
+        return subprocess.run([sys.executable, str(REPO / "examples" / "python" / name)], cwd=self.folder, text=True,
+                              capture_output=True, env={**os.environ, "TENON": str(tenon), "LC_ALL": "C.UTF-8"})
+
+    def test_tenon_catches_what_pytorch_does_not(self):
+        table = [
+            ("architecture_mismatch.py", ["<All keys matched successfully>", "through Classifier: 100 rows",
+                                          "through PooledClassifier: 9 rows", "error[parameter_free_change]"]),
+            ("precision_mismatch.py", ["torch.float32", "torch.float64", "20 of 20 weights", "[dtype_mismatch]"]),
+            ("custom_layer.py", ["same outputs:   True", "[]", "same outputs:   False", "error[custom_layer_state]"]),
+        ]
+        for name, lines in table:
+            with self.subTest(name):
+                ran = self.run_example(name, TENON)
+                self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+                for line in lines:
+                    self.assertIn(line, ran.stdout)
+                self.assertEqual(os.listdir(self.folder), [])
+
+    def test_an_answer_that_all_is_well_is_exit_code_1(self):
+        for name in ("architecture_mismatch.py", "precision_mismatch.py", "custom_layer.py"):
+            with self.subTest(name):
+                self.assertEqual(self.run_example(name, shutil.which("true")).returncode, 1)
+
+
 def main():
     global TENON
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -290,12 +290,37 @@ def _options(module, assigned):
     return options
 
 
+_GROWS = {"append", "appendleft", "extend", "insert", "add", "update", "setdefault", "pop", "popleft", "clear"}
+
+
 def _stored_by_forward(cls):
-    """Attribute names that `forward` stores, from its byte code: results and counters, not options."""
-    code = getattr(getattr(cls, "forward", None), "__code__", None)
-    if code is None:
-        return set()
-    return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"}
+    """Attribute names that `forward`, or a method it calls, stores or lets grow: results and counters, not options.
+
+    Read from the byte code, so that it is known without a run, too.
+    """
+    stored, seen = set(), set()
+    waiting = [vars(base)["forward"] for base in cls.__mro__ if "forward" in vars(base)]
+    while waiting:
+        code = getattr(waiting.pop(), "__code__", None)
+        if code is None or code in seen:
+            continue
+        seen.add(code)
+        steps = list(dis.get_instructions(code))
+        for step, after in zip(steps, steps[1:]):
+            if step.opname == "STORE_ATTR":
+                stored.add(step.argval)
+            elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+                if after.opname in ("LOAD_ATTR", "LOAD_METHOD") and after.argval in _GROWS:
+                    stored.add(step.argval)
+                if isinstance(getattr(cls, step.argval, None), types.FunctionType) and step.argval != "__init__":
+                    waiting.append(getattr(cls, step.argval))
+    return stored
+
+
+def _made_by_hooks(module):
+    """Tensors that torch's weight_norm, spectral_norm and prune compute from parameters before each run."""
+    hooks = getattr(module, "_forward_pre_hooks", {}).values()
+    return {getattr(hook, "name", getattr(hook, "_tensor_name", None)) for hook in hooks}
 
 
 def _optimizer_groups(model, optimizer, state):
@@ -360,7 +385,7 @@ class _UnsavedSearch:
         self.found.append({"name": name, "why": why})
 
     def _attributes(self, path, module):
-        skipped = self.assigned.get(id(module), set()) | _stored_by_forward(type(module))
+        skipped = self.assigned.get(id(module), set()) | _stored_by_forward(type(module)) | _made_by_hooks(module)
         for name, value in list(vars(module).items()):
             if name in ("_parameters", "_buffers", "_modules") or name in skipped or "hooks" in name:
                 continue
@@ -416,6 +441,7 @@ class _Run:
         self.done = set()
         self.recorder = _Recorder(self)
         self.is_deterministic = True
+        options = {module: _options(module, set()) for module in model.modules()}
         with _Undisturbed(model):
             before = _random_states()
             with self.recorder:
@@ -423,6 +449,14 @@ class _Run:
             if before != _random_states():
                 again = [_digest(tensor) for _, tensor in self._call()]
                 self.is_deterministic = again == [_digest(tensor) for _, tensor in self.outputs]
+        self._note_changed(options)
+
+    def _note_changed(self, options):
+        """Lists and dicts that a run changed in place are results, too."""
+        for module, before in options.items():
+            after = _options(module, set())
+            changed = {name for name in before if after.get(name, _NOT_PLAIN) != before[name]}
+            self.assigned.setdefault(id(module), set()).update(changed)
 
     def _call(self):
         return list(_tensors_in(self.model(*self.args, **self.kwargs)))
@@ -859,13 +893,17 @@ def _copy(source, out):
 
 
 def _embed_zip(path, document):
-    with zipfile.ZipFile(path) as archive:
-        roots = {name.partition("/")[0] for name in archive.namelist() if name.endswith("/data.pkl")}
-        if len(roots) != 1:
-            raise ValueError("tenon_blueprint: " + path + " is no archive of torch.save; use write()")
-        record = roots.pop() + "/tenon.blueprint.json"
-        if record in archive.namelist():
-            raise ValueError("tenon_blueprint: " + path + " has a blueprint already; save the checkpoint again first")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as problem:
+        raise ValueError("tenon_blueprint: " + path + " is no whole zip archive: " + str(problem)) from problem
+    roots = {name.partition("/")[0] for name in names if name.endswith("/data.pkl")}
+    if len(roots) != 1:
+        raise ValueError("tenon_blueprint: " + path + " is no archive of torch.save; use write()")
+    record = roots.pop() + "/tenon.blueprint.json"
+    if record in names:
+        raise ValueError("tenon_blueprint: " + path + " has a blueprint already; save the checkpoint again first")
 
     def fill(out):
         with open(path, "rb") as source:

@@ -415,6 +415,7 @@ class _UnsavedSearch:
 
 # Operations that pass values on unchanged: a model with and without them is the same.
 _TRANSPARENT = {"data", "detach", "contiguous", "clone", "requires_grad_", "cpu", "cuda", "pin_memory", "alias"}
+_CASTS = {"to", "type", "type_as", "float", "double", "half"}  # transparent where the dtype stays
 _SHAPE_OPS = {"view", "reshape", "expand", "unflatten", "repeat", "zeros", "ones", "empty", "full", "rand", "randn",
               "new_zeros", "new_ones", "new_empty", "new_full", "broadcast_to"}
 
@@ -678,7 +679,7 @@ class _Call:
         if self.first is None or not isinstance(self.first, torch.Tensor):
             return False
         unchanged = self.first.dtype == result.dtype and self.first.shape == result.shape
-        return unchanged and (self.op in _TRANSPARENT or self.op in ("to", "type", "type_as", "float", "double", "half"))
+        return unchanged and (self.op in _TRANSPARENT or self.op in _CASTS)
 
     def _add(self, value, named):
         if isinstance(value, torch.Tensor):
@@ -856,7 +857,7 @@ def _sha256(text):
 
 
 def _replace(path, fill):
-    """`fill(out)` writes a temporary file beside `path`, which is synced and renamed. Nothing is left after an error."""
+    """`fill(out)` writes a temporary file beside `path`, which is synced and renamed. An error leaves nothing."""
     folder = os.path.dirname(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(prefix="." + os.path.basename(path) + ".", suffix=".tmp", dir=folder)
     try:
@@ -1038,7 +1039,8 @@ def _output_problems(model, fresh, inputs):
 def _near(a, b):
     if a["shape"] != b["shape"] or a["dtype"] != b["dtype"]:
         return False
-    eps = torch.finfo(getattr(torch, a["dtype"])).eps if a["dtype"] in ("float16", "bfloat16", "float32", "float64") else 0
+    is_real = a["dtype"] in ("float16", "bfloat16", "float32", "float64")
+    eps = torch.finfo(getattr(torch, a["dtype"])).eps if is_real else 0
     tolerance = math.sqrt(eps) * max(a["scale"], b["scale"])
     return all(x == y or (not isinstance(x, str) and not isinstance(y, str) and abs(x - y) <= tolerance)
                for x, y in zip(a["sample"], b["sample"]))

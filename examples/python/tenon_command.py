@@ -32,7 +32,7 @@ def command():
 
 
 def check(checkpoint, blueprint):
-    """Shows what tenon answers and returns the ids of the causes why the checkpoint does not fit; none where it fits."""
+    """Shows what tenon answers. Returns the ids of the causes why the checkpoint does not fit; none where it fits."""
     folder, tenon = os.path.dirname(checkpoint), command()
     arguments = ["check", os.path.basename(checkpoint), "--against", os.path.basename(blueprint)]
     print("\n$ tenon", *arguments, flush=True)

@@ -189,7 +189,8 @@ PARAMETER_FREE, ANY_CAUSE = "parameter_free_change", None
 # name, saved model, changed model, input shape, cause, where, do module options alone tell?
 SILENT = [
     ("pooling added", lambda: ConvNet(), lambda: ConvNet(extra=nn.MaxPool2d(2)), IMAGE, PARAMETER_FREE, "extra", True),
-    ("pooling removed", lambda: ConvNet(extra=nn.MaxPool2d(2)), lambda: ConvNet(), IMAGE, PARAMETER_FREE, "extra", True),
+    ("pooling removed", lambda: ConvNet(extra=nn.MaxPool2d(2)), lambda: ConvNet(), IMAGE, PARAMETER_FREE, "extra",
+     True),
     ("stride", lambda: ConvNet(conv()), lambda: ConvNet(conv(stride=2)), IMAGE, PARAMETER_FREE, "first", True),
     ("padding", lambda: ConvNet(conv()), lambda: ConvNet(conv(padding=0)), IMAGE, PARAMETER_FREE, "first", True),
     ("padding mode", lambda: ConvNet(conv()), lambda: ConvNet(conv(padding_mode="reflect")), IMAGE, PARAMETER_FREE,
@@ -765,7 +766,8 @@ def safetensors(state):
     for name, tensor in state.items():
         values = tensor.detach().numpy().tobytes()
         kind = {torch.float32: "F32", torch.int64: "I64"}[tensor.dtype]
-        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(values)]}
+        place = [len(data), len(data) + len(values)]
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": place}
         data += values
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
@@ -788,7 +790,8 @@ class Embedded(FolderTest):
             loaded = loaded.get("model", loaded)
             for name, tensor in model.state_dict().items():
                 self.assertEqual(loaded[name].numpy().tobytes(), tensor.numpy().tobytes())
-            self.assertEqual(self.tenon("blueprint", path, "--quiet").stdout.strip(), document["digests"]["architecture"])
+            told = self.tenon("blueprint", path, "--quiet").stdout.strip()
+            self.assertEqual(told, document["digests"]["architecture"])
             self.assertEqual(json.loads(self.tenon("blueprint", path, "--json").stdout)["class"], "ConvNet")
             self.assertTrue(json.loads(self.tenon("verify", path, "--json").stdout)["files"][0]["ok"])
             before = path.read_bytes()
@@ -816,7 +819,8 @@ class Embedded(FolderTest):
             new_header, new_data = safetensors_parts(path.read_bytes())
             self.assertEqual(json.loads(new_header["__metadata__"].pop("tenon.blueprint")), document)
             self.assertEqual((new_header, new_data), (header, data))
-            self.assertEqual(self.tenon("blueprint", path, "--quiet").stdout.strip(), document["digests"]["architecture"])
+            told = self.tenon("blueprint", path, "--quiet").stdout.strip()
+            self.assertEqual(told, document["digests"]["architecture"])
         self.assertEqual(self.check(path, model, images(3))["proved"], "function")
         self.assertEqual(self.check(path, ConvNet(act=nn.Tanh()), images(3))["fits"], False)
 
@@ -881,7 +885,8 @@ class Agreement(FolderTest):
                 continue  # other random numbers, other outputs
             with self.subTest(name):
                 model = trained(make())
-                self.assertEqual(tenon_blueprint.blueprint(model, inputs(3)), tenon_blueprint.blueprint(model, inputs(3)))
+                first, second = (tenon_blueprint.blueprint(model, inputs(3)) for _ in range(2))
+                self.assertEqual(first, second)
 
     def test_no_names_of_the_machine(self):
         text = json.dumps(tenon_blueprint.blueprint(ConvNet(), images(2))["environment"])

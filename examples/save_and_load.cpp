@@ -1,14 +1,16 @@
 // First use: saves a module, loads it into another, and shows that a wrong file is refused before anything changes.
 #include <cstdio>
-#include <filesystem>
 
 #include <tenon/torch.hpp>
 
+#include "scratch_folder.hpp"
+
 int main() {
-  const std::string path = (std::filesystem::temp_directory_path() / "save_and_load.safetensors").string();
+  const tenon_example::ScratchFolder folder;
+  const std::string path = folder.file("model.safetensors");
   torch::nn::Linear trained(4, 3), fresh(4, 3), other(4, 2);
 
-  tenon::torch::save(*trained, path, {.existing = tenon::Existing::Replace});
+  tenon::torch::save(*trained, path);
   const tenon::torch::LoadReport report = tenon::torch::load(*fresh, path);
   std::printf("%zu tensors loaded, equal: %s\n", report.loaded,
               torch::equal(trained->weight, fresh->weight) ? "yes" : "no");
@@ -23,6 +25,5 @@ int main() {
     for (const tenon::Cause& cause : error.report.causes) std::printf("cause: %s\n", cause.summary.c_str());
   }
   std::printf("unchanged: %s\n", torch::equal(before, other->weight) ? "yes" : "no");
-  std::filesystem::remove(path);
   return torch::equal(before, other->weight) ? 0 : 1;
 }

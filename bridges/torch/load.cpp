@@ -7,6 +7,7 @@
 #include "torch/door.hpp"
 #include "torch/dtypes.hpp"
 #include "torch/match.hpp"
+#include "torch/module_tree.hpp"
 #include "torch/optimizer_state.hpp"
 #include "torch/state.hpp"
 #include "torch/tensors.hpp"
@@ -147,10 +148,12 @@ class ModuleLoad {
   /// frameworks build the same function from other modules.
   void compare_functions() {
     report_.blueprint = checkpoint_.blueprint;
-    if (!checkpoint_.blueprint) return;
+    if (!checkpoint_.blueprint || !report_.plan.ops.empty()) return;  // after a repair paths are other ones
     const auto own = std::make_shared<const Blueprint>(tenon::torch::blueprint(module_));
     if (!same_framework(*checkpoint_.blueprint, *own)) return;
     report_.architecture = architecture_changes(*checkpoint_.blueprint, *own);
+    // a lost tie shows in the values, which are looked at below
+    std::erase_if(report_.architecture, [](const auto& change) { return change.what.rfind("tie of ", 0) == 0; });
     if (report_.architecture.empty() || options_.function == Function::Ignore) return;
     wanted_.blueprint = own;
     const ArchitectureChange& first = report_.architecture.front();
@@ -222,7 +225,7 @@ LoadReport load_state(const ::torch::nn::Module& module, ::torch::optim::Optimiz
 }  // namespace
 
 Listing list(const ::torch::nn::Module& module) {
-  return at_the_door({}, [&] { return listing_of(named_tensors(module), module.name()); });
+  return at_the_door({}, [&] { return listing_of(named_tensors(module), class_name(module)); });
 }
 
 Report check(const ::torch::nn::Module& module, const std::string& path, const OpenOptions& options) {

@@ -1,4 +1,5 @@
 // save: live tensors -> Snapshot -> the durable save. LibTorch's serialisation is not involved.
+#include <functional>
 #include <utility>
 
 #include <tenon/torch_blueprint.hpp>
@@ -18,11 +19,13 @@ SaveOptions with_format_of(const std::string& path, SaveOptions options) {
   return options;
 }
 
-SaveReport save_tensors(const std::vector<NamedTensor>& tensors, const std::string& path, const SaveOptions& options,
-                        std::string blueprint_json = {}) {
+/// `blueprint_json` is asked for after the tensors have been looked at: their refusals say more.
+SaveReport save_tensors(
+    const std::vector<NamedTensor>& tensors, const std::string& path, const SaveOptions& options,
+    const std::function<std::string()>& blueprint_json = [] { return std::string(); }) {
   check_savable(tensors, path);
   Snapshot snapshot;
-  snapshot.blueprint_json = std::move(blueprint_json);
+  snapshot.blueprint_json = blueprint_json();
   snapshot.containers.push_back({.path = {}, .type = "dict", .parent = 0, .key = {}});
   add_tensors(snapshot, tensors);
   return tenon::save(snapshot, path, with_format_of(path, options));
@@ -31,13 +34,15 @@ SaveReport save_tensors(const std::vector<NamedTensor>& tensors, const std::stri
 }  // namespace
 
 SaveReport save(const ::torch::nn::Module& module, const std::string& path, const SaveOptions& options) {
-  return at_the_door(path,
-                     [&] { return save_tensors(named_tensors(module), path, options, to_json(blueprint(module))); });
+  return at_the_door(path, [&] {
+    return save_tensors(named_tensors(module), path, options, [&] { return to_json(blueprint(module)); });
+  });
 }
 
 SaveReport save(const ::torch::nn::Module& module, const std::string& path, const Blueprint& blueprint,
                 const SaveOptions& options) {
-  return at_the_door(path, [&] { return save_tensors(named_tensors(module), path, options, to_json(blueprint)); });
+  return at_the_door(
+      path, [&] { return save_tensors(named_tensors(module), path, options, [&] { return to_json(blueprint); }); });
 }
 
 SaveReport save(const ::torch::nn::Module& module, const ::torch::optim::Optimizer& optimizer, const std::string& path,
@@ -52,7 +57,7 @@ SaveReport save(const ::torch::nn::Module& module, const ::torch::optim::Optimiz
                     "no name of the module to start with " + std::string(kOptimizerPrefix), {},
                     "save the optimizer in a file of its own: save_optimizer()");
     for (NamedTensor& row : optimizer_tensors(module, optimizer)) tensors.push_back(std::move(row));
-    return save_tensors(tensors, path, options, to_json(blueprint(module, {.optimizer = &optimizer})));
+    return save_tensors(tensors, path, options, [&] { return to_json(blueprint(module, {.optimizer = &optimizer})); });
   });
 }
 

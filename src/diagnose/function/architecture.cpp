@@ -12,6 +12,7 @@
 
 #include "diagnose/function/graph_difference.hpp"
 #include "diagnose/function/option_text.hpp"
+#include "diagnose/function/release.hpp"
 
 namespace tenon {
 namespace {
@@ -19,12 +20,6 @@ namespace {
 using namespace diagnosis;  // NOLINT: this file is the room's door
 
 using Kind = ArchitectureChange::Kind;
-
-std::string framework_of(const Blueprint& blueprint) {
-  for (const auto& [name, json] : blueprint.environment)
-    if (name == "framework") return json;
-  return {};
-}
 
 /// Paths of the modules that hold others: of a custom one among them the class name decides nothing.
 std::unordered_set<std::string> frames_of(const Blueprint& blueprint) {
@@ -143,7 +138,7 @@ std::vector<ArchitectureChange> architecture_changes(const Blueprint& from, cons
   std::vector<ArchitectureChange> changes;
   if (!from.modules.empty() && !to.modules.empty()) changes = ModuleComparison(from, to).changes();
   compare_ties(from, to, changes);
-  if (from.graph && to.graph) add_graph_changes(*from.graph, *to.graph, changes);
+  add_graph_changes(from, to, changes);
   return changes;
 }
 

@@ -9,6 +9,8 @@
 
 #include <tenon/blueprint.hpp>
 
+#include "diagnose/function/release.hpp"
+
 namespace tenon {
 namespace {
 
@@ -26,19 +28,12 @@ std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-/// `torch 2.4.0+cu121` -> `torch 2.4`: patch releases and builds do not change what operators compute.
-std::string release(const std::string& framework) {
-  const auto first = framework.find('.');
-  const auto second = first == std::string::npos ? first : framework.find('.', first + 1);
-  return framework.substr(0, second);
-}
-
 bool always(const Json&, const Json&) { return true; }
 
 /// The C++ and the Python front end of one release run the same operators.
 bool other_release(const Json& from, const Json& to) {
   const auto number = [](const Json& value) {
-    const std::string text = release(text_of(value));
+    const std::string text = diagnosis::release(text_of(value));
     return text.substr(text.find(' ') == std::string::npos ? 0 : text.find(' ') + 1);
   };
   const auto name = [](const Json& value) {

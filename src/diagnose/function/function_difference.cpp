@@ -124,7 +124,7 @@ std::optional<FunctionDifference> function_difference(const Case& facts) {
   difference.environment = environment_changes(from, to);
   difference.probe = compare_probes(from, to, &difference.why_no_probe);
   difference.modules_compared = !from.modules.empty() && !to.modules.empty();
-  difference.operations_compared = from.graph && to.graph && comparable(*from.graph, *to.graph);
+  difference.operations_compared = comparable_graphs(from, to);
   return difference;
 }
 

@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "diagnose/function/option_text.hpp"
+#include "diagnose/function/release.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -108,8 +109,8 @@ std::string call_text(const GraphNode& node) {
 
 class GraphComparison {
  public:
-  GraphComparison(const Graph& from, const Graph& to, std::vector<ArchitectureChange>& changes)
-      : from_(from), to_(to), changes_(changes) {
+  GraphComparison(const Graph& from, const Graph& to, Keywords keywords, std::vector<ArchitectureChange>& changes)
+      : from_(from), to_(to), keywords_(keywords), changes_(changes) {
     for (const ArchitectureChange& change : changes) explained_.insert(change.module);
     if (from.batch && to.batch) batches_ = {*from.batch, *to.batch};
   }
@@ -153,7 +154,7 @@ class GraphComparison {
 
   void compare(const GraphNode& a, const GraphNode& b) {
     if (is_explained(a)) return;
-    if (!same_arguments(a.args, b.args, takes_extents(a) ? batches_ : Batches{}))
+    if (!same_arguments(a.args, b.args, takes_extents(a) ? batches_ : Batches{}, keywords_))
       add(Kind::Changed, a, call_text(a), call_text(b));
     else if (is_whole_ && a.operands != b.operands)
       changes_.push_back({Kind::Changed, a.module, "operands of " + a.op, operands_text(a), operands_text(b)});
@@ -179,18 +180,28 @@ class GraphComparison {
 
   const Graph& from_;
   const Graph& to_;
+  const Keywords keywords_;
   std::vector<ArchitectureChange>& changes_;
   std::unordered_set<std::string> explained_;
   Batches batches_;
   bool is_whole_ = true;
 };
 
+bool is_one_release(const Blueprint& from, const Blueprint& to) {
+  return release(framework_of(from)) == release(framework_of(to));
+}
+
 }  // namespace
 
-bool comparable(const Graph& from, const Graph& to) { return from.recorder == to.recorder; }
+bool comparable_graphs(const Blueprint& from, const Blueprint& to) {
+  if (!from.graph || !to.graph || from.graph->recorder != to.graph->recorder) return false;
+  return from.graph->recorder != "record_function" || is_one_release(from, to);
+}
 
-void add_graph_changes(const Graph& from, const Graph& to, std::vector<ArchitectureChange>& changes) {
-  if (comparable(from, to)) GraphComparison(from, to, changes).run();
+void add_graph_changes(const Blueprint& from, const Blueprint& to, std::vector<ArchitectureChange>& changes) {
+  if (!comparable_graphs(from, to)) return;
+  const Keywords keywords = is_one_release(from, to) ? Keywords::All : Keywords::Shared;
+  GraphComparison(*from.graph, *to.graph, keywords, changes).run();
 }
 
 }  // namespace tenon::diagnosis

@@ -8,10 +8,11 @@
 namespace tenon::diagnosis {
 
 /// Adds operations that were added, removed, changed or fed otherwise. Modules that `changes` names already are left
-/// out: they explain their own operations. Graphs of different recorders are not compared.
-void add_graph_changes(const Graph& from, const Graph& to, std::vector<ArchitectureChange>& changes);
+/// out: they explain their own operations. Graphs that cannot be compared add nothing.
+void add_graph_changes(const Blueprint& from, const Blueprint& to, std::vector<ArchitectureChange>& changes);
 
-/// The recorders are the same, so that the graphs can be compared.
-bool comparable(const Graph& from, const Graph& to);
+/// Both have graphs of one recorder. LibTorch's operators, which `record_function` sees, are others in each release;
+/// what Python calls, which `torch_function` sees, is the same.
+bool comparable_graphs(const Blueprint& from, const Blueprint& to);
 
 }  // namespace tenon::diagnosis

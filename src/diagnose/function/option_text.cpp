@@ -1,6 +1,7 @@
 #include "diagnose/function/option_text.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -24,7 +25,11 @@ bool same(const Json& a, const Json& b) {
   return a == b;
 }
 
-bool in_ratio(const Json& a, const Json& b, const Batches& batches) {
+/// "N", the batch's extent, as a number.
+Json extent(const Json& value, std::int64_t batch) { return value == "N" ? Json(batch) : value; }
+
+bool in_ratio(const Json& first, const Json& second, const Batches& batches) {
+  const Json a = extent(first, batches.from), b = extent(second, batches.to);
   if (!a.is_number_integer() || !b.is_number_integer()) return false;
   const auto x = a.get<std::int64_t>(), y = b.get<std::int64_t>();
   if (x < batches.from || batches.from <= 0 || batches.to <= 0 || x % batches.from != 0) return false;
@@ -42,6 +47,23 @@ bool same_in_ratio(const Json& a, const Json& b, const Batches& batches) {
       return x.key() == y.key() && same_in_ratio(x.value(), y.value(), batches);
     });
   return false;
+}
+
+/// A keyword argument is an object of one member.
+std::set<std::string> keywords_of(const Json& arguments) {
+  std::set<std::string> names;
+  if (arguments.is_array())
+    for (const Json& item : arguments)
+      if (item.is_object() && item.size() == 1) names.insert(item.begin().key());
+  return names;
+}
+
+void keep_keywords(Json& arguments, const std::set<std::string>& names) {
+  if (!arguments.is_array()) return;
+  Json kept = Json::array();
+  for (Json& item : arguments)
+    if (!item.is_object() || item.size() != 1 || names.count(item.begin().key()) > 0) kept.push_back(std::move(item));
+  arguments = std::move(kept);
 }
 
 Json parsed(const std::string& json) {
@@ -64,8 +86,15 @@ std::string text_of(const Json& value) {
 
 bool same_option(const std::string& a, const std::string& b) { return a == b || same(parsed(a), parsed(b)); }
 
-bool same_arguments(const std::string& a, const std::string& b, const Batches& batches) {
-  return a == b || same_in_ratio(parsed(a), parsed(b), batches);
+bool same_arguments(const std::string& a, const std::string& b, const Batches& batches, Keywords keywords) {
+  if (a == b) return true;
+  Json x = parsed(a), y = parsed(b);
+  if (keywords == Keywords::Shared) {
+    const auto names_of_x = keywords_of(x);
+    keep_keywords(x, keywords_of(y));
+    keep_keywords(y, names_of_x);
+  }
+  return same_in_ratio(x, y, batches);
 }
 
 std::string describe(const ModuleSpec& module) {

@@ -17,8 +17,12 @@ struct Batches {
   std::int64_t from = 1, to = 1;
 };
 
+/// Which keywords of a call count. Releases add some and pass their defaults along: between two of them only those that
+/// both sides have.
+enum class Keywords : std::uint8_t { All, Shared };
+
 /// Arguments of one operation on both sides.
-bool same_arguments(const std::string& a, const std::string& b, const Batches& batches);
+bool same_arguments(const std::string& a, const std::string& b, const Batches& batches, Keywords keywords);
 
 /// `MaxPool2d(kernel_size=2, stride=2)`.
 std::string describe(const ModuleSpec& module);

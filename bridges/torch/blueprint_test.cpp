@@ -1,0 +1,300 @@
+// Blueprints of live modules: silent changes are seen, equal models are not accused, and a run leaves no trace.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <tenon/torch_blueprint.hpp>
+
+#include "support/folder.hpp"
+#include "support/live_modules.hpp"
+
+namespace tenon_test {
+namespace {
+
+namespace nn = torch::nn;
+
+/// One model with a knob for each silent change; names and shapes of its tensors never depend on them.
+struct Knobs {
+  int stride = 1, padding = 1, dilation = 1, pool_stride = 2;
+  bool tanh = false, average = false, swap = false, relu = true, tied = true;
+  double dropout = 0.5, eps = 1e-5, momentum = 0.1, factor = 1.0;
+};
+
+struct NetImpl : nn::Module {
+  Knobs knobs;
+  nn::Conv2d conv{nullptr};
+  nn::BatchNorm2d norm{nullptr};
+  nn::Dropout drop{nullptr};
+  nn::Linear first{nullptr}, second{nullptr};
+  torch::Tensor head;
+
+  explicit NetImpl(const Knobs& k = {}) : knobs(k) {
+    conv = register_module(
+        "conv", nn::Conv2d(nn::Conv2dOptions(1, 4, 3).stride(k.stride).padding(k.padding).dilation(k.dilation)));
+    norm = register_module("norm", nn::BatchNorm2d(nn::BatchNorm2dOptions(4).eps(k.eps).momentum(k.momentum)));
+    if (k.tanh)
+      register_module("act", nn::Tanh());
+    else
+      register_module("act", nn::LeakyReLU());
+    if (k.average)
+      register_module("pool", nn::AvgPool2d(nn::AvgPool2dOptions(2).stride(k.pool_stride)));
+    else
+      register_module("pool", nn::MaxPool2d(nn::MaxPool2dOptions(2).stride(k.pool_stride)));
+    drop = register_module("drop", nn::Dropout(k.dropout));
+    first = register_module("first", nn::Linear(4, 4));
+    second = register_module("second", nn::Linear(4, 4));
+    head = register_parameter("head", k.tied ? second->weight : second->weight.detach().clone());
+  }
+
+  torch::Tensor forward(torch::Tensor x) {
+    x = norm(conv(x));
+    x = knobs.tanh ? torch::tanh(x) : torch::leaky_relu(x, 0.01);
+    x = knobs.average ? torch::avg_pool2d(x, 2, knobs.pool_stride) : torch::max_pool2d(x, 2, knobs.pool_stride);
+    x = drop(x.mean({2, 3})) * knobs.factor;
+    x = knobs.swap ? first(second(x)) : second(first(x));
+    if (knobs.relu) x = torch::relu(x);
+    return torch::linear(x, head);
+  }
+};
+TORCH_MODULE(Net);
+
+Net seeded(const Knobs& knobs = {}) {
+  torch::manual_seed(7);
+  return Net(knobs);
+}
+
+tenon::torch::Example images(std::int64_t batch = 3) { return tenon::torch::example_inputs(1, {{{batch, 1, 8, 8}}}); }
+
+std::vector<std::string> cause_ids(const tenon::Report& report) {
+  std::vector<std::string> ids;
+  for (const tenon::Cause& cause : report.causes) ids.push_back(cause.id);
+  return ids;
+}
+
+class TorchBlueprint : public tenon::test::TemporaryFolder {
+ protected:
+  tenon::Report against_saved(Net& changed, const tenon::torch::Example& input) const {
+    Net saved = seeded();
+    tenon::torch::save(*saved, path("a.safetensors"), tenon::torch::blueprint(saved, images()),
+                       {.existing = tenon::Existing::Replace});
+    return tenon::torch::check(*changed, tenon::torch::blueprint(changed, input), path("a.safetensors"));
+  }
+};
+
+struct Change {
+  const char* name;
+  std::function<void(Knobs&)> turn;
+};
+
+const Change kChanges[] = {
+    {"stride", [](Knobs& k) { k.stride = 2; }},
+    {"padding", [](Knobs& k) { k.padding = 0; }},
+    {"dilation", [](Knobs& k) { k.dilation = 2; }},
+    {"pool stride", [](Knobs& k) { k.pool_stride = 1; }},
+    {"activation", [](Knobs& k) { k.tanh = true; }},
+    {"pooling kind", [](Knobs& k) { k.average = true; }},
+    {"dropout p", [](Knobs& k) { k.dropout = 0.1; }},
+    {"eps", [](Knobs& k) { k.eps = 1e-3; }},
+    {"momentum", [](Knobs& k) { k.momentum = 0.2; }},
+    {"order of two equal layers", [](Knobs& k) { k.swap = true; }},
+    {"functional relu left out", [](Knobs& k) { k.relu = false; }},
+    {"weight tying lost", [](Knobs& k) { k.tied = false; }},
+    {"factor in forward", [](Knobs& k) { k.factor = 0.5; }},
+};
+
+TEST_F(TorchBlueprint, EverySilentChangeIsSeen) {
+  for (const Change& change : kChanges) {
+    SCOPED_TRACE(change.name);
+    Knobs knobs;
+    change.turn(knobs);
+    Net changed = seeded(knobs);
+    const tenon::Report report = against_saved(changed, images());
+    EXPECT_EQ(report.fits, false);
+    EXPECT_FALSE(report.causes.empty());
+    EXPECT_FALSE(report.architecture.empty());
+  }
+}
+
+TEST_F(TorchBlueprint, LoadRefusesAnotherModelsOptions) {
+  Net saved = seeded();
+  tenon::torch::save(*saved, path("a.safetensors"));
+  Knobs knobs;
+  knobs.padding = 0;
+  Net changed = seeded(knobs);
+  const auto before = held_by(*changed);
+  EXPECT_THROW(tenon::torch::load(*changed, path("a.safetensors")), tenon::torch::LoadError);
+  EXPECT_EQ(held_by(*changed), before);
+  const auto report = tenon::torch::load(*changed, path("a.safetensors"), {.function = tenon::torch::Function::Ignore});
+  ASSERT_EQ(report.architecture.size(), 1U);
+  EXPECT_EQ(report.architecture[0].module, "conv");
+}
+
+TEST_F(TorchBlueprint, EqualModelsRaiseNoAlarm) {
+  const auto quiet = [this](Net model, const tenon::torch::Example& input) {
+    const tenon::Report report = against_saved(model, input);
+    EXPECT_EQ(report.fits, true);
+    EXPECT_EQ(cause_ids(report), std::vector<std::string>{});
+    EXPECT_TRUE(report.architecture.empty());
+  };
+  quiet(seeded(), images());
+  quiet(seeded(), images(9));  // another batch
+  Net trained = seeded();
+  trained->train();
+  trained->eval();
+  quiet(trained, images());
+  Net there_and_back = seeded();
+  there_and_back->to(torch::kFloat64);
+  there_and_back->to(torch::kFloat32);
+  there_and_back->norm->num_batches_tracked.set_data(torch::zeros({}, torch::kInt64));  // to() takes integers along
+  quiet(there_and_back, images());
+  Net frozen = seeded();
+  for (auto& parameter : frozen->parameters()) parameter.set_requires_grad(false);
+  quiet(frozen, images());
+  const int threads = torch::get_num_threads();
+  torch::set_num_threads(2);
+  quiet(seeded(), images());
+  torch::set_num_threads(threads);
+}
+
+TEST_F(TorchBlueprint, ARunLeavesNoTrace) {
+  Net model = seeded();
+  model->train();
+  model->norm->eval();
+  const auto before = held_by(*model);
+  const torch::Tensor random = at::detail::getDefaultCPUGenerator().get_state().clone();
+  static_cast<void>(tenon::torch::blueprint(model, images()));
+  EXPECT_EQ(held_by(*model), before);
+  EXPECT_TRUE(model->is_training());
+  EXPECT_FALSE(model->norm->is_training());
+  EXPECT_TRUE(torch::equal(random, at::detail::getDefaultCPUGenerator().get_state()));
+  const tenon::torch::Example wrong{{torch::ones({1, 9, 8, 8})}};
+  EXPECT_THROW(static_cast<void>(tenon::torch::blueprint(model, wrong)), tenon::Error);
+  EXPECT_TRUE(model->is_training());
+  EXPECT_TRUE(torch::GradMode::is_enabled());
+}
+
+TEST_F(TorchBlueprint, GraphNamesWeightsAndFunctions) {
+  Net model = seeded();
+  const tenon::Blueprint blueprint = tenon::torch::blueprint(model, images());
+  ASSERT_TRUE(blueprint.graph.has_value());
+  std::vector<std::string> ops;
+  for (const tenon::GraphNode& node : blueprint.graph->nodes) {
+    ops.push_back(node.op);
+    for (const tenon::Operand& operand : node.operands) {
+      if (operand.from == tenon::Operand::From::Node) {
+        EXPECT_LT(operand.index, ops.size() - 1);
+      }
+    }
+  }
+  // with a bias and rows of numbers LibTorch 1.13 multiplies at once; later ones call linear
+  const bool is_old = TORCH_VERSION_MAJOR < 2;
+  std::vector<std::string> expected = {"conv2d", "batch_norm", "leaky_relu", "max_pool2d", "mean", "dropout", "mul"};
+  for (int layer = 0; layer < 2; ++layer)
+    for (const char* op : is_old ? std::vector<const char*>{"t", "addmm"} : std::vector<const char*>{"linear"})
+      expected.emplace_back(op);
+  expected.insert(expected.end(), {"relu", "linear"});
+  EXPECT_EQ(ops, expected);
+  EXPECT_EQ(blueprint.graph->nodes[0].module, "conv");
+  EXPECT_EQ(blueprint.graph->batch, 3);
+  EXPECT_TRUE(blueprint.unsaved.empty());
+  EXPECT_TRUE(blueprint.probe->findings.empty());
+}
+
+TEST_F(TorchBlueprint, LoadAndProbeTakesEverythingBack) {
+  Net saved = seeded();
+  tenon::torch::save(*saved, path("a.pt"), tenon::torch::blueprint(saved, images()));
+  torch::manual_seed(8);
+  Net same;
+  const auto result = tenon::torch::load_and_probe(same, path("a.pt"));
+  ASSERT_TRUE(result.probe.has_value()) << result.why_not;
+  EXPECT_EQ(result.probe->verdict, tenon::ProbeVerdict::Equal);
+
+  Knobs knobs;
+  knobs.relu = false;
+  Net changed(knobs);
+  const auto before = held_by(*changed);
+  try {
+    tenon::torch::load_and_probe(changed, path("a.pt"));
+    FAIL() << "another function was loaded";
+  } catch (const tenon::torch::LoadError& error) {
+    EXPECT_FALSE(error.report.causes.empty());
+  }
+  EXPECT_EQ(held_by(*changed), before);
+}
+
+struct PlainMemberImpl : nn::Module {
+  torch::Tensor scale = torch::rand({4});  // was a buffer once
+  nn::Linear fc{nullptr};
+  PlainMemberImpl() { fc = register_module("fc", nn::Linear(4, 4)); }
+  torch::Tensor forward(const torch::Tensor& x) { return fc(x) * scale; }
+};
+TORCH_MODULE(PlainMember);
+
+struct OneWayImpl : nn::Module {
+  nn::Linear fc{nullptr};
+  OneWayImpl() { fc = register_module("fc", nn::Linear(4, 4)); }
+  torch::Tensor forward(const torch::Tensor& x) { return fc(x); }
+  void load(torch::serialize::InputArchive&) override {}  // forgets what save() wrote
+};
+TORCH_MODULE(OneWay);
+
+struct CountedImpl : nn::Module {
+  nn::Linear fc{nullptr};
+  CountedImpl() {
+    static int made = 0;
+    fc = register_module("fc" + std::to_string(made++), nn::Linear(4, 4));
+  }
+  torch::Tensor forward(const torch::Tensor& x) { return fc(x); }
+};
+TORCH_MODULE(Counted);
+
+template <class Model>
+std::string problems_of() {
+  try {
+    tenon::torch::expect_round_trip([] { return Model(); }, torch::ones({2, 4}));
+    return {};
+  } catch (const tenon::Error& error) {
+    return error.found;
+  }
+}
+
+TEST(RoundTrip, NamesWhatIsNotKept) {
+  EXPECT_NE(problems_of<PlainMember>().find("tensor that is not registered"), std::string::npos);
+  EXPECT_NE(problems_of<OneWay>().find("the module's own save() and load()"), std::string::npos);
+  EXPECT_NE(problems_of<Counted>().find("have other names"), std::string::npos);
+}
+
+TEST(RoundTrip, AGoodModelHasNoProblems) {
+  EXPECT_NO_THROW(tenon::torch::expect_round_trip([] { return seeded(); }, images()));
+}
+
+TEST_F(TorchBlueprint, ABufferThatBecameAPlainMemberIsNamed) {
+  PlainMember model;
+  const tenon::Blueprint blueprint = tenon::torch::blueprint(model, {{torch::ones({2, 4})}});
+  ASSERT_EQ(blueprint.unsaved.size(), 1U);
+  EXPECT_EQ(blueprint.unsaved[0].why, "tensor that is not registered");
+}
+
+TEST_F(TorchBlueprint, OtherNumbersOfRowsAreFlagged) {
+  nn::Sequential model(nn::Flatten(nn::FlattenOptions().start_dim(0).end_dim(1)));
+  const tenon::Blueprint blueprint = tenon::torch::blueprint(model, {{torch::ones({2, 4, 3})}});
+  ASSERT_EQ(blueprint.probe->findings.size(), 1U);
+  EXPECT_EQ(blueprint.probe->findings[0], "2 rows in, 8 rows out (output 0)");
+}
+
+TEST_F(TorchBlueprint, OptimizerGroupsAndStraysAreNamed) {
+  nn::Linear model(2, 2), stray(2, 2);
+  auto parameters = model->parameters();
+  parameters.push_back(stray->weight);
+  const torch::optim::SGD optimizer(parameters, 0.25);
+  const tenon::Blueprint blueprint = tenon::torch::blueprint(*model, {.optimizer = &optimizer});
+  ASSERT_EQ(blueprint.optimizer.size(), 1U);
+  EXPECT_EQ(blueprint.optimizer[0].parameters[1], "bias");
+  ASSERT_EQ(blueprint.unsaved.size(), 1U);
+  EXPECT_EQ(blueprint.unsaved[0].why, "parameter of the optimizer");
+}
+
+}  // namespace
+}  // namespace tenon_test

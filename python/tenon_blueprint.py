@@ -22,6 +22,7 @@ and random generators are as they were. The format is described in tenon's docs/
 import ctypes
 import dis
 import enum
+import functools
 import hashlib
 import io
 import json
@@ -294,6 +295,11 @@ _GROWS = {"append", "appendleft", "extend", "insert", "add", "update", "setdefau
 
 
 def _stored_by_forward(cls):
+    return _stored_from(cls, getattr(cls, "forward", None))
+
+
+@functools.lru_cache(maxsize=256)  # a model has many modules of few classes
+def _stored_from(cls, forward):
     """Attribute names that `forward`, or a method it calls, stores or lets grow: results and counters, not options.
 
     Read from the byte code, so that it is known without a run, too.

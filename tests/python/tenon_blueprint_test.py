@@ -482,11 +482,9 @@ class NoFalseAlarms(FolderTest):
     def test_other_batch_size_of_the_same_input_seed(self):
         self.for_each(change_inputs=lambda inputs: inputs(2))
 
-    @unittest.expectedFailure  # `N` is compared with the number that the other run has there
     def test_batch_of_one(self):
         self.for_each(change_inputs=lambda inputs: inputs(1))
 
-    @unittest.expectedFailure  # the same: a fixed first extent that is equal to one run's batch
     def test_batch_that_is_also_another_extent(self):
         self.for_each(names=["Recurrent"], change_inputs=lambda inputs: inputs(4))
         self.for_each(names=["Reshaping"], change_inputs=lambda inputs: inputs(5))

@@ -38,7 +38,7 @@ bool in_ratio(const Json& first, const Json& second, const Batches& batches) {
 
 /// Arguments are compared in place: `2` for a window and `[2, 2]` occur here, too.
 bool same_in_ratio(const Json& a, const Json& b, const Batches& batches) {
-  if (same(a, b) || in_ratio(a, b, batches)) return true;
+  if (same(a, b) || same(extent(a, batches.from), extent(b, batches.to)) || in_ratio(a, b, batches)) return true;
   if (a.is_array() && b.is_array() && a.size() == b.size())
     return std::equal(a.begin(), a.end(), b.begin(),
                       [&](const Json& x, const Json& y) { return same_in_ratio(x, y, batches); });

@@ -30,7 +30,7 @@ std::vector<double> elements(const TensorView& view, std::int64_t most) {
   if (dtype_bits(view.dtype) % 8 != 0 || !can_cast(view.dtype, DType::Float64))
     throw Error(Code::Unsupported, {}, "a probe cannot hold this dtype", "numbers of whole bytes",
                 std::string(dtype_name(view.dtype)));
-  const std::uint64_t width = dtype_bits(view.dtype) / 8;
+  const auto width = static_cast<std::uint64_t>(dtype_bits(view.dtype) / 8);
   const std::int64_t count = element_count(view.shape), k = std::min(count, most);
   std::vector<std::byte> bytes(static_cast<std::size_t>(k) * width);
   for (std::int64_t i = 0; i < k; ++i) {

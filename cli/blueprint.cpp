@@ -1,6 +1,8 @@
 // tenon blueprint: what a checkpoint's blueprint says; where it has none, what the file tells by itself.
 #include <memory>
 
+#include <tenon/emit_probe.hpp>
+
 #include "comparison.hpp"
 #include "exit_code.hpp"
 #include "session.hpp"
@@ -10,8 +12,8 @@ namespace tenon::cli {
 namespace {
 
 struct Options {
-  std::string file;
-  bool all = false;
+  std::string file, emit_probe;
+  bool all = false, force = false;
 };
 
 /// Names, dtypes and shapes are known of every checkpoint.
@@ -30,6 +32,8 @@ int run(const Options& options, Session& session) {
                 listing.blueprint_problem, "write it anew; `tenon inspect` shows the tensors");
   if (!listing.blueprint) session.warn(options.file + " has no blueprint: this is what the file itself tells");
   const Blueprint blueprint = blueprint_of(listing);
+  if (!options.emit_probe.empty())
+    emit_probe(blueprint, options.file, options.emit_probe, options.force ? Existing::Replace : Existing::Refuse);
   TextStyle style = session.answer_style();
   style.all = options.all;
   if (session.json)
@@ -48,8 +52,12 @@ void add_blueprint(CLI::App& app, Session& session) {
   CLI::App* command =
       add_command(app, session, "blueprint", "What decides a model's function: modules, operations, probe",
                   "  tenon blueprint model.safetensors\n"
-                  "  tenon blueprint model.pth --json > MyModel.blueprint.json");
+                  "  tenon blueprint model.pth --json > MyModel.blueprint.json\n"
+                  "  tenon blueprint model.pth --emit-probe probe.npz     inputs and expected outputs for NumPy");
   command->add_option("FILE", options->file, "A checkpoint, or a blueprint")->required();
+  command->add_option("--emit-probe", options->emit_probe, "Write the probe's inputs and expected outputs as NPZ")
+      ->type_name("FILE");
+  command->add_flag("--force", options->force, "Replace an existing NPZ file");
   command->add_flag("--all", options->all, "Do not cut long lists");
   on_run(command, session, [options](Session& s) { return run(*options, s); });
 }

@@ -3,7 +3,7 @@
 
 usage: cli_test.py --tenon PATH [unittest arguments...]
 """
-import contextlib, json, os, pathlib, pty, select, shutil, signal, struct, subprocess, sys, tempfile, time, unittest
+import ast, contextlib, json, math, os, pathlib, pty, select, shutil, signal, struct, subprocess, sys, tempfile, time, unittest, zipfile
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 TENON = None
@@ -467,6 +467,14 @@ class Writing(CliTest):
         self.assertEqual(self.leftovers(), [])
 
 
+def splitmix64(x):
+    mask = (1 << 64) - 1
+    x = (x + 0x9E3779B97F4A7C15) & mask
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+    return x ^ (x >> 31)
+
+
 class Blueprints(CliTest):
     """What a checkpoint says of its model, and the log beside it."""
 
@@ -489,6 +497,40 @@ class Blueprints(CliTest):
 
     def blueprint(self, *arguments):
         return self.document(0, "blueprint", *arguments)
+
+    def test_emit_probe_is_what_numpy_reads(self):
+        probe = {"seed": 3, "deterministic": True,
+                 "inputs": [{"name": "0", "dtype": "float32", "shape": [2, 2], "digest": "sha256:" + "1" * 64,
+                             "values": [0.5, 1, -1, 2], "sample": [0.5, 1, -1, 2], "scale": 2},
+                            {"name": "1", "dtype": "float16", "shape": [3], "digest": "sha256:" + "2" * 64,
+                             "sample": [], "scale": 2}],
+                 "outputs": [{"name": "0", "dtype": "float32", "shape": [2], "digest": "sha256:" + "3" * 64,
+                              "sample": [7, 8], "scale": 8, "tolerance": 0.25}]}
+        self.write("probed.blueprint.json", json.dumps(dict(self.net, probe=probe)).encode())
+        self.blueprint("probed.blueprint.json", "--emit-probe", "probe.npz")
+        arrays = {}
+        with zipfile.ZipFile(self.folder / "probe.npz") as archive:
+            for name in archive.namelist():
+                data = archive.read(name)
+                self.assertEqual(data[:8], b"\x93NUMPY\x01\x00")
+                end = 10 + int.from_bytes(data[8:10], "little")
+                self.assertEqual(end % 64, 0)
+                header = ast.literal_eval(data[10:end].decode())
+                self.assertFalse(header["fortran_order"])
+                code = {"<f4": "f", "<f2": "e", "<f8": "d", "<i8": "q"}[header["descr"]]
+                count = math.prod(header["shape"])
+                arrays[name] = header["shape"], struct.unpack("<%d%s" % (count, code), data[end:])
+        self.assertEqual(arrays["input_0.npy"], ((2, 2), (0.5, 1, -1, 2)))
+        # made again: elements 4, 5, 6 of the sequence that begins with seed 3
+        self.assertEqual(arrays["input_1.npy"], ((3,), tuple((splitmix64(3 + i) >> 56) / 64 - 2 for i in (4, 5, 6))))
+        self.assertEqual(arrays["output_0_sample.npy"], ((2,), (7, 8)))
+        self.assertEqual(arrays["output_0_index.npy"], ((2,), (0, 1)))
+        self.assertEqual(arrays["output_0_shape.npy"], ((1,), (2,)))
+        self.assertEqual(arrays["output_0_tolerance.npy"], ((), (0.25,)))
+        self.document(4, "blueprint", "probed.blueprint.json", "--emit-probe", "probe.npz")
+        self.blueprint("probed.blueprint.json", "--emit-probe", "probe.npz", "--force")
+        self.document(2, "blueprint", "inside.safetensors", "--emit-probe", "none.npz")
+        self.assertFalse((self.folder / "none.npz").exists())
 
     def test_inside_beside_and_alone_say_the_same(self):
         with self.nothing_changes():

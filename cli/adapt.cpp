@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <tenon/precision.hpp>
+
 #include "base/cursor.hpp"
 #include "base/text.hpp"
 #include "comparison.hpp"
@@ -165,6 +167,7 @@ int run(const Options& options, Session& session) {
     outcome.fits = false;
     outcome.notes.push_back("no tensor of the checkpoint is in the result: it would be a copy of the target");
   }
+  outcome.dtype_changes = cast_losses(outcome.plan, checkpoint);
   outcome.left = after.difference;
   outcome.tensors = result.snapshot.tensors.size();
   outcome.filled_from_target = result.filled_from_target;

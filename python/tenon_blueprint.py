@@ -9,16 +9,18 @@ and a probe: what the model computes for these inputs. `tenon check model.pth --
 whether the weights fit a model and whether that model computes the same.
 
 One file: needs torch (1.13 or newer) and the standard library. Nothing of the model is changed: training mode, buffers
-and random generators are as they were. The format is described in tenon's docs/formats/blueprint.md.
+and random generators are as they were. A run has limits (`max_seconds`, `max_bytes`): what is over one is left out, and
+the blueprint says so. The format is described in tenon's docs/formats/blueprint.md.
 
-    blueprint(model, inputs=None, optimizer=None, training=None)     the document, as a dict
-    write(model, path, inputs=None, optimizer=None, training=None)   beside a checkpoint
+    blueprint(model, inputs=None, optimizer=None, training=None, ...)     the document, as a dict
+    write(model, path, inputs=None, optimizer=None, training=None, ...)   beside a checkpoint
     embed(path, document)                                            into a checkpoint
     unregistered(model, optimizer=None)                              state that state_dict() does not hold
     example_inputs(seed, (shape, dtype), ...)                        inputs that every runtime can make
     expect_round_trip(make_model, inputs, train=None)                for tests of custom layers
 """
 
+import contextlib
 import ctypes
 import dis
 import enum
@@ -35,6 +37,7 @@ import re
 import struct
 import sys
 import tempfile
+import time
 import types
 import warnings
 import weakref
@@ -57,7 +60,7 @@ MAX_DEPTH = 16
 # ---- the document ---------------------------------------------------------------------------------------------------
 
 
-def blueprint(model, inputs=None, optimizer=None, training=None):
+def blueprint(model, inputs=None, optimizer=None, training=None, max_seconds=60.0, max_bytes=1 << 30):
     """The blueprint of a live `torch.nn.Module` as a dict that `json.dump` takes.
 
     inputs: a tensor, a tuple of arguments, or a dict of keyword arguments for `model`; with them the model runs once
@@ -65,11 +68,14 @@ def blueprint(model, inputs=None, optimizer=None, training=None):
         probe are recorded. What `forward` raises is passed on.
     optimizer: a `torch.optim.Optimizer`; its groups are listed by parameter name.
     training: a dict of your own: epoch, learning rate, anything plain.
+    max_seconds: a run that takes longer is stopped at its next operation; a second run must fit in as well.
+    max_bytes: of inputs and outputs together, whose digests are taken.
+        What is over a limit is left out, and `left_out` in the document says what and why; the rest is as ever.
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError("tenon_blueprint: model must be a torch.nn.Module, not " + type(model).__name__)
     state = _state_tensors(model)
-    run = _Run(model, state, inputs) if inputs is not None else None
+    run = _Run(model, state, inputs, _Limits(max_seconds, max_bytes)) if inputs is not None else None
     assigned = run.assigned if run else {}
     document = {
         "schema": SCHEMA,
@@ -84,23 +90,24 @@ def blueprint(model, inputs=None, optimizer=None, training=None):
     if optimizer is not None:
         document["optimizer"] = {"groups": _optimizer_groups(model, optimizer, state)}
     if run is not None:
-        document["graph"] = run.graph()
-        document["probe"] = run.probe()
+        document.update(run.members())
     document["digests"] = _digests(document)
     return document
 
 
-def write(model, path, inputs=None, optimizer=None, training=None):
+def write(model, path, inputs=None, optimizer=None, training=None, max_seconds=60.0, max_bytes=1 << 30):
     """Writes the blueprint to `path` if that ends in `.blueprint.json`, else to `path` + ".blueprint.json".
 
     The file appears whole or not at all. Returns its path. Warns where state is not saved, or where the number of rows
-    that go in is not the number that comes out.
+    that go in is not the number that comes out, or a limit left the probe out.
     """
-    document = blueprint(model, inputs, optimizer, training)
+    document = blueprint(model, inputs, optimizer, training, max_seconds, max_bytes)
     for row in document["unsaved"]:
         warnings.warn("not in the state dict: {name} ({why})".format(**row), stacklevel=2)
     for finding in document.get("probe", {}).get("findings", []):
         warnings.warn(finding, stacklevel=2)
+    for clause in document.get("left_out", []):
+        warnings.warn("left out of the blueprint: " + clause, stacklevel=2)
     path = os.fspath(path)
     if not path.endswith(".blueprint.json"):
         path += ".blueprint.json"
@@ -256,6 +263,8 @@ def _tensor_rows(model, state):
         tied_to = first.setdefault(place, name) if place is not None else name
         row = {"name": name, "dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape),
                "tied_to": None if tied_to == name else tied_to}
+        if tensor.layout == torch.strided and not tensor.is_contiguous():
+            row["stride"] = list(tensor.stride())
         if live is not None:
             row["role"] = "parameter" if is_parameter else "buffer"
             if is_parameter:
@@ -426,11 +435,24 @@ _SHAPE_OPS = {"view", "reshape", "expand", "unflatten", "repeat", "zeros", "ones
               "new_zeros", "new_ones", "new_empty", "new_full", "broadcast_to"}
 
 
+class _Limits:
+    def __init__(self, seconds=math.inf, size=math.inf):
+        self.seconds = seconds
+        self.bytes = size
+        self.operations = MAX_NODES
+
+
+class _TookTooLong(BaseException):
+    """Ends a run from within. Not an Exception: `forward` must not take it for one of its own."""
+
+
 class _Run:
     """Runs the model once and keeps operations, outputs of submodules, and what `forward` assigned."""
 
-    def __init__(self, model, state, inputs):
+    def __init__(self, model, state, inputs, limits=None):
         self.model = model
+        self.limits = limits or _Limits()
+        self.left_out = []
         self.state = state
         self.seed = getattr(inputs, "seed", None)
         self.args, self.kwargs = _arguments(inputs)
@@ -445,18 +467,65 @@ class _Run:
         self.assigned = {}
         self.stack = []
         self.rows = []  # outputs of submodules
+        self.samples = []
         self.done = set()
         self.recorder = _Recorder(self)
         self.is_deterministic = True
-        options = {module: _options(module, set()) for module in model.modules()}
-        with _Undisturbed(model):
-            before = _random_states()
-            with self.recorder:
-                self.outputs = self._watched_call()
-            if before != _random_states():
-                again = [_digest(tensor) for _, tensor in self._call()]
-                self.is_deterministic = again == [_digest(tensor) for _, tensor in self.outputs]
+        self.outputs = []
+        self.has_graph = self.has_probe = False
+        size = _bytes_of(self.inputs)
+        if size > self.limits.bytes:
+            self.left_out.append("operations and probe: the inputs have {} bytes, the limit is {}".format(
+                size, self.limits.bytes))
+            return
+        self._run()
+
+    def _run(self):
+        options = {module: _options(module, set()) for module in self.model.modules()}
+        self.started = time.monotonic()
+        try:
+            with _Undisturbed(self.model):
+                before = _random_states()
+                with self.recorder:
+                    self.outputs = self._watched_call()
+                self.check_time()
+                self.has_graph = True
+                self.rows = [_with_sample(row, elements) for row, elements in self.samples]
+                took = time.monotonic() - self.started
+                if before != _random_states():
+                    self.is_deterministic = 2 * took <= self.limits.seconds and self._repeats()
+        except _TookTooLong:
+            self.left_out.append("operations and probe: the run took {:.1f} s, the limit is {:g} s".format(
+                time.monotonic() - self.started, self.limits.seconds))
         self._note_changed(options)
+        if not self.has_graph:
+            return
+        if self.recorder.is_full:
+            self.left_out.append("operations: only the first {} are written down".format(self.limits.operations))
+        size = _bytes_of(self.inputs) + _bytes_of(self.outputs)
+        self.has_probe = size <= self.limits.bytes
+        if not self.has_probe:
+            self.left_out.append("probe: inputs and outputs have {} bytes, the limit is {}".format(
+                size, self.limits.bytes))
+
+    def check_time(self):
+        if time.monotonic() - self.started > self.limits.seconds:
+            raise _TookTooLong()
+
+    def _repeats(self):
+        again = [_digest(tensor) for _, tensor in self._call()]
+        return again == [_digest(tensor) for _, tensor in self.outputs]
+
+    def members(self):
+        """What the run adds to a blueprint."""
+        members = {}
+        if self.has_graph:
+            members["graph"] = self.graph()
+        if self.has_probe:
+            members["probe"] = self.probe()
+        if self.left_out:
+            members["left_out"] = self.left_out
+        return members
 
     def _note_changed(self, options):
         """Lists and dicts that a run changed in place are results, too."""
@@ -488,6 +557,7 @@ class _Run:
                 handle.remove()
 
     def _enter(self, module, args):
+        self.check_time()
         self.stack.append(self.paths[id(module)])
 
     def _leave(self, module, args, output):
@@ -497,7 +567,8 @@ class _Run:
         self.done.add(path)
         with self.recorder.paused():
             for _, tensor in _tensors_in(output):
-                self.rows.append(dict(_sample_row(tensor), name=path))
+                elements = None if tensor.is_meta else _elements(tensor, SAMPLE_ELEMENTS)
+                self.samples.append((dict(_form(tensor), name=path), elements))  # numbers when the run is over
                 break
 
     @property
@@ -514,14 +585,20 @@ class _Run:
         return {"recorder": "torch_function", "batch": self.batch, "nodes": nodes, "edges": edges}
 
     def probe(self):
+        inputs = [self._input_row(name, tensor) for name, tensor in self.inputs]
         return {
             "seed": self.seed, "deterministic": self.is_deterministic, "findings": self._findings(), "accepted": "",
-            "inputs": [self._input_row(name, tensor) for name, tensor in self.inputs],
-            "outputs": [dict(_sample_row(tensor), name=name, digest=_digest(tensor), tolerance=_tolerance(tensor))
-                        for name, tensor in self.outputs],
+            "inputs": inputs,
+            "outputs": [self._output_row(name, tensor) for name, tensor in self.outputs],
             "modules": self.rows,
-            "state": [dict(_fingerprint(tensor), name=name) for name, tensor in self.state.items()
-                      if _has_values(tensor)]}
+            "state": _fingerprints(self.state)}
+
+    def _output_row(self, name, tensor):
+        row = dict(_sample_row(tensor), name=name, digest=_digest(tensor))
+        row["scale"] = max(row["scale"], _largest_magnitude(tensor))
+        inputs = [_sample_row(tensor) for _, tensor in self.inputs]
+        row["tolerance"] = _tolerance(row["dtype"], row["scale"], _inner_scale(row, self.rows, inputs))
+        return row
 
     @staticmethod
     def _input_row(name, tensor):
@@ -566,33 +643,54 @@ def _tensors_in(value, name="", depth=0):
             yield pair
 
 
+def _bytes_of(named):
+    return sum(tensor.numel() * tensor.element_size() for _, tensor in named)
+
+
 class _Undisturbed:
-    """Evaluation mode without gradients; afterwards training modes, buffers and random generators are as before."""
+    """Evaluation mode without gradients; afterwards training modes, buffers and random generators are as before, also
+    where the run raises: what was begun is undone in the reverse order, whatever becomes of the other steps."""
 
     def __init__(self, model):
         self.model = model
 
     def __enter__(self):
-        self.modes = [(module, module.training) for module in self.model.modules()]
-        self.buffers = [(buffer, buffer.detach().clone()) for _, buffer, is_parameter, _ in _owned(self.model)
-                        if not is_parameter and not buffer.is_meta]
-        self.python_random = random.getstate()
-        self.fork = torch.random.fork_rng()
-        self.fork.__enter__()
-        self.no_grad = torch.no_grad()
-        self.no_grad.__enter__()
-        self.model.eval()
+        with contextlib.ExitStack() as stack:
+            stack.callback(random.setstate, random.getstate())
+            if "numpy" in sys.modules:
+                stack.callback(sys.modules["numpy"].random.set_state, sys.modules["numpy"].random.get_state())
+            stack.enter_context(torch.random.fork_rng())
+            stack.callback(self._set_modes, [(module, module.training) for module in self.model.modules()])
+            stack.callback(self._put_back, self._buffers())
+            stack.enter_context(torch.no_grad())
+            self.model.eval()
+            self.undo = stack.pop_all()
         return self
 
     def __exit__(self, *problem):
-        for module, mode in self.modes:
-            module.training = mode
-        for buffer, before in self.buffers:
-            if buffer.shape == before.shape:
+        self.undo.__exit__(*problem)
+
+    def _buffers(self):
+        """(owner's buffers, name, tensor, copy of its values): a run may change a buffer, and put another in its place."""
+        return [(module._buffers, name, buffer, None if buffer.is_meta else buffer.detach().clone())
+                for module in self.model.modules() if isinstance(getattr(module, "_buffers", None), dict)
+                for name, buffer in module._buffers.items() if buffer is not None]
+
+    @staticmethod
+    def _put_back(rows):
+        with torch.no_grad():
+            for buffers, name, buffer, before in rows:
+                buffers[name] = buffer
+                if before is None:
+                    continue
+                if buffer.shape != before.shape:
+                    buffer.resize_(before.shape)
                 buffer.copy_(before)
-        self.no_grad.__exit__(*problem)
-        self.fork.__exit__(*problem)
-        random.setstate(self.python_random)
+
+    @staticmethod
+    def _set_modes(modes):
+        for module, mode in modes:
+            module.training = mode
 
 
 def _random_states():
@@ -613,7 +711,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.run = run
         self.nodes = []
-        self.is_paused = False
+        self.is_paused = self.is_full = False
         self.known = {}  # id of a tensor -> (weak reference, operand)
         for number, (_, tensor) in enumerate(run.inputs):
             self._know(tensor, "input:{}".format(number))
@@ -626,6 +724,8 @@ class _Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if not self.is_paused:
+            self.run.check_time()
         before = None if self.is_paused else _Call(self, func, args, kwargs)
         result = func(*args, **kwargs)
         if before is not None:
@@ -641,7 +741,10 @@ class _Recorder(TorchFunctionMode):
 
     def _note(self, call, result):
         results = [tensor for _, tensor in _tensors_in(result)]
-        if not results or len(self.nodes) >= MAX_NODES:
+        if not results:
+            return
+        if len(self.nodes) >= self.run.limits.operations:
+            self.is_full = True
             return
         if call.is_transparent(results[0]):
             self._know(results[0], call.operands[0])
@@ -762,19 +865,21 @@ def _digest(tensor):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+@functools.lru_cache(maxsize=64)  # a model has few sizes of tensors
+def _places(count, most, device):
+    k = min(count, most)
+    return torch.arange(k, device=device) * count // max(k, 1)
+
+
 def _elements(tensor, most):
     """Elements floor(i * n / k) of the n in row-major order, k = min(n, most), as a tensor of one dimension."""
-    tensor = _dense(tensor)
-    count = tensor.numel()
-    k = min(count, most)
-    index = torch.arange(k, device=tensor.device) * count // max(k, 1)
-    if tensor.is_contiguous():
-        return tensor.reshape(-1)[index]
-    places = []
-    for extent in reversed(tensor.shape):
-        places.append(index % extent)
-        index = torch.div(index, extent, rounding_mode="floor")
-    return tensor[tuple(reversed(places))] if places else tensor.reshape(-1)
+    places = _places(tensor.numel(), most, tensor.device)
+    if tensor.layout == torch.strided and not tensor.is_quantized:
+        try:
+            return torch.take(tensor.detach(), places)
+        except (RuntimeError, NotImplementedError):  # a dtype that take() does not know, as float8
+            pass
+    return _dense(tensor).reshape(-1)[places]
 
 
 def _as_real(tensor):
@@ -784,28 +889,88 @@ def _as_real(tensor):
 
 
 def _doubles(tensor):
-    return [_number(value) for value in _as_real(tensor).tolist()]
+    return _numbers(_as_real(tensor).tolist())
+
+
+def _numbers(values):
+    """Python's floats as JSON takes them; a sum that is finite has finite terms only."""
+    return values if math.isfinite(sum(values)) else [_number(value) for value in values]
+
+
+def _form(tensor):
+    return {"dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape)}
 
 
 def _sample_row(tensor):
-    row = {"dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape), "sample": [], "scale": 0.0}
-    if not tensor.is_meta:
-        row["sample"] = _doubles(_elements(tensor, SAMPLE_ELEMENTS))
-        row["scale"] = max((abs(value) for value in row["sample"] if not isinstance(value, str)), default=0.0)
+    elements = None if tensor.is_meta else _elements(tensor, SAMPLE_ELEMENTS)
+    return _with_sample(_form(tensor), elements)
+
+
+def _with_sample(row, elements):
+    row["sample"] = [] if elements is None else _doubles(elements)
+    row["scale"] = max((abs(value) for value in row["sample"] if not isinstance(value, str)), default=0.0)
     return row
 
 
-def _fingerprint(tensor):
-    values = _as_real(_elements(tensor, FINGERPRINT_ELEMENTS))
-    return {"sum": _number(float(values.sum())), "magnitude": _number(float(values.abs().sum()))}
+def _fingerprints(state):
+    """Rows of `state`: sums over elements and over their magnitudes. Tensors of one size are summed together."""
+    groups = {}
+    for name, tensor in state.items():
+        if _has_values(tensor):
+            values = _as_real(_elements(tensor, FINGERPRINT_ELEMENTS))
+            groups.setdefault((values.numel(), values.device), []).append((name, values))
+    sums = {}
+    for rows in groups.values():
+        stacked = torch.stack([values for _, values in rows])
+        both = zip(stacked.sum(1).tolist(), stacked.abs().sum(1).tolist())
+        sums.update((name, pair) for (name, _), pair in zip(rows, both))
+    return [{"name": name, "sum": _number(sums[name][0]), "magnitude": _number(sums[name][1])}
+            for name in state if name in sums]
 
 
-def _tolerance(tensor):
-    """sqrt(eps) * scale: half of the digits agree. See docs/formats/blueprint.md."""
-    if not (tensor.is_floating_point() or tensor.is_complex()):
+def _largest_magnitude(tensor):
+    """The largest finite magnitude of all elements."""
+    if not _has_values(tensor) or tensor.numel() == 0:
         return 0.0
-    real = {torch.complex128: torch.float64, torch.complex64: torch.float32}.get(tensor.dtype, tensor.dtype)
-    return math.sqrt(torch.finfo(real).eps) * _sample_row(tensor)["scale"]
+    values = _dense(tensor)
+    if values.is_complex():
+        values = torch.view_as_real(values.to(torch.complex128))
+    if values.dtype not in (torch.float32, torch.float64):  # abs and amax know not every small type
+        values = values.to(torch.float64)
+    largest = float(values.abs().amax())
+    if math.isfinite(largest):
+        return largest
+    values = values.abs()[torch.isfinite(values)]
+    return float(values.amax()) if values.numel() else 0.0
+
+
+_EPS = {"float64": 2.0 ** -52, "complex128": 2.0 ** -52, "float32": 2.0 ** -23, "complex64": 2.0 ** -23,
+        "float16": 2.0 ** -10, "complex32": 2.0 ** -10, "bfloat16": 2.0 ** -7}
+
+
+def _eps(dtype):
+    return _EPS.get(dtype, 0.25 if dtype.startswith("float8") else 0.0)
+
+
+def _tolerance(dtype, scale, inner=0.0):
+    """Half of the digits, or what is lost where larger terms cancel. See docs/formats/blueprint.md."""
+    eps = _eps(dtype)
+    return max(math.sqrt(eps) * scale, min(256 * eps, math.sqrt(eps) / 2) * inner)
+
+
+def _inner_scale(row, before, inputs):
+    """The size of the terms that `row` was made of: the largest scale of the last four outputs of submodules before it
+    that do not hold it itself; of the inputs as well where there are fewer."""
+    inner, counted, last = 0.0, 0, row["sample"]
+    for module in reversed(before):
+        if counted == 4:
+            return inner
+        if module["sample"] in (row["sample"], last) or _eps(module["dtype"]) == 0:
+            continue
+        inner, last, counted = max(inner, module["scale"]), module["sample"], counted + 1
+    if counted < 4:
+        inner = max([inner] + [source["scale"] for source in inputs if _eps(source["dtype"]) > 0])
+    return inner
 
 
 # ---- environment ----------------------------------------------------------------------------------------------------
@@ -1032,21 +1197,20 @@ def _output_problems(model, fresh, inputs):
     if not (a.is_deterministic and b.is_deterministic):
         return []
     first, second = a.probe(), b.probe()
-    if all(_near(x, y) for x, y in zip(first["outputs"], second["outputs"])):
+    if all(_near(x, y, x["tolerance"]) for x, y in zip(first["outputs"], second["outputs"])):
         if len(first["outputs"]) == len(second["outputs"]):
             return []
     others = {row["name"]: row for row in second["modules"]}
-    for row in first["modules"]:
-        if row["name"] in others and not _near(row, others[row["name"]]):
+    for number, row in enumerate(first["modules"]):
+        inner = _inner_scale(row, first["modules"][:number], first["inputs"])
+        if row["name"] in others and not _near(row, others[row["name"]], _tolerance(row["dtype"], row["scale"], inner)):
             return ["other outputs after loading; the first module that deviates: " + row["name"]]
     return ["other outputs after loading"]
 
 
-def _near(a, b):
+def _near(a, b, tolerance):
     if a["shape"] != b["shape"] or a["dtype"] != b["dtype"]:
         return False
-    is_real = a["dtype"] in ("float16", "bfloat16", "float32", "float64")
-    eps = torch.finfo(getattr(torch, a["dtype"])).eps if is_real else 0
-    tolerance = math.sqrt(eps) * max(a["scale"], b["scale"])
+    tolerance = max(tolerance, _tolerance(b["dtype"], b["scale"]))
     return all(x == y or (not isinstance(x, str) and not isinstance(y, str) and abs(x - y) <= tolerance)
                for x, y in zip(a["sample"], b["sample"]))

@@ -1,8 +1,11 @@
 // Blueprints of live modules: silent changes are seen, equal models are not accused, and a run leaves no trace.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <tenon/torch_blueprint.hpp>
@@ -282,6 +285,106 @@ TEST_F(TorchBlueprint, OtherNumbersOfRowsAreFlagged) {
   const tenon::Blueprint blueprint = tenon::torch::blueprint(model, {{torch::ones({2, 4, 3})}});
   ASSERT_EQ(blueprint.probe->findings.size(), 1U);
   EXPECT_EQ(blueprint.probe->findings[0], "2 rows in, 8 rows out (output 0)");
+}
+
+struct SlowImpl : nn::Module {
+  nn::Linear fc{nullptr};
+  SlowImpl() { fc = register_module("fc", nn::Linear(4, 4)); }
+  torch::Tensor forward(const torch::Tensor& x) {
+    const torch::Tensor result = fc(x);
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    return torch::relu(result);
+  }
+};
+TORCH_MODULE(Slow);
+
+/// Over a limit: what it kept out is missing and named, the rest is as ever.
+TEST_F(TorchBlueprint, LimitsLeaveOutAndSayWhat) {
+  const tenon::torch::Example rows{{torch::ones({2, 4})}};
+  const auto late = tenon::torch::blueprint(Slow(), rows, {.limits = {.seconds = 0.05}});
+  EXPECT_FALSE(late.probe.has_value());
+  EXPECT_FALSE(late.graph.has_value());
+  ASSERT_EQ(late.left_out.size(), 1U);
+  EXPECT_EQ(late.left_out[0].find("operations and probe: the run took 0."), 0U) << late.left_out[0];
+  EXPECT_EQ(late.tensors.size(), 2U);
+
+  const auto large = tenon::torch::blueprint(nn::Linear(4, 4), rows, {.limits = {.bytes = 31}});
+  EXPECT_FALSE(large.probe.has_value());
+  EXPECT_EQ(large.left_out,
+            (std::vector<std::string>{"operations and probe: the inputs have 32 bytes, the limit is 31"}));
+
+  const auto wide = tenon::torch::blueprint(nn::Linear(4, 4), rows, {.limits = {.bytes = 63}});
+  EXPECT_FALSE(wide.probe.has_value());
+  EXPECT_TRUE(wide.graph.has_value());
+  EXPECT_EQ(wide.left_out, (std::vector<std::string>{"probe: inputs and outputs have 64 bytes, the limit is 63"}));
+
+  const auto cut = tenon::torch::blueprint(seeded(), images(), {.limits = {.operations = 2}});
+  EXPECT_TRUE(cut.probe.has_value());
+  EXPECT_EQ(cut.graph->nodes.size(), 2U);
+  EXPECT_EQ(cut.left_out, (std::vector<std::string>{"operations: only the first 2 are written down"}));
+  EXPECT_EQ(tenon::parse_blueprint(tenon::to_json(cut), "here").left_out, cut.left_out);
+}
+
+/// Writes into its buffers, changes modes and draws from the generator; then it throws, or not.
+struct UnrulyImpl : nn::Module {
+  nn::BatchNorm1d norm{nullptr};
+  nn::Dropout drop{nullptr};
+  torch::Tensor seen;
+  bool throws = false;
+
+  UnrulyImpl() {
+    norm = register_module("norm", nn::BatchNorm1d(4));
+    drop = register_module("drop", nn::Dropout(0.5));
+    seen = register_buffer("seen", torch::zeros({2}));
+    norm->eval();
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    seen.resize_({3}).fill_(1);
+    norm->train();
+    drop->train();
+    const torch::Tensor result = drop(norm(x));
+    if (throws) throw std::runtime_error("on purpose");
+    return result;
+  }
+};
+TORCH_MODULE(Unruly);
+
+/// Without addresses: a buffer that was given another size has other memory, with what it held.
+std::vector<Held> values_in(const nn::Module& module) {
+  std::vector<Held> all = held_by(module);
+  for (Held& one : all) one.memory = nullptr;
+  return all;
+}
+
+TEST_F(TorchBlueprint, AnUnrulyForwardLeavesNoTrace) {
+  for (const bool throws : {false, true}) {
+    Unruly model;
+    model->throws = throws;
+    const auto before = values_in(*model);
+    const tenon::torch::Example rows{{torch::rand({5, 4})}};
+    const torch::Tensor drawn = at::detail::getDefaultCPUGenerator().get_state().clone();
+    if (throws)
+      EXPECT_ANY_THROW(tenon::torch::blueprint(model, rows));
+    else
+      EXPECT_NO_THROW(tenon::torch::blueprint(model, rows));
+    EXPECT_EQ(values_in(*model), before);
+    EXPECT_TRUE(model->is_training());
+    EXPECT_FALSE(model->norm->is_training());
+    EXPECT_TRUE(model->drop->is_training());
+    EXPECT_TRUE(torch::equal(drawn, at::detail::getDefaultCPUGenerator().get_state()));
+    EXPECT_TRUE(torch::GradMode::is_enabled());
+  }
+}
+
+TEST_F(TorchBlueprint, StridesAreWrittenDown) {
+  nn::Conv2d conv(nn::Conv2dOptions(3, 4, 3));
+  {
+    const torch::NoGradGuard no_grad;
+    conv->weight.set_data(conv->weight.contiguous(at::MemoryFormat::ChannelsLast));
+  }
+  const tenon::Blueprint blueprint = tenon::torch::blueprint(*conv);
+  EXPECT_EQ(blueprint.tensors[0].stride, (tenon::Stride{27, 1, 9, 3}));
+  EXPECT_FALSE(blueprint.tensors[1].stride.has_value());
 }
 
 TEST_F(TorchBlueprint, OptimizerGroupsAndStraysAreNamed) {

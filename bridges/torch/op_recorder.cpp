@@ -19,8 +19,6 @@
 namespace tenon::torch_bridge {
 namespace {
 
-constexpr std::size_t kMostNodes = 100'000;
-
 /// Values pass through unchanged: a model with and without these is the same.
 constexpr std::array<std::string_view, 6> kTransparent = {"detach", "contiguous",    "clone",
                                                           "alias",  "requires_grad", "lift_fresh"};
@@ -88,7 +86,9 @@ std::string parent_of(const std::string& name) {
 
 class Recorder {
  public:
-  Recorder(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs) {
+  Recorder(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs,
+           const RecordLimits& limits)
+      : limits_(limits) {
     recording.graph.recorder = "record_function";
     if (!inputs.empty() && inputs.front().dim() > 0) recording.graph.batch = inputs.front().size(0);
     for (std::size_t i = 0; i < inputs.size(); ++i) know(inputs[i], {Operand::From::Input, i, {}});
@@ -98,7 +98,7 @@ class Recorder {
   }
 
   void start(const at::RecordFunction& call) {
-    if (++depth_ != 1 || is_paused_) return;
+    if (++depth_ != 1 || is_paused_ || is_over()) return;
     pending_ = {};
     pending_.op = op_name(call.name());
     std::vector<std::string> arguments;
@@ -117,7 +117,7 @@ class Recorder {
   }
 
   void end(const at::RecordFunction& call) {
-    if (--depth_ != 0 || is_paused_) return;
+    if (--depth_ != 0 || is_paused_ || recording.is_late) return;
     is_paused_ = true;  // sampling calls LibTorch itself
     std::vector<::torch::Tensor> results;
     for (const c10::IValue& output : call.outputs()) tensors_in(output, results);
@@ -130,6 +130,11 @@ class Recorder {
   Recording recording;
 
  private:
+  bool is_over() {
+    if (!recording.is_late) recording.is_late = std::chrono::steady_clock::now() > limits_.deadline;
+    return recording.is_late;
+  }
+
   void know(const ::torch::Tensor& tensor, Operand operand) {
     // a weak reference keeps the address from being given to another tensor, and lets the memory go
     known_.insert_or_assign(
@@ -181,7 +186,10 @@ class Recorder {
       foreign_.clear();
       return;
     }
-    if (nodes.size() >= kMostNodes) return;
+    if (nodes.size() >= limits_.operations) {
+      recording.is_full = true;
+      return;
+    }
     pending_.module = module_of_pending();
     pending_.output = results.front().sizes().vec();
     note_foreign();
@@ -223,6 +231,7 @@ class Recorder {
     Operand operand;
     c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl> alive;
   };
+  const RecordLimits limits_;
   std::unordered_map<const c10::TensorImpl*, Known> known_;
   std::vector<std::string> weight_paths_;  ///< of each node: the module whose weights it only rearranges; "" for others
   std::vector<::torch::Tensor> operands_, foreign_, members_;
@@ -248,8 +257,8 @@ void on_end(const at::RecordFunction& call, at::ObserverContext*) {
 }  // namespace
 
 Recording record(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs,
-                 const std::function<void()>& work) {
-  Recorder recorder(state, inputs);
+                 const std::function<void()>& work, const RecordLimits& limits) {
+  Recorder recorder(state, inputs, limits);
   struct Watch {
     explicit Watch(Recorder& recorder)
         : before(std::exchange(recorder_of_this_thread, &recorder)),

@@ -1,6 +1,7 @@
 // The operations of one run, seen through LibTorch's RecordFunction callbacks: outermost calls only, in this thread.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -13,15 +14,23 @@
 
 namespace tenon::torch_bridge {
 
+/// When to stop writing down what a run calls. The run goes on: nothing outside can stop it.
+struct RecordLimits {
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+  std::size_t operations = 100'000;
+};
+
 struct Recording {
   Graph graph;
   std::vector<ProbeTensor> samples;  ///< outputs of modules with tensors, and of the operations between them
   std::vector<Unsaved> unsaved;      ///< tensors that an operation takes and nothing registered, gave or made
+  bool is_late = false;              ///< the deadline passed before the run's end: the rest is not in here
+  bool is_full = false;              ///< there were more operations than are written down
 };
 
 /// Runs `work` and writes down what it calls. The graph has no cycles: an operand is known before the call it is for.
 /// Passes on what `work` throws.
 Recording record(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs,
-                 const std::function<void()>& work);
+                 const std::function<void()>& work, const RecordLimits& limits = {});
 
 }  // namespace tenon::torch_bridge

@@ -31,6 +31,7 @@ struct TensorSpec {
   Role role = Role::Unknown;
   std::string tied_to;                               ///< name of the tensor whose storage it shares; "" if none
   std::optional<bool> requires_grad = std::nullopt;  ///< false: frozen
+  std::optional<Stride> stride = std::nullopt;       ///< in elements; nothing where it is row-major or not known
 };
 
 /// A name and a JSON text: `{"kernel_size", "[2,2]"}`.
@@ -85,7 +86,7 @@ struct ProbeTensor {
   Shape shape;
   std::string digest;  ///< SHA-256 of the dense little-endian bytes; "" where none was taken
   std::vector<double> sample;
-  double scale = 0;                 ///< largest finite magnitude in the sample
+  double scale = 0;                 ///< largest finite magnitude: of all of an output, else of the sample
   std::optional<double> tolerance;  ///< largest absolute deviation that is still the same function
   std::vector<double> values;       ///< of small inputs: all of them, row-major
 };
@@ -143,6 +144,8 @@ struct Blueprint {
   std::vector<Unsaved> unsaved;
   std::vector<Parent> parents;
   std::vector<std::string> changes;  ///< against the parent, one clause each
+  /// What a limit kept out, and which: "probe: the run took 75.2 s, the limit is 60 s".
+  std::vector<std::string> left_out;
 };
 
 /// The names of the contract: `added`, `removed`, `changed`.
@@ -194,9 +197,14 @@ struct ProbeComparison {
 TENON_API std::optional<ProbeComparison> compare_probes(const Blueprint& from, const Blueprint& to,
                                                         std::string* why_not = nullptr);
 
-/// The largest absolute deviation that still counts as the same function: sqrt(epsilon of `dtype`) * `scale`, that is,
-/// half of the digits agree; 0 for integers and bool. docs/formats/blueprint.md says where the rule comes from.
-TENON_API double probe_tolerance(DType dtype, double scale);
+/// The largest absolute deviation that still counts as the same function: sqrt(eps) * `scale` (half of the digits
+/// agree) or, where larger terms cancelled, min(2^8 eps, sqrt(eps) / 2) * `inner`; eps is that of `dtype`, 0 for
+/// integers and bool. docs/formats/blueprint.md says where the rule comes from.
+TENON_API double probe_tolerance(DType dtype, double scale, double inner = 0);
+
+/// The size of the terms that `row` was made of: the largest scale among the last four of `probe.modules` before place
+/// `before` that do not hold `row` itself; of the inputs where there are none.
+TENON_API double probe_inner_scale(const Probe& probe, const ProbeTensor& row, std::size_t before);
 
 /// tenon's generator, integers/1: element i is k / 64 - 2 with k = splitmix64(seed + i) >> 56 (0..255): exact in every
 /// floating type from bfloat16 up. For integer dtypes use probe_integers().

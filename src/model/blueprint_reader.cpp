@@ -48,6 +48,10 @@ TensorSpec tensor_in(const JsonFields& row) {
   spec.role = role_in(row);
   spec.tied_to = row.text_or("tied_to", {});
   spec.requires_grad = row.optional_flag("requires_grad");
+  if (!row.find("stride").is_null()) spec.stride = row.shape("stride");
+  if (spec.stride && spec.stride->size() != spec.shape->size())
+    throw row.wrong("stride", "the stride has another rank than the shape", std::to_string(spec.shape->size()),
+                    std::to_string(spec.stride->size()));
   return spec;
 }
 
@@ -225,6 +229,7 @@ Blueprint read(const Json& document, const std::string& file, const Limits& limi
     blueprint.parents.push_back({row.text("digest"), row.text_or("file", {})});
   }
   blueprint.changes = top.texts_or_none("changes");
+  blueprint.left_out = top.texts_or_none("left_out");
   return blueprint;
 }
 

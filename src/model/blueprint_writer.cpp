@@ -56,6 +56,7 @@ Json tensor_row(const TensorSpec& spec) {
   if (spec.role != Role::Unknown) row["role"] = spec.role == Role::Parameter ? "parameter" : "buffer";
   if (!spec.tied_to.empty()) row["tied_to"] = utf8(spec.tied_to);
   if (spec.requires_grad) row["requires_grad"] = *spec.requires_grad;
+  if (spec.stride) row["stride"] = *spec.stride;
   return row;
 }
 
@@ -155,6 +156,7 @@ void add_history(Json& document, const Blueprint& blueprint) {
   for (const Parent& parent : blueprint.parents)
     document["parents"].push_back({{"digest", utf8(parent.digest)}, {"file", utf8(parent.file)}});
   if (!blueprint.changes.empty()) document["changes"] = texts(blueprint.changes);
+  if (!blueprint.left_out.empty()) document["left_out"] = texts(blueprint.left_out);
 }
 
 std::string sha256(const std::string& text) {

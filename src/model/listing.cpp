@@ -68,6 +68,7 @@ Listing list(const Checkpoint& checkpoint, std::string_view path) {
     TensorSpec spec{tensor.name.substr(prefix.size()), tensor.dtype, tensor.shape, role_of(tensor), {}};
     spec.tied_to = ties.first_of(tensor, spec.name);
     spec.requires_grad = tensor.requires_grad;
+    if (layout_name(tensor.shape, tensor.stride) != "row-major") spec.stride = tensor.stride;
     listing.tensors.push_back(std::move(spec));
     listing.value_names.push_back(tensor.name);
   }

@@ -2,6 +2,7 @@
 #include <tenon/render.hpp>
 
 #include "render/json_value.hpp"
+#include "render/precision_json.hpp"
 
 namespace tenon {
 
@@ -61,6 +62,7 @@ std::string render_json(const DiffReport& diff) {
   json["changed"] = Json::array();
   for (const TensorChange& change : diff.changed) json["changed"].push_back(change_json(change));
   json["identical"] = json_number(diff.identical);
+  json["layout_changes"] = rendering::json_of(diff.layout_changes);
   return rendering::line_of(json);
 }
 
@@ -72,6 +74,8 @@ std::string render_json(const AdaptOutcome& outcome, const Error* error) {
   json["filled_from_target"] = json_texts(outcome.filled_from_target);
   json["dropped"] = json_texts(outcome.dropped);
   json["unfilled"] = json_texts(outcome.unfilled);
+  json["dtype_changes"] = rendering::json_of(outcome.dtype_changes);
+  json["dtype_changes_left"] = rendering::json_of(outcome.left.dtype_changes);
   json["notes"] = json_texts(outcome.notes);
   if (error != nullptr) json["error"] = rendering::json_of(*error);
   return rendering::line_of(json);
@@ -85,6 +89,8 @@ std::string render_json(const ConvertOutcome& outcome) {
   json["to"] = std::string(format_name(outcome.to));
   json["tensors"] = json_number(outcome.tensors);
   json["file_bytes"] = json_number(outcome.file_bytes);
+  json["dtype_changes"] = rendering::json_of(outcome.dtype_changes);
+  json["layout_changes"] = rendering::json_of(outcome.layout_changes);
   json["notes"] = json_texts(outcome.notes);
   return rendering::line_of(json);
 }

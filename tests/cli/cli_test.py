@@ -195,8 +195,8 @@ class Answers(CliTest):
     def test_check_documents_have_every_member(self):
         document = self.document(1, "check", "checkpoint.pth", "--against", "model.safetensors")
         self.assertEqual(list(document), ["schema", "fits", "proved", "matched", "missing", "unexpected", "mismatched",
-                                          "dtype_changes", "architecture", "environment", "probe", "causes", "mapping",
-                                          "coverage", "plan", "advice"])
+                                          "dtype_changes", "layout_changes", "architecture", "environment", "probe",
+                                          "causes", "mapping", "coverage", "plan", "advice", "notes"])
         self.assertEqual(document["plan"]["ops"][0]["op"], "unwrap")
         explained = self.document(1, "explain", "error.txt")
         self.assertNotIn("mapping", explained)
@@ -436,6 +436,38 @@ class Writing(CliTest):
         self.assertFalse((self.folder / "out.safetensors").exists())
         self.expect(0, "adapt", "--accept", "lossy", "--accept", "guess", *arguments[1:])
         self.expect(0, "check", "out.safetensors", "--against", "one.safetensors")
+
+    def test_what_a_cast_loses_is_told_before_it_is_done(self):
+        hard = struct.pack("<5d", 1 / 3, 1e300, 1e-300, float("nan"), 0.5)
+        self.write("double.safetensors", safetensors({"w": ("F64", [5], hard), "b": ("F32", [1], floats(3))}))
+        self.write("single.safetensors", safetensors({"w": ("F32", [5], floats(1, 2, 3, 4, 5)),
+                                                      "b": ("F32", [1], floats(3))}))
+        wanted = {"key": "w", "checkpoint": "float64", "model": "float32", "values": 5, "changed": 3, "overflow": 1,
+                  "underflow": 1, "nan": 0, "max_rel_error": 1.0}
+        adapt = ["adapt", "double.safetensors", "--to", "single.safetensors", "-o", "out.safetensors"]
+        with self.nothing_changes():
+            rows = [self.document(1, "check", "double.safetensors", "--against", "single.safetensors")["dtype_changes"],
+                    self.document(1, *adapt)["dtype_changes_left"],
+                    self.document(0, *adapt, "--dry-run", "--accept", "lossy")["dtype_changes"],
+                    self.document(0, "convert", "double.safetensors", "out.safetensors", "--dtype", "float32",
+                                  "--dry-run")["dtype_changes"],
+                    self.document(1, "convert", "double.safetensors", "out.safetensors", "--dtype",
+                                  "float32")["dtype_changes"]]
+        for (row,) in rows:
+            self.assertEqual({key: row[key] for key in wanted}, wanted)
+            self.assertAlmostEqual(row["max_abs_error"], struct.unpack("<f", struct.pack("<f", 1 / 3))[0] - 1 / 3, delta=1e-15)
+        told = " ".join(self.expect(0, *adapt, "--accept", "lossy").out.split())
+        self.assertIn("cast, 1 tensor: 3 of 5 values change", told)
+        self.assertIn("1 overflow, 1 underflow", told)
+        self.expect(0, "convert", "double.safetensors", "cast.safetensors", "--dtype", "float32", "--accept", "lossy")
+        self.expect(0, "diff", "cast.safetensors", "out.safetensors")
+
+    def test_a_cast_that_loses_nothing_needs_no_leave(self):
+        told = self.expect(0, "convert", "one.safetensors", "wide.safetensors", "--dtype", "float64").out
+        self.assertIn("cast, 2 tensors: every value survives", told)
+        self.assertEqual([t["dtype"] for t in self.document(0, "inspect", "wide.safetensors")["tensors"]], ["float64"] * 2)
+        self.expect(2, "convert", "one.safetensors", "x.safetensors", "--dtype", "int8")
+        self.expect(2, "convert", "one.safetensors", "x.safetensors", "--dtype", "flaot16")
 
     def test_the_same_bytes_every_time(self):
         (self.folder / "sub").mkdir()

@@ -23,6 +23,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import warnings
 
@@ -650,6 +651,143 @@ class Untouched(FolderTest):
 
 
 # ---- state that is not saved ----------------------------------------------------------------------------------------
+
+
+class Slow(nn.Linear):
+    """Two operations, and a second of time between them."""
+
+    def forward(self, x):
+        x = super().forward(x)
+        time.sleep(0.3)
+        self.after = True
+        return torch.relu(x)
+
+
+class ReplacesItsBuffer(nn.Module):
+    """Puts another tensor in the buffer's place, writes into a second one, and draws from every generator; may raise."""
+
+    def __init__(self, raises=False):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("count", torch.zeros(()))
+        self.raises = raises
+        self.norm.eval()
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        self.mean = self.mean + x.mean(0)
+        self.count += 1
+        random.random()
+        self.norm.train()  # against the evaluation mode that it is run in
+        x = F.dropout(self.norm(x), 0.5, training=True)
+        if self.raises:
+            raise RuntimeError("as planned")
+        return self.drop(x)
+
+
+class Limits(FolderTest):
+    def test_a_run_that_takes_too_long_is_stopped_and_left_out(self):
+        model = Slow(4, 2)
+        document = tenon_blueprint.blueprint(model, example(3, 4), max_seconds=0.1)
+        self.assertNotIn("probe", document)
+        self.assertNotIn("graph", document)
+        self.assertRegex(document["left_out"][0], r"^operations and probe: the run took 0\.\d s, the limit is 0\.1 s$")
+        self.assertEqual([row["name"] for row in document["tensors"]], ["weight", "bias"])
+        self.assertTrue(model.training)
+        self.assertEqual(len(model._forward_hooks), 0)
+
+    def test_large_inputs_are_not_run(self):
+        document = tenon_blueprint.blueprint(Raises(), example(3, 4), max_bytes=47)
+        self.assertEqual(document["left_out"], ["operations and probe: the inputs have 48 bytes, the limit is 47"])
+
+    def test_large_outputs_leave_the_operations(self):
+        document = tenon_blueprint.blueprint(nn.Linear(4, 100), example(3, 4), max_bytes=1000)
+        self.assertEqual(document["left_out"], ["probe: inputs and outputs have 1248 bytes, the limit is 1000"])
+        self.assertEqual([node["op"] for node in document["graph"]["nodes"]], ["linear"])
+
+    def test_more_operations_than_are_written_down_are_told(self):
+        most, tenon_blueprint.MAX_NODES = tenon_blueprint.MAX_NODES, 1
+        try:
+            document = tenon_blueprint.blueprint(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), example(3, 4))
+        finally:
+            tenon_blueprint.MAX_NODES = most
+        self.assertEqual(document["left_out"], ["operations: only the first 1 are written down"])
+        self.assertEqual(len(document["graph"]["nodes"]), 1)
+        self.assertIn("probe", document)
+
+    def test_write_warns_and_tenon_says_why_outputs_were_not_compared(self):
+        torch.manual_seed(0)
+        model = Slow(4, 2)
+        torch.save(model.state_dict(), self.folder / "model.pth")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tenon_blueprint.write(model, self.folder / "model.pth", example(3, 4), max_seconds=0.1)
+        self.assertIn("left out of the blueprint: operations and probe", str(caught[0].message))
+        tenon_blueprint.write(model, self.folder / "other.blueprint.json", example(3, 4))
+        ran = self.tenon("check", "model.pth", "--against", "other.blueprint.json")
+        self.assertEqual(ran.returncode, 0)
+        self.assertIn("left out of the file's blueprint: operations and probe: the run took", " ".join(ran.stdout.split()))
+
+    def test_whatever_forward_does_leaves_no_trace(self):
+        for raises in (False, True):
+            model = ReplacesItsBuffer(raises)
+            before = {name: (id(buffer), buffer.clone()) for name, buffer in model.named_buffers()}
+            modes = [module.training for module in model.modules()]
+            states = torch.get_rng_state(), random.getstate()
+            with contextlib.suppress(RuntimeError):
+                tenon_blueprint.blueprint(model, example(5, 3))
+            for name, buffer in model.named_buffers():
+                self.assertEqual(id(buffer), before[name][0], name)
+                self.assertTrue(torch.equal(buffer, before[name][1]), name)
+            self.assertEqual(modes, [module.training for module in model.modules()])
+            self.assertTrue(torch.equal(states[0], torch.get_rng_state()))
+            self.assertEqual(states[1], random.getstate())
+            self.assertTrue(torch.is_grad_enabled())
+
+
+class Tolerance(FolderTest):
+    """Outputs that cancel to nearly 0: what another order of summation leaves is no other function; a change is."""
+
+    def blueprints(self, change):
+        torch.manual_seed(0)
+        inner = nn.Sequential(nn.Linear(64, 512), nn.LayerNorm(512))
+
+        class Cancels(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = inner
+
+            def forward(self, x):
+                return ends[-1](self.inner(x))
+
+        ends, documents = [], []
+        for end in (lambda x: x.sum(-1), change):
+            ends.append(end)
+            documents.append(tenon_blueprint.blueprint(Cancels(), example(32, 64)))
+        return documents
+
+    def verdict(self, change):
+        documents = self.blueprints(change)
+        for document, name in zip(documents, ("a", "b")):
+            del document["graph"]  # the probe alone is to tell
+            with open(self.folder / (name + ".blueprint.json"), "w") as out:
+                json.dump(document, out)
+        return json.loads(self.tenon("check", "a.blueprint.json", "--against", "b.blueprint.json",
+                                     "--json").stdout)["probe"]["verdict"]
+
+    def test_another_order_of_summation_is_the_same_function(self):
+        self.assertEqual(self.verdict(lambda x: x.flip(-1).sum(-1)), "within_tolerance")
+        self.assertNotEqual(self.verdict(lambda x: x.reshape(-1, 16, 32).sum(1).sum(-1)), "other_function")
+
+    def test_a_change_is_another_one(self):
+        self.assertEqual(self.verdict(lambda x: x[:, 1:].sum(-1)), "other_function")
+        self.assertEqual(self.verdict(lambda x: x.abs().sum(-1)), "other_function")
+        self.assertEqual(self.verdict(lambda x: (x * 1.01).clamp(max=3).sum(-1)), "other_function")
+
+    def test_rule(self):
+        row = tenon_blueprint.blueprint(nn.Linear(4, 2), example(3, 4))["probe"]["outputs"][0]
+        self.assertAlmostEqual(row["tolerance"], max(2 ** -11.5 * row["scale"], 2 ** -15 * 2), delta=2e-6)
 
 
 class Holder(nn.Module):

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 
 #include "diagnose/function/option_text.hpp"
 #include "diagnose/function/release.hpp"
@@ -98,34 +100,33 @@ class Alignment {
   std::vector<NodePair> pairs_;
 };
 
-std::string call_text(const GraphNode& node) {
-  std::string inner;
-  for (const Operand& operand : node.operands)
-    if (is_tensor(operand)) inner += (inner.empty() ? "" : ", ") + operand.name;
-  const std::string args = arguments_text(node.args);
-  if (!args.empty()) inner += (inner.empty() ? "" : ", ") + args;
-  return node.op + "(" + inner + ")";
-}
+struct PlacedChange {
+  ArchitectureChange change;
+  NodePlaces places;
+};
 
 class GraphComparison {
  public:
-  GraphComparison(const Graph& from, const Graph& to, Keywords keywords, std::vector<ArchitectureChange>& changes)
-      : from_(from), to_(to), keywords_(keywords), changes_(changes) {
-    for (const ArchitectureChange& change : changes) explained_.insert(change.module);
+  /// Operations of the modules that `explained` names are left out.
+  GraphComparison(const Graph& from, const Graph& to, Keywords keywords,
+                  const std::vector<ArchitectureChange>& explained)
+      : from_(from), to_(to), keywords_(keywords) {
+    for (const ArchitectureChange& change : explained) explained_.insert(change.module);
     if (from.batch && to.batch) batches_ = {*from.batch, *to.batch};
   }
 
-  void run() {
+  std::vector<PlacedChange> changes() {
     auto pairs = Alignment(from_, to_).pairs();
     is_whole_ = pairs.size() == from_.nodes.size() && pairs.size() == to_.nodes.size();
     pairs.push_back({from_.nodes.size(), to_.nodes.size()});
     std::size_t a = 0, b = 0;
     for (const NodePair& pair : pairs) {
       gap(a, pair.from, b, pair.to);
-      if (pair.from < from_.nodes.size()) compare(from_.nodes[pair.from], to_.nodes[pair.to]);
+      if (pair.from < from_.nodes.size()) compare(pair.from, pair.to);
       a = pair.from + 1;
       b = pair.to + 1;
     }
+    return std::move(changes_);
   }
 
  private:
@@ -139,25 +140,23 @@ class GraphComparison {
       } else if (b < b_end && is_explained(to_.nodes[b])) {
         ++b;
       } else if (a < a_end && b < b_end && from_.nodes[a].module == to_.nodes[b].module) {
-        add(Kind::Changed, from_.nodes[a], call_text(from_.nodes[a]), call_text(to_.nodes[b]));
-        ++a;
-        ++b;
+        add(Kind::Changed, a++, b++);
       } else if (a < a_end) {
-        add(Kind::Removed, from_.nodes[a], call_text(from_.nodes[a]), {});
-        ++a;
+        add(Kind::Removed, a++, {});
       } else {
-        add(Kind::Added, to_.nodes[b], {}, call_text(to_.nodes[b]));
-        ++b;
+        add(Kind::Added, {}, b++);
       }
     }
   }
 
-  void compare(const GraphNode& a, const GraphNode& b) {
+  void compare(std::size_t from, std::size_t to) {
+    const GraphNode &a = from_.nodes[from], &b = to_.nodes[to];
     if (is_explained(a)) return;
     if (!same_arguments(a.args, b.args, takes_extents(a) ? batches_ : Batches{}, keywords_))
-      add(Kind::Changed, a, call_text(a), call_text(b));
+      add(Kind::Changed, from, to);
     else if (is_whole_ && a.operands != b.operands)
-      changes_.push_back({Kind::Changed, a.module, "operands of " + a.op, operands_text(a), operands_text(b)});
+      changes_.push_back(
+          {{Kind::Changed, a.module, "operands of " + a.op, operands_text(a), operands_text(b)}, {from, to}});
   }
 
   static std::string operands_text(const GraphNode& node) {
@@ -174,14 +173,18 @@ class GraphComparison {
     return node.op + " of " + text;
   }
 
-  void add(Kind kind, const GraphNode& node, std::string from, std::string to) {
-    changes_.push_back({kind, node.module, "operation " + node.op, std::move(from), std::move(to)});
+  void add(Kind kind, std::optional<std::size_t> from, std::optional<std::size_t> to) {
+    const GraphNode& node = from ? from_.nodes[*from] : to_.nodes[*to];
+    changes_.push_back(
+        {{kind, node.module, "operation " + node.op, from ? call_text(from_.nodes[*from]) : std::string(),
+          to ? call_text(to_.nodes[*to]) : std::string()},
+         {from, to}});
   }
 
   const Graph& from_;
   const Graph& to_;
   const Keywords keywords_;
-  std::vector<ArchitectureChange>& changes_;
+  std::vector<PlacedChange> changes_;
   std::unordered_set<std::string> explained_;
   Batches batches_;
   bool is_whole_ = true;
@@ -191,7 +194,22 @@ bool is_one_release(const Blueprint& from, const Blueprint& to) {
   return release(framework_of(from)) == release(framework_of(to));
 }
 
+std::vector<PlacedChange> placed_changes(const Blueprint& from, const Blueprint& to,
+                                         const std::vector<ArchitectureChange>& explained) {
+  const Keywords keywords = is_one_release(from, to) ? Keywords::All : Keywords::Shared;
+  return GraphComparison(*from.graph, *to.graph, keywords, explained).changes();
+}
+
 }  // namespace
+
+std::string call_text(const GraphNode& node) {
+  std::string inner;
+  for (const Operand& operand : node.operands)
+    if (is_tensor(operand)) inner += (inner.empty() ? "" : ", ") + operand.name;
+  const std::string args = arguments_text(node.args);
+  if (!args.empty()) inner += (inner.empty() ? "" : ", ") + args;
+  return node.op + "(" + inner + ")";
+}
 
 bool comparable_graphs(const Blueprint& from, const Blueprint& to) {
   if (!from.graph || !to.graph || from.graph->recorder != to.graph->recorder) return false;
@@ -200,8 +218,17 @@ bool comparable_graphs(const Blueprint& from, const Blueprint& to) {
 
 void add_graph_changes(const Blueprint& from, const Blueprint& to, std::vector<ArchitectureChange>& changes) {
   if (!comparable_graphs(from, to)) return;
-  const Keywords keywords = is_one_release(from, to) ? Keywords::All : Keywords::Shared;
-  GraphComparison(*from.graph, *to.graph, keywords, changes).run();
+  for (PlacedChange& placed : placed_changes(from, to, changes)) changes.push_back(std::move(placed.change));
+}
+
+NodePlaces places_of(const Blueprint& from, const Blueprint& to, const ArchitectureChange& change) {
+  const auto all = comparable_graphs(from, to) ? placed_changes(from, to, {}) : std::vector<PlacedChange>();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const PlacedChange& placed) {
+    const ArchitectureChange& its = placed.change;
+    return its.kind == change.kind && its.module == change.module && its.what == change.what &&
+           its.from == change.from && its.to == change.to;
+  });
+  return found == all.end() ? NodePlaces{} : found->places;
 }
 
 }  // namespace tenon::diagnosis

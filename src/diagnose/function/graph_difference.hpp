@@ -1,6 +1,9 @@
 // The difference of two op graphs.
 #pragma once
 
+#include <cstddef>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include <tenon/blueprint.hpp>
@@ -10,6 +13,17 @@ namespace tenon::diagnosis {
 /// Adds operations that were added, removed, changed or fed otherwise. Modules that `changes` names already are left
 /// out: they explain their own operations. Graphs that cannot be compared add nothing.
 void add_graph_changes(const Blueprint& from, const Blueprint& to, std::vector<ArchitectureChange>& changes);
+
+/// Where a changed operation stands in both graphs; nothing on the side that has none.
+struct NodePlaces {
+  std::optional<std::size_t> from, to;
+};
+
+/// The first place that `change`, which add_graph_changes() added, tells of. Without places for changes of modules.
+NodePlaces places_of(const Blueprint& from, const Blueprint& to, const ArchitectureChange& change);
+
+/// `conv2d(conv.weight, conv.bias, 1, 0)`: the operation with the weights that it takes and its arguments.
+std::string call_text(const GraphNode& node);
 
 /// Both have graphs of one recorder. LibTorch's operators, which `record_function` sees, are others in each release;
 /// what Python calls, which `torch_function` sees, is the same.

@@ -493,9 +493,9 @@ class Writing(CliTest):
                        {"path": "pool", "type": "MaxPool2d", "options": {"kernel_size": 2}}],
            "probe": {"outputs": [{"dtype": "float32", "shape": [1], "digest": "sha256:0", "sample": [1.5]}]}}
 
-    def with_blueprint(self, name, tensors, **changes):
+    def with_blueprint(self, name, values, **changes):
         document = json.dumps(dict(self.NET, **changes))
-        return self.write(name, safetensors(tensors, {"tenon.blueprint": document}))
+        return self.write(name, safetensors(values, {"tenon.blueprint": document}))
 
     def stored(self, name):
         return json.loads(zipfile.ZipFile(self.folder / name).read("out/tenon.blueprint.json"))

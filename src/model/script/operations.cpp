@@ -172,8 +172,9 @@ void fill_stride(std::map<std::string, Json>& named) {
 }
 
 /// Tensors stand among the operands. Where a literal stands before one, its place says so: `pow(2, x)`.
-Json without_tensors(Json args, std::size_t positional) {
-  const bool literal_first = positional > 0 && !args[0].is_null();
+Json without_tensors(const std::string& op, Json args, std::size_t positional) {
+  const bool has_condition = op == "if" || op == "loop";
+  const bool literal_first = positional > 0 && !args[0].is_null() && !has_condition;
   while (!literal_first && positional > 0 && args[positional - 1].is_null()) args.erase(--positional);
   while (positional > 0 && args[0].is_null()) args.erase(0), --positional;
   return args;
@@ -195,7 +196,7 @@ void name_arguments(std::string& op, Json& args) {
   std::size_t positional = 0;
   while (positional < args.size() && !is_keyword(args[positional])) ++positional;
   if (signature == nullptr || positional > signature->size()) {
-    args = without_tensors(std::move(args), positional);
+    args = without_tensors(op, std::move(args), positional);
     return;
   }
   std::map<std::string, Json> named;

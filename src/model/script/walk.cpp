@@ -69,12 +69,30 @@ class Walk {
 
   std::optional<Graph> run() {
     const ScriptObject* root = objects_.find({});
-    const Function* forward = root == nullptr ? nullptr : find_method(*root, "forward");
-    if (forward == nullptr) return std::nullopt;
-    Frame frame{{}, root->class_name, {}};
+    const auto code = root == nullptr ? program_.classes.end() : program_.classes.find(root->class_name);
+    if (code == program_.classes.end()) return std::nullopt;
+    const std::vector<const Function*> entries = entries_of(code->second);
+    for (const Function* entry : entries) enter(*entry, root->class_name);
+    return entries.empty() ? std::nullopt : std::optional(std::move(graph_));
+  }
+
+ private:
+  /// `forward`; where there is none, its overloads (`forward__0`), or else all methods that others may call.
+  static std::vector<const Function*> entries_of(const ClassCode& code) {
+    if (const auto forward = code.methods.find("forward"); forward != code.methods.end()) return {&forward->second};
+    std::vector<const Function*> overloads, all;
+    for (const auto& [name, method] : code.methods) {
+      if (name.starts_with("forward__")) overloads.push_back(&method);
+      if (!name.starts_with("_")) all.push_back(&method);
+    }
+    return overloads.empty() ? all : overloads;
+  }
+
+  void enter(const Function& entry, const std::string& class_name) {
+    Frame frame{{}, class_name, {}};
     std::uint64_t input = 0;
-    for (std::size_t i = 0; i < forward->parameters.size(); ++i) {
-      const Parameter& parameter = forward->parameters[i];
+    for (std::size_t i = 0; i < entry.parameters.size(); ++i) {
+      const Parameter& parameter = entry.parameters[i];
       if (i == 0)
         frame.values[parameter.name] = {Kind::Module, {}, {}, {}};
       else if (parameter.initial)
@@ -82,11 +100,9 @@ class Walk {
       else
         frame.values[parameter.name] = tensor({Operand::From::Input, input++, {}});
     }
-    run_block(forward->body, frame);
-    return std::move(graph_);
+    run_block(entry.body, frame);
   }
 
- private:
   // ---- limits
 
   void step(std::size_t count = 1) {

@@ -1,4 +1,4 @@
-// The walk through the code of `forward`: what operations it names, in order, with their literal arguments, and which
+// The walk through the code of `forward` (where there is none, of the methods that there are): what operations it names, in order, with their literal arguments, and which
 // weights and results feed which. Nothing is computed but what literals decide.
 //
 //   submodule calls      followed, the module's path going with them
@@ -18,7 +18,7 @@
 
 namespace tenon::model::script {
 
-/// The operations of `forward`; `recorder` is left empty. Nothing where the archive's class has no `forward`.
+/// The operations of `forward`; `recorder` is left empty. Nothing where the archive's class has no methods.
 /// Throws Error Limit (too many operations or steps; functions that call each other too deeply), Corrupt (constants).
 std::optional<Graph> walk_forward(const Program& program, const ScriptObjects& objects, ScriptConstants& constants);
 

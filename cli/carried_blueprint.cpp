@@ -9,6 +9,8 @@
 #include <tenon/blueprint.hpp>
 #include <tenon/log.hpp>
 
+#include "base/text.hpp"
+
 namespace tenon::cli {
 
 namespace {
@@ -30,7 +32,8 @@ std::string only_of_checkpoint(bool unchanged, const Blueprint& own, std::vector
     notes.push_back("the blueprint was carried over: the plan changed nothing");
     return to_json(own);
   }
-  notes.push_back("the checkpoint's blueprint was left out: its names are those before the plan, and the target has none");
+  notes.push_back(
+      "the checkpoint's blueprint was left out: its names are those before the plan, and the target has none");
   return {};
 }
 
@@ -54,6 +57,8 @@ std::string carried_blueprint(const ApplyResult& result, const Plan& plan, const
   if (checkpoint.blueprint) {
     set_parent(blueprint, *checkpoint.blueprint, checkpoint.label);
     note += ", with the checkpoint's as its parent";
+    if (!blueprint.changes.empty())
+      note += " and " + base::plural(blueprint.changes.size(), "change") + " since then (`tenon log`)";
   }
   if (keeps_probe)
     note += ", and the checkpoint's probe: no value and nothing of the architecture changed";

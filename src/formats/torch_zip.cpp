@@ -53,7 +53,10 @@ class TorchArchive {
     tell_format();
     read_objects();
     core_->blueprint_json = text_of(kBlueprintRecord);
-    if (core_->format == Format::TorchScript) read_constants(zip_, root_, *core_);
+    if (core_->format == Format::TorchScript) {
+      read_constants(zip_, root_, *core_);
+      name_modules();
+    }
     if (!zip_.has_checksums()) core_->warnings.push_back("the archive was written without checksums");
     return std::move(core_);
   }
@@ -86,6 +89,13 @@ class TorchArchive {
     read_sources(zip_, root_, *core_);
     core_->format = has_method_bodies(*core_) ? Format::TorchScript : Format::LibtorchArchive;
     core_->producer = core_->format == Format::TorchScript ? "torch.jit.save" : "LibTorch torch::save";
+  }
+
+  /// Scripted modules are objects of classes that the archive itself defines; their parts are no state dicts of their own.
+  void name_modules() {
+    for (Container& container : core_->containers)
+      if (container.kind == ContainerKind::Record && container.type.starts_with("__torch__."))
+        container.kind = ContainerKind::Module;
   }
 
   bool is_big_endian() const {

@@ -333,6 +333,18 @@ class Told(ArchiveTest):
                     self.assertTrue(self.check(path, path)["fits"])
 
 
+class Adapt(ArchiveTest):
+    def test_a_wrapped_checkpoint_becomes_the_archives_model(self):
+        archive = self.script(made(Net), "archive", IMAGE)
+        wrapped = self.folder / "wrapped.pth"
+        torch.save({"state_dict": {"module." + name: tensor for name, tensor in made(Net).state_dict().items()}}, wrapped)
+        out = self.folder / "out.safetensors"
+        self.tenon("adapt", wrapped, "--to", archive, "-o", out, codes=(0,))
+        self.assertEqual(self.blueprint(out)["source"], "torchscript")
+        document = self.check(out, archive)
+        self.assertEqual((document["fits"], document["proved"]), (True, "architecture"))
+
+
 class OddCode(ArchiveTest):
     def rewritten(self, path, change, name="odd.pt"):
         """The archive with every file of its code changed by `change(name, text)`."""

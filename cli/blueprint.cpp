@@ -31,8 +31,9 @@ int run(const Options& options, Session& session) {
     throw Error(Code::Corrupt, {options.file, {}, {}, {}}, "the blueprint cannot be read", {},
                 listing.blueprint_problem, "write it anew; `tenon inspect` shows the tensors");
   if (listing.blueprint && !listing.blueprint->source.empty() && listing.values)
-    session.warn(options.file + " has no stored blueprint: this is what " +
-                 (listing.blueprint->source == "config" ? "its config.json tells" : "its code tells, read and not run"));
+    session.warn(
+        options.file + " has no stored blueprint: this is what " +
+        (listing.blueprint->source == "config" ? "its config.json tells" : "its code tells, read and not run"));
   if (!listing.blueprint) session.warn(options.file + " has no blueprint: this is what the file itself tells");
   const Blueprint blueprint = blueprint_of(listing);
   if (!options.emit_probe.empty())

@@ -164,8 +164,8 @@ TENON_API std::string structure_digest(const Blueprint& blueprint);
 /// SHA-256 over the structure, modules with their options and operations: all that decides the function. Not over what
 /// a batch's extent changes, nor over environment, training, frozen parameters and the probe.
 TENON_API std::string architecture_digest(const Blueprint& blueprint);
-/// SHA-256 over to_json(), numbers that are no integers by their bits: identity of a whole blueprint, which a child names
-/// as its parent.
+/// SHA-256 over to_json(), numbers that are no integers by their bits: identity of a whole blueprint, which a child
+/// names as its parent.
 TENON_API std::string blueprint_digest(const Blueprint& blueprint);
 
 /// What differs in modules, options and operations. Batch extents, `inplace`, the class name of a container and the

@@ -28,8 +28,7 @@ std::uint32_t add_constant(const ZipReader& zip, const std::string& root, const 
   const bool is_stored = entry->method == container::kZipStored;
   if (!is_stored && entry->method != container::kZipDeflated)
     throw Error(Code::Unsupported, where, "a constant is packed by a method that tenon does not know");
-  constants.storages.push_back(
-      {std::string(claim.key), member, entry->unpacked_bytes, std::string(claim.location)});
+  constants.storages.push_back({std::string(claim.key), member, entry->unpacked_bytes, std::string(claim.location)});
   StorageBytes& place = constants.storage_bytes.emplace_back();
   place.kind = is_stored ? StorageBytes::Kind::Mapped : StorageBytes::Kind::Deflated;
   place.offset = entry->header_offset;

@@ -91,7 +91,8 @@ class TorchArchive {
     core_->producer = core_->format == Format::TorchScript ? "torch.jit.save" : "LibTorch torch::save";
   }
 
-  /// Scripted modules are objects of classes that the archive itself defines; their parts are no state dicts of their own.
+  /// Scripted modules are objects of classes that the archive itself defines; their parts are no state dicts of their
+  /// own.
   void name_modules() {
     for (Container& container : core_->containers)
       if (container.kind == ContainerKind::Record && container.type.starts_with("__torch__."))

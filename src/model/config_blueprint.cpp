@@ -16,21 +16,58 @@ namespace {
 using Json = nlohmann::json;
 
 /// Members that decide no function, wherever they stand.
-constexpr std::string_view kCosmetic[] = {
-    "architectures", "torch_dtype", "dtype", "auto_map", "license", "author", "tags", "language", "commit_hash",
-    "title", "description", "url"};
+constexpr std::string_view kCosmetic[] = {"architectures", "torch_dtype", "dtype",       "auto_map",
+                                          "license",       "author",      "tags",        "language",
+                                          "commit_hash",   "title",       "description", "url"};
 
 /// What only transformers' own configurations mean so: labels, outputs, training, and text generation, which moved to
 /// generation_config.json. Source: transformers PretrainedConfig, "Parameters".
-constexpr std::string_view kOfTransformers[] = {
-    "transformers_version", "id2label", "label2id", "finetuning_task", "task_specific_params", "problem_type",
-    "use_cache", "return_dict", "output_attentions", "output_hidden_states", "torchscript", "tokenizer_class", "prefix",
-    "use_bfloat16", "tf_legacy_loss", "gradient_checkpointing", "pretraining_tp", "initializer_range",
-    "initializer_factor", "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
-    "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty",
-    "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids", "num_return_sequences", "output_scores",
-    "return_dict_in_generate", "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",
-    "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", "bos_token_id", "eos_token_id"};
+constexpr std::string_view kOfTransformers[] = {"transformers_version",
+                                                "id2label",
+                                                "label2id",
+                                                "finetuning_task",
+                                                "task_specific_params",
+                                                "problem_type",
+                                                "use_cache",
+                                                "return_dict",
+                                                "output_attentions",
+                                                "output_hidden_states",
+                                                "torchscript",
+                                                "tokenizer_class",
+                                                "prefix",
+                                                "use_bfloat16",
+                                                "tf_legacy_loss",
+                                                "gradient_checkpointing",
+                                                "pretraining_tp",
+                                                "initializer_range",
+                                                "initializer_factor",
+                                                "max_length",
+                                                "min_length",
+                                                "do_sample",
+                                                "early_stopping",
+                                                "num_beams",
+                                                "num_beam_groups",
+                                                "diversity_penalty",
+                                                "temperature",
+                                                "top_k",
+                                                "top_p",
+                                                "typical_p",
+                                                "repetition_penalty",
+                                                "length_penalty",
+                                                "no_repeat_ngram_size",
+                                                "encoder_no_repeat_ngram_size",
+                                                "bad_words_ids",
+                                                "num_return_sequences",
+                                                "output_scores",
+                                                "return_dict_in_generate",
+                                                "forced_bos_token_id",
+                                                "forced_eos_token_id",
+                                                "remove_invalid_values",
+                                                "exponential_decay_length_penalty",
+                                                "suppress_tokens",
+                                                "begin_suppress_tokens",
+                                                "bos_token_id",
+                                                "eos_token_id"};
 
 constexpr std::size_t kMaxOptions = 10'000;
 

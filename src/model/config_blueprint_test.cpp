@@ -24,15 +24,14 @@ class ConfigClass : public testing::TestWithParam<Class> {};
 
 TEST_P(ConfigClass, IsTold) { EXPECT_EQ(read(GetParam().text).class_name, GetParam().told); }
 
-INSTANTIATE_TEST_SUITE_P(Table, ConfigClass,
-                         testing::Values(Class{"transformers", R"({"architectures": ["BertModel"], "model_type": "bert"})",
-                                               "BertModel"},
-                                         Class{"type_only", R"({"model_type": "bert"})", "bert"},
-                                         Class{"diffusers", R"({"_class_name": "UNet2DModel"})", "UNet2DModel"},
-                                         Class{"plain", R"({"class": "Net", "width": 3})", "Net"},
-                                         Class{"none", R"({"width": 3})", "model"},
-                                         Class{"odd", R"({"architectures": 3, "class": [1]})", "model"}),
-                         [](const auto& row) { return std::string(row.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Table, ConfigClass,
+    testing::Values(Class{"transformers", R"({"architectures": ["BertModel"], "model_type": "bert"})", "BertModel"},
+                    Class{"type_only", R"({"model_type": "bert"})", "bert"},
+                    Class{"diffusers", R"({"_class_name": "UNet2DModel"})", "UNet2DModel"},
+                    Class{"plain", R"({"class": "Net", "width": 3})", "Net"}, Class{"none", R"({"width": 3})", "model"},
+                    Class{"odd", R"({"architectures": 3, "class": [1]})", "model"}),
+    [](const auto& row) { return std::string(row.param.name); });
 
 struct Pair {
   const char* name;
@@ -54,7 +53,8 @@ TEST_P(TwoConfigs, DifferInWhatDecidesTheFunction) {
 INSTANTIATE_TEST_SUITE_P(
     Table, TwoConfigs,
     testing::Values(
-        Pair{"heads", R"({"model_type": "b", "num_attention_heads": 12})", R"({"model_type": "b", "num_attention_heads": 6})",
+        Pair{"heads", R"({"model_type": "b", "num_attention_heads": 12})",
+             R"({"model_type": "b", "num_attention_heads": 6})",
              "option num_attention_heads: b(num_attention_heads=12) -> b(num_attention_heads=6)"},
         Pair{"activation", R"({"class": "N", "hidden_act": "gelu"})", R"({"class": "N", "hidden_act": "relu"})",
              "option hidden_act: N(hidden_act=gelu) -> N(hidden_act=relu)"},
@@ -65,7 +65,8 @@ INSTANTIATE_TEST_SUITE_P(
         Pair{"one_side_of_another_release", R"({"class": "N", "transformers_version": "4.1"})",
              R"({"class": "N", "transformers_version": "4.2", "head_dim": 64})", ""},
         Pair{"both_sides_of_another_release", R"({"class": "N", "transformers_version": "4.1", "eps": 1e-5})",
-             R"({"class": "N", "transformers_version": "4.2", "eps": 1e-6})", "option eps: N(eps=1e-05) -> N(eps=1e-06)"},
+             R"({"class": "N", "transformers_version": "4.2", "eps": 1e-6})",
+             "option eps: N(eps=1e-05) -> N(eps=1e-06)"},
         Pair{"cosmetic",
              R"({"class": "N", "transformers_version": "4.1", "_name_or_path": "a", "torch_dtype": "float32",
                  "use_cache": true, "id2label": {"0": "cat"}, "max_length": 20, "x": 1})",

@@ -11,8 +11,8 @@ namespace tenon::diagnosis {
 /// out: they explain their own operations. Graphs that cannot be compared add nothing.
 void add_graph_changes(const Blueprint& from, const Blueprint& to, std::vector<ArchitectureChange>& changes);
 
-/// Both list modules, and in names that compare: a live module's and those of an archive's code do; what a `config.json`
-/// says stands for itself.
+/// Both list modules, and in names that compare: a live module's and those of an archive's code do; what a
+/// `config.json` says stands for itself.
 bool comparable_modules(const Blueprint& from, const Blueprint& to);
 
 /// Both have graphs of one recorder. LibTorch's operators, which `record_function` sees, are others in each release;

@@ -45,13 +45,20 @@ std::optional<Json> arithmetic(const std::string& op, const Json& a, const Json&
   if (!is_number(a) || !is_number(b)) return std::nullopt;
   const double x = number_of(a), y = number_of(b);
   double result = 0;
-  if (op == "add") result = x + y;
-  else if (op == "sub") result = x - y;
-  else if (op == "mul") result = x * y;
-  else if (op == "div" && y != 0) result = x / y;
-  else if (op == "floordiv" && y != 0) result = std::floor(x / y);
-  else if (op == "remainder" && y != 0) result = x - std::floor(x / y) * y;
-  else return std::nullopt;
+  if (op == "add")
+    result = x + y;
+  else if (op == "sub")
+    result = x - y;
+  else if (op == "mul")
+    result = x * y;
+  else if (op == "div" && y != 0)
+    result = x / y;
+  else if (op == "floordiv" && y != 0)
+    result = std::floor(x / y);
+  else if (op == "remainder" && y != 0)
+    result = x - std::floor(x / y) * y;
+  else
+    return std::nullopt;
   const bool is_whole = a.is_number_integer() && b.is_number_integer() && op != "div";
   if (is_whole && std::abs(result) <= kExactIntegers) return Json(static_cast<std::int64_t>(result));
   if (is_whole || !std::isfinite(result)) return std::nullopt;

@@ -22,11 +22,11 @@ struct OperatorRow {
   std::string_view symbol, name;
 };
 constexpr std::array<OperatorRow, 22> kOperators{{
-    {0, "or", "or"},        {1, "and", "and"},      {2, "==", "eq"},      {2, "!=", "ne"},  {2, "<=", "le"},
-    {2, ">=", "ge"},        {2, "<", "lt"},         {2, ">", "gt"},       {2, "is", "__is__"}, {2, "in", "__contains__"},
-    {3, "|", "__or__"},     {3, "^", "__xor__"},    {4, "&", "__and__"},  {5, "<<", "__lshift__"}, {5, ">>", "__rshift__"},
-    {6, "+", "add"},        {6, "-", "sub"},        {7, "*", "mul"},      {7, "/", "div"},  {7, "//", "floordiv"},
-    {7, "%", "remainder"},  {7, "@", "matmul"},
+    {0, "or", "or"},       {1, "and", "and"},   {2, "==", "eq"},     {2, "!=", "ne"},         {2, "<=", "le"},
+    {2, ">=", "ge"},       {2, "<", "lt"},      {2, ">", "gt"},      {2, "is", "__is__"},     {2, "in", "__contains__"},
+    {3, "|", "__or__"},    {3, "^", "__xor__"}, {4, "&", "__and__"}, {5, "<<", "__lshift__"}, {5, ">>", "__rshift__"},
+    {6, "+", "add"},       {6, "-", "sub"},     {7, "*", "mul"},     {7, "/", "div"},         {7, "//", "floordiv"},
+    {7, "%", "remainder"}, {7, "@", "matmul"},
 }};
 constexpr int kTightest = 8;
 

@@ -82,7 +82,8 @@ JsonMembers options_of_object(const ScriptObject& object, const ClassCode& code)
   for (const auto& [name, json] : object.values) options[name] = json;
   JsonMembers kept;
   for (auto& [name, json] : options)
-    if (!name.starts_with("_") && hidden.count(name) == 0) kept.emplace_back(base::to_valid_utf8(name), std::move(json));
+    if (!name.starts_with("_") && hidden.count(name) == 0)
+      kept.emplace_back(base::to_valid_utf8(name), std::move(json));
   return kept;
 }
 
@@ -92,7 +93,8 @@ void drop_absent_tensors(const ClassCode& code, JsonMembers& options) {
     return std::find(code.parameters.begin(), code.parameters.end(), name) != code.parameters.end() ||
            std::find(code.buffers.begin(), code.buffers.end(), name) != code.buffers.end() || name == "bias";
   };
-  std::erase_if(options, [&](const JsonMember& option) { return option.second == "null" && is_declared(option.first); });
+  std::erase_if(options,
+                [&](const JsonMember& option) { return option.second == "null" && is_declared(option.first); });
 }
 
 /// What a layer of PyTorch's own that runs one operation was told: a traced archive has its options only there.

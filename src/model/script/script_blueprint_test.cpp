@@ -34,7 +34,7 @@ class Archive {
                                                       "  act : __torch__.torch.nn.modules.activation.ReLU\n"
                                                       "  def forward(self: __torch__.Net,\n"
                                                       "      x: Tensor) -> Tensor:\n") +
-                                                  body + more},
+                                              body + more},
                     {"code/__torch__/torch/nn/modules/activation/___torch_mangle_4.py",
                      "class ReLU(Module):\n"
                      "  inplace : Final[bool] = False\n"
@@ -48,7 +48,8 @@ class Archive {
 
   std::optional<Blueprint> blueprint() {
     warnings.clear();
-    return script_blueprint(memory_.checkpoint(), {{"weight", DType::Float32, Shape{2, 2}, Role::Unknown, {}}}, warnings);
+    return script_blueprint(memory_.checkpoint(), {{"weight", DType::Float32, Shape{2, 2}, Role::Unknown, {}}},
+                            warnings);
   }
 
   Texts operations() {
@@ -111,27 +112,35 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"unknown_branch",
             "    if torch.gt(torch.size(x, 0), 5):\n      y = torch.neg(x)\n    else:\n      y = x\n    return y\n",
             {"neg[] i0", R"x(if["gt(size(0), 5)"] n0 i0)x"}},
-        Row{"assertion", "    if torch.eq(torch.dim(x), 2):\n      pass\n    else:\n"
-                         "      ops.prim.RaiseException(\"no\", \"builtins.ValueError\")\n    return torch.abs(x)\n",
+        Row{"assertion",
+            "    if torch.eq(torch.dim(x), 2):\n      pass\n    else:\n"
+            "      ops.prim.RaiseException(\"no\", \"builtins.ValueError\")\n    return torch.abs(x)\n",
             {"abs[] i0"}},
-        Row{"rounds", "    y = x\n    for i in range(2):\n      y = torch.add(y, i)\n    return y\n",
+        Row{"rounds",
+            "    y = x\n    for i in range(2):\n      y = torch.add(y, i)\n    return y\n",
             {R"(add[{"alpha":1},{"other":0}] i0)", R"(add[{"alpha":1},{"other":1}] n0)"}},
-        Row{"unknown_rounds", "    y = x\n    for i in range(torch.size(x, 0)):\n      y = torch.neg(y)\n    return y\n",
+        Row{"unknown_rounds",
+            "    y = x\n    for i in range(torch.size(x, 0)):\n      y = torch.neg(y)\n    return y\n",
             {"neg[] i0", R"x(loop["range(size(0))"] i0 n0)x"}},
-        Row{"while_loop", "    y = x\n    while bool(torch.any(y)):\n      y = torch.neg(y)\n    return y\n",
+        Row{"while_loop",
+            "    y = x\n    while bool(torch.any(y)):\n      y = torch.neg(y)\n    return y\n",
             {"any[] i0", "neg[] i0", R"x(loop["bool()"] i0 n1)x"}},
         Row{"sizes", "    return torch.view(x, [torch.size(x, 0), -1])\n", {R"x(view[["size(0)",-1]] i0)x"}},
-        Row{"results", "    a, b, = torch.max(x, 1)\n    return torch.add(a, b)\n",
+        Row{"results",
+            "    a, b, = torch.max(x, 1)\n    return torch.add(a, b)\n",
             {"max[1] i0", "getitem[1] n0", R"(add[{"alpha":1}] n0 n1)"}},
-        Row{"list", "    ys = [x]\n    _0 = torch.append(ys, torch.neg(x))\n    return torch.cat(ys, 1)\n",
+        Row{"list",
+            "    ys = [x]\n    _0 = torch.append(ys, torch.neg(x))\n    return torch.cat(ys, 1)\n",
             {"neg[] i0", R"(cat[{"dim":1}] i0 n0)"}},
         Row{"passed_on", "    return torch.neg(torch.detach(torch.contiguous(x)))\n", {"neg[] i0"}},
         Row{"to_a_device", "    return torch.neg(torch.to(x, torch.device(\"cpu\"), False, False))\n", {"neg[] i0"}},
-        Row{"made", "    return torch.add(x, torch.zeros([2], dtype=6, device=torch.device(\"cpu\")))\n",
+        Row{"made",
+            "    return torch.add(x, torch.zeros([2], dtype=6, device=torch.device(\"cpu\")))\n",
             {R"(zeros[[2],{"dtype":"float32"}])", R"(add[{"alpha":1}] i0 n0)"}},
         Row{"number", "    return torch.mul(x, 1.0000000000000001e-05)\n", {"mul[1e-05] i0"}},
-        Row{"operators", "    return -x * 2 + x[0]\n", {"neg[] i0", "mul[2] n0", "getitem[0] i0",
-                                                         R"(add[{"alpha":1}] n1 n2)"}}),
+        Row{"operators",
+            "    return -x * 2 + x[0]\n",
+            {"neg[] i0", "mul[2] n0", "getitem[0] i0", R"(add[{"alpha":1}] n1 n2)"}}),
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(ScriptBlueprint, TellsModulesOptionsAndRoles) {
@@ -191,9 +200,11 @@ TEST_P(OddCode, IsSaidAndNeverFatal) {
 INSTANTIATE_TEST_SUITE_P(
     Table, OddCode,
     testing::Values(Odd{"character", "    return x ? y\n", "no use for"}, Odd{"text", "    return \"x\n", "no end"},
-                    Odd{"bracket", "    return torch.neg(x\n", "lacks"}, Odd{"block", "    if x:\n    return x\n", "breaks off"},
+                    Odd{"bracket", "    return torch.neg(x\n", "lacks"},
+                    Odd{"block", "    if x:\n    return x\n", "breaks off"},
                     Odd{"indentation", "    y = x\n   return y\n", "indented"},
-                    Odd{"brackets", "    return " + repeated("(", 9000) + "x" + repeated(")", 9000) + "\n", "too deeply"},
+                    Odd{"brackets", "    return " + repeated("(", 9000) + "x" + repeated(")", 9000) + "\n",
+                        "too deeply"},
                     Odd{"minuses", "    return " + repeated("- ", 9000) + "x\n", "too deeply"},
                     Odd{"sum", "    return " + repeated("1 + ", 90000) + "x\n", "too long"},
                     Odd{"chain", "    return x" + repeated(".y", 90000) + "\n", "too long"},

@@ -61,10 +61,10 @@ struct Function {
 };
 
 struct ClassCode {
-  std::string base;                                      ///< `Module`, `NamedTuple`, ...; "" for none
-  std::vector<std::string> parameters, buffers;          ///< names that are declared as such
-  std::vector<std::string> attributes;                   ///< all names that are declared, in order
-  std::vector<std::pair<std::string, Expr>> constants;   ///< `x : Final[int] = 3`
+  std::string base;                                     ///< `Module`, `NamedTuple`, ...; "" for none
+  std::vector<std::string> parameters, buffers;         ///< names that are declared as such
+  std::vector<std::string> attributes;                  ///< all names that are declared, in order
+  std::vector<std::pair<std::string, Expr>> constants;  ///< `x : Final[int] = 3`
   std::map<std::string, Function, std::less<>> methods;
 
   bool is_module() const { return base == "Module"; }
@@ -76,8 +76,9 @@ struct Program {
   std::map<std::string, Function, std::less<>> functions;
 };
 
-/// Adds what `source` defines to `program`. `module` is the first part of its names: `__torch__.torch.nn.modules.linear`.
-/// Throws Error: Corrupt (not the language that PyTorch prints; with the byte), Limit (nested too deeply).
+/// Adds what `source` defines to `program`. `module` is the first part of its names:
+/// `__torch__.torch.nn.modules.linear`. Throws Error: Corrupt (not the language that PyTorch prints; with the byte),
+/// Limit (nested too deeply).
 void parse_source(std::string_view source, const std::string& module, const Place& place, Program& program);
 
 }  // namespace tenon::model::script

@@ -10,7 +10,8 @@ namespace tenon::model::script {
 namespace {
 
 constexpr std::size_t kMaxIndents = 200;
-constexpr std::array<std::string_view, 11> kLongSymbols{"->", "**", "//", "==", "!=", "<=", ">=", "<<", ">>", "+=", "..."};
+constexpr std::array<std::string_view, 11> kLongSymbols{
+    "->", "**", "//", "==", "!=", "<=", ">=", "<<", ">>", "+=", "..."};
 
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80) != 0; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }

@@ -34,9 +34,9 @@ constexpr char kReturned[] = "return";  // no variable can be called so
 constexpr std::array<std::string_view, 5> kUndecided{"device", "layout", "pin_memory", "memory_format", "non_blocking"};
 
 /// Numbers of c10::ScalarType.
-constexpr std::array<std::string_view, 16> kDtypes{"uint8",  "int8",      "int16",     "int32",      "int64", "float16",
-                                                   "float32", "float64",  "complex32", "complex64",  "complex128",
-                                                   "bool",   "qint8",     "quint8",    "qint32",     "bfloat16"};
+constexpr std::array<std::string_view, 16> kDtypes{
+    "uint8",     "int8",      "int16",      "int32", "int64", "float16", "float32", "float64",
+    "complex32", "complex64", "complex128", "bool",  "qint8", "quint8",  "qint32",  "bfloat16"};
 
 /// A call being followed.
 struct Frame {
@@ -296,7 +296,8 @@ class Walk {
   Abstract attribute(const Abstract& owner, const std::string& name, const Frame& frame) {
     switch (owner.kind) {
       case Kind::Module: return module_attribute(owner.text, name);
-      case Kind::Name: return owner.text == "CONSTANTS" ? constant(name) : Abstract{Kind::Name, owner.text + "." + name, {}, {}};
+      case Kind::Name:
+        return owner.text == "CONSTANTS" ? constant(name) : Abstract{Kind::Name, owner.text + "." + name, {}, {}};
       case Kind::Tensor:
         if (tells_no_tensor("prim." + name)) return symbol(name);
         return add_node("getattr", {owner, plain(as_json(name))}, {}, frame);

@@ -1,5 +1,6 @@
-// The walk through the code of `forward` (where there is none, of the methods that there are): what operations it names, in order, with their literal arguments, and which
-// weights and results feed which. Nothing is computed but what literals decide.
+// The walk through the code of `forward` (where there is none, of the methods that there are): what operations it
+// names, in order, with their literal arguments, and which weights and results feed which. Nothing is computed but what
+// literals decide.
 //
 //   submodule calls      followed, the module's path going with them
 //   functions            followed

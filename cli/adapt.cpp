@@ -14,6 +14,7 @@
 
 #include "base/cursor.hpp"
 #include "base/text.hpp"
+#include "carried_blueprint.hpp"
 #include "comparison.hpp"
 #include "exit_code.hpp"
 #include "interrupt.hpp"
@@ -177,6 +178,8 @@ int run(const Options& options, Session& session) {
 
   write_plan(options, plan);
   const bool fits = outcome.fits == std::optional(true);
+  if (fits && !options.out.empty())
+    result.snapshot.blueprint_json = carried_blueprint(result, outcome.plan, checkpoint, target, outcome.notes);
   if (options.out.empty())
     outcome.notes.push_back("no -o OUT was given: nothing was written");
   else if (fits || options.partial)

@@ -14,6 +14,7 @@ the blueprint says so. The format is described in tenon's docs/formats/blueprint
 
     blueprint(model, inputs=None, optimizer=None, training=None, ...)     the document, as a dict
     write(model, path, inputs=None, optimizer=None, training=None, ...)   beside a checkpoint
+        both take parent="before.pth": the checkpoint that training began with; what changed since is recorded
     embed(path, document)                                            into a checkpoint
     unregistered(model, optimizer=None)                              state that state_dict() does not hold
     example_inputs(seed, (shape, dtype), ...)                        inputs that every runtime can make
@@ -22,6 +23,7 @@ the blueprint says so. The format is described in tenon's docs/formats/blueprint
 
 import contextlib
 import ctypes
+import difflib
 import dis
 import enum
 import functools
@@ -60,7 +62,7 @@ MAX_DEPTH = 16
 # ---- the document ---------------------------------------------------------------------------------------------------
 
 
-def blueprint(model, inputs=None, optimizer=None, training=None, max_seconds=60.0, max_bytes=1 << 30):
+def blueprint(model, inputs=None, optimizer=None, training=None, parent=None, max_seconds=60.0, max_bytes=1 << 30):
     """The blueprint of a live `torch.nn.Module` as a dict that `json.dump` takes.
 
     inputs: a tensor, a tuple of arguments, or a dict of keyword arguments for `model`; with them the model runs once
@@ -68,6 +70,9 @@ def blueprint(model, inputs=None, optimizer=None, training=None, max_seconds=60.
         probe are recorded. What `forward` raises is passed on.
     optimizer: a `torch.optim.Optimizer`; its groups are listed by parameter name.
     training: a dict of your own: epoch, learning rate, anything plain.
+    parent: what this model came from: a checkpoint with a blueprint inside or beside it, a `.blueprint.json` file, or
+        a document. Its digest and what changed since are recorded; `tenon log` follows them. Raises ValueError where
+        it has no blueprint.
     max_seconds: a run that takes longer is stopped at its next operation; a second run must fit in as well.
     max_bytes: of inputs and outputs together, whose digests are taken.
         What is over a limit is left out, and `left_out` in the document says what and why; the rest is as ever.
@@ -92,16 +97,18 @@ def blueprint(model, inputs=None, optimizer=None, training=None, max_seconds=60.
     if run is not None:
         document.update(run.members())
     document["digests"] = _digests(document)
+    if parent is not None:
+        _set_parent(document, parent)
     return document
 
 
-def write(model, path, inputs=None, optimizer=None, training=None, max_seconds=60.0, max_bytes=1 << 30):
+def write(model, path, inputs=None, optimizer=None, training=None, parent=None, max_seconds=60.0, max_bytes=1 << 30):
     """Writes the blueprint to `path` if that ends in `.blueprint.json`, else to `path` + ".blueprint.json".
 
     The file appears whole or not at all. Returns its path. Warns where state is not saved, or where the number of rows
     that go in is not the number that comes out, or a limit left the probe out.
     """
-    document = blueprint(model, inputs, optimizer, training, max_seconds, max_bytes)
+    document = blueprint(model, inputs, optimizer, training, parent, max_seconds, max_bytes)
     for row in document["unsaved"]:
         warnings.warn("not in the state dict: {name} ({why})".format(**row), stacklevel=2)
     for finding in document.get("probe", {}).get("findings", []):
@@ -1022,6 +1029,269 @@ def _sorted(lines):
 
 def _sha256(text):
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+# ---- the parent -----------------------------------------------------------------------------------------------------
+
+
+def _set_parent(document, parent):
+    before = parent if isinstance(parent, dict) else _stored_blueprint(os.fspath(parent))
+    name = "" if isinstance(parent, dict) else os.path.basename(os.fspath(parent))
+    if not isinstance(before, dict) or before.get("schema") != SCHEMA or not isinstance(before.get("tensors"), list):
+        raise ValueError("tenon_blueprint: the parent is no blueprint of schema " + SCHEMA)
+    document["parents"] = [{"digest": _document_digest(before), "file": name}]
+    document["changes"] = _changes_since(before, document)
+
+
+def _stored_blueprint(path):
+    """The document in a checkpoint, beside it, or in a `.blueprint.json` file; the one inside counts first."""
+    with open(path, "rb") as source:
+        start = source.read(9)
+    text = None
+    if start[:4] == b"PK\x03\x04":
+        with zipfile.ZipFile(path) as archive:
+            records = [name for name in archive.namelist() if name.endswith("/tenon.blueprint.json")]
+            text = archive.read(records[0]).decode() if records else None
+    elif start.lstrip()[:1] == b"{":
+        with open(path, encoding="utf-8") as source:
+            text = source.read()
+    elif start[8:9] == b"{":
+        with open(path, "rb") as source:
+            (size,) = struct.unpack("<Q", source.read(8))
+            text = json.loads(source.read(min(size, os.path.getsize(path))).decode()).get("__metadata__", {}).get(
+                "tenon.blueprint")
+    if text is None and os.path.exists(path + ".blueprint.json"):
+        with open(path + ".blueprint.json", encoding="utf-8") as source:
+            text = source.read()
+    if text is None:
+        raise ValueError("tenon_blueprint: the parent " + path + " has no blueprint in it or beside it")
+    return json.loads(text)
+
+
+def _document_digest(document):
+    """Identity of a whole blueprint, as tenon takes it; docs/formats/blueprint.md, "Digests", says over what."""
+    return "sha256:" + _sha256(_to_json(_with_bits(_canonical(document))))
+
+
+def _with_bits(value):
+    """Numbers that are no integers become the text of their bits: how many digits one prints is left out."""
+    if isinstance(value, dict):
+        return {name: _with_bits(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_bits(item) for item in value]
+    is_wide = isinstance(value, int) and not isinstance(value, bool) and not -(1 << 63) <= value < (1 << 64)
+    return "f:" + struct.pack(">d", value).hex() if isinstance(value, float) or is_wide else value
+
+
+def _canonical(document):
+    """What a reader of the schema keeps, in the form in which it would be written again."""
+    def kept(row, always, sometimes=()):
+        return {**{name: row.get(name) for name in always}, **{name: row[name] for name in sometimes if row.get(name)}}
+
+    result = {"schema": SCHEMA, "class": document.get("class") or None, "tensors": []}
+    for row in document["tensors"]:
+        tensor = dict(kept(row, ("name", "dtype", "shape"), ("role",)), tied_to=row.get("tied_to") or None)
+        if row.get("requires_grad") is not None:
+            tensor["requires_grad"] = row["requires_grad"]
+        result["tensors"].append(tensor)
+    modules = [dict(kept(row, ("path", "type"), ("custom", "same_as")), options=row.get("options") or {})
+               for row in document.get("modules", [])]
+    lists = {"modules": modules, "unsaved": [kept(row, ("name", "why")) for row in document.get("unsaved", [])],
+             "parents": [kept(row, ("digest", "file")) for row in document.get("parents", [])],
+             "changes": document.get("changes", [])}
+    result.update({name: rows for name, rows in lists.items() if rows})
+    result.update(kept(document, (), ("source", "environment", "training")))
+    groups = (document.get("optimizer") or {}).get("groups")
+    if groups:
+        result["optimizer"] = {"groups": [kept(group, ("options", "parameters")) for group in groups]}
+    if document.get("graph"):
+        result["graph"] = _canonical_graph(document["graph"])
+    if document.get("probe"):
+        result["probe"] = _canonical_probe(document["probe"])
+    result["digests"] = _digests({"modules": [], **result})
+    return result
+
+
+def _canonical_graph(graph):
+    nodes, edges = [], []
+    for number, node in enumerate(graph.get("nodes", [])):
+        operands = node.get("operands", ["tensor:" + name for name in node.get("parameters", [])])
+        edges += [[int(operand[5:]), number] for operand in operands if operand.startswith("node:")]
+        nodes.append({"id": number, "op": node["op"], "module": node.get("module") or "", "args": node.get("args", []),
+                      "operands": operands, "output": node.get("output"),
+                      "parameters": [operand[7:] for operand in operands if operand.startswith("tensor:")]})
+    return {"recorder": graph.get("recorder") or "", "batch": graph.get("batch"), "nodes": nodes, "edges": edges}
+
+
+def _canonical_probe(probe):
+    def number(value):
+        return value if isinstance(value, str) else float(value)
+
+    def rows(name):
+        return [row(index, tensor) for index, tensor in enumerate(probe.get(name, []))]
+
+    def row(index, tensor):
+        kept = {"name": tensor.get("name", str(index)), "dtype": tensor["dtype"], "shape": tensor["shape"]}
+        if tensor.get("digest"):
+            kept["digest"] = tensor["digest"]
+        for name in ("sample", "values"):
+            if tensor.get(name):
+                kept[name] = [number(value) for value in tensor[name]]
+        if tensor.get("sample"):
+            kept["scale"] = number(tensor.get("scale", 0))
+        if tensor.get("tolerance") is not None:
+            kept["tolerance"] = number(tensor["tolerance"])
+        return kept
+
+    state = [{"name": print_["name"], "sum": number(print_.get("sum", 0)),
+              "magnitude": number(print_.get("magnitude", 0))} for print_ in probe.get("state", [])]
+    return {"seed": probe.get("seed"), "inputs": rows("inputs"), "outputs": rows("outputs"), "modules": rows("modules"),
+            "state": state, "deterministic": probe.get("deterministic", True), "findings": probe.get("findings", []),
+            "accepted": probe.get("accepted", "")}
+
+
+def _changes_since(before, after):
+    """What `after` has that `before` had not, one clause each, in the words of `tenon log`."""
+    return (_tensor_changes(before, after) + _module_changes(before, after) + _tie_changes(before, after)
+            + _operation_changes(before, after) + _other_changes(before, after))
+
+
+def _tensor_changes(before, after):
+    old, new = ({row["name"]: row for row in document["tensors"]} for document in (before, after))
+    both = [(name, old[name], row) for name, row in new.items() if name in old]
+
+    def differing(field):
+        return ["{} {} to {}".format(name, a[field], b[field]) for name, a, b in both if a[field] != b[field]]
+
+    def grad(was, becomes):
+        return [name for name, a, b in both if a.get("requires_grad") is was and b.get("requires_grad") is becomes]
+
+    lists = (("added", [name for name in new if name not in old]),
+             ("removed", [name for name in old if name not in new]),
+             ("changed dtype", differing("dtype")), ("changed shape", differing("shape")),
+             ("frozen", grad(True, False)), ("no longer frozen", grad(False, True)))
+    return ["{} {}: {}{}".format(_plural(len(names), "tensor"), what, ", ".join(names[:3]),
+                                 " and {} more".format(len(names) - 3) if len(names) > 3 else "")
+            for what, names in lists if names]
+
+
+def _plural(count, noun):
+    return "{} {}{}".format(count, noun, "" if count == 1 else "s")
+
+
+def _module_changes(before, after):
+    old, new = ({row["path"]: row for row in document.get("modules", [])} for document in (before, after))
+    if not old or not new:
+        return []
+    frames = [{path.rpartition(".")[0] for path in rows if path} for rows in (old, new)]
+    clauses = []
+    for path, row in old.items():
+        place = path or "the model"
+        if path not in new:
+            clauses.append("module {} removed: {}".format(place, _module_text(row["type"], row.get("options", {}))))
+            continue
+        other = new[path]
+        is_frame = all(path in paths and (side.get("custom") or not path) for paths, side in zip(frames, (row, other)))
+        if row["type"] != other["type"] and not is_frame:
+            clauses.append("{}: class changed from {} to {}".format(
+                place, *(_module_text(side["type"], side.get("options", {})) for side in (row, other))))
+            continue
+        clauses += _option_changes(place, row, other)
+    return clauses + ["module {} added: {}".format(path, _module_text(row["type"], row.get("options", {})))
+                      for path, row in new.items() if path not in old]
+
+
+def _option_changes(place, row, other):
+    a, b = row.get("options", {}), other.get("options", {})
+    names = sorted(name for name in a.keys() | b.keys() if name != "inplace" and (
+        name not in a or name not in b or not _same_option(a[name], b[name])))
+    if not names:
+        return []
+
+    def shown(side, options):
+        return _module_text(side["type"], {name: "none" if options[name] is None else options[name]
+                                           for name in names if name in options})
+
+    what = "option " + names[0] if len(names) == 1 else "{} options".format(len(names))
+    return ["{}: {} changed from {} to {}".format(place, what, shown(row, a), shown(other, b))]
+
+
+def _same_option(a, b):
+    """2 and [2, 2] say the same, so do 1 and 1.0."""
+    if isinstance(a, list) != isinstance(b, list):
+        items, one = (a, b) if isinstance(a, list) else (b, a)
+        return bool(items) and all(_same_option(item, one) for item in items)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_same_option, a, b))
+    return a == b and isinstance(a, bool) == isinstance(b, bool)
+
+
+def _module_text(kind, options):
+    return kind + "(" + ", ".join(name + "=" + _value_text(value) for name, value in sorted(options.items())
+                                  if value is not None and name != "inplace") + ")"
+
+
+def _value_text(value):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        if len(value) > 1 and not isinstance(value[0], (str, list)) and all(item == value[0] for item in value):
+            return _to_json(value[0])
+        return "[" + ", ".join(map(_value_text, value)) + "]"
+    return _to_json(value)
+
+
+def _tie_changes(before, after):
+    def text(row):
+        return "tied to " + row["tied_to"] if row.get("tied_to") else "a tensor of its own"
+
+    old = {row["name"]: row for row in before["tensors"]}
+    return ["{}: tie of {} changed from {} to {}".format(
+        row["name"].rpartition(".")[0] or "the model", row["name"], text(old[row["name"]]), text(row))
+        for row in after["tensors"] if row["name"] in old and text(old[row["name"]]) != text(row)]
+
+
+def _operation_changes(before, after):
+    """Operations of modules that both have; a run of another recorder compares with nothing."""
+    graphs = before.get("graph") or {}, after.get("graph") or {}
+    if not graphs[0] or not graphs[1] or graphs[0].get("recorder") != graphs[1].get("recorder"):
+        return []
+    paths = [{row["path"]: _module_text(row["type"], row.get("options", {})) for row in document.get("modules", [])}
+             for document in (before, after)]
+    told = {path for path in paths[0].keys() | paths[1].keys() if path and paths[0].get(path) != paths[1].get(path)}
+    runs = [[node for node in graph.get("nodes", []) if node.get("module") not in told] for graph in graphs]
+    keys = [[(node["op"], node.get("module") or "", tuple(node.get("parameters", ()))) for node in run] for run in runs]
+    same_batch = graphs[0].get("batch") == graphs[1].get("batch")
+    clauses = []
+    for step, a, a_end, b, b_end in difflib.SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+        if step != "equal":
+            gone, come = [(key, "removed") for key in keys[0][a:a_end]], [(key, "added") for key in keys[1][b:b_end]]
+            clauses += ["{}: operation {} {}".format(key[1] or "the model", key[0], what) for key, what in gone + come]
+        elif same_batch:
+            clauses += ["{}: operation {} changed from {} to {}".format(
+                x.get("module") or "the model", x["op"], _to_json(x["args"]), _to_json(y["args"]))
+                for x, y in zip(runs[0][a:a_end], runs[1][b:b_end]) if x["args"] != y["args"]]
+    return clauses
+
+
+def _other_changes(before, after):
+    """The optimizer's groups, and what of the environment matters."""
+    clauses = []
+    groups = [len((document.get("optimizer") or {}).get("groups", [])) for document in (before, after)]
+    if 0 not in groups and groups[0] != groups[1]:
+        clauses.append("{} became {}".format(_plural(groups[0], "optimizer group"), groups[1]))
+    old, new = before.get("environment") or {}, after.get("environment") or {}
+    for name in ("framework", "default_dtype", "cuda", "tf32", "deterministic", "cudnn_benchmark"):
+        a, b = old.get(name), new.get(name)
+        is_other = a is not None and b is not None and a != b
+        if name == "framework" and is_other:
+            is_other = a.split(".")[:2] != b.split(".")[:2]
+        if name == "cuda":
+            is_other = bool(old) and bool(new) and (a is None) != (b is None)
+        if is_other:
+            clauses.append("{} changed from {} to {}".format(name, *("none" if value is None else _value_text(value)
+                                                                     for value in (a, b))))
+    return clauses
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

@@ -73,7 +73,8 @@ struct GraphNode {
 
 /// The operations of one run, in the order in which they ran. A node's operands come before it, so it has no cycles.
 struct Graph {
-  std::string recorder;  ///< `torch_function`, `record_function`, `torchscript`: args compare within one recorder only
+  std::string recorder;  ///< `torch_function`, `record_function`, `torchscript`, `torchscript_trace`: graphs compare
+                         ///< within one recorder only
   std::optional<std::int64_t> batch;  ///< extent 0 of the first input
   std::vector<GraphNode> nodes;
 };
@@ -134,6 +135,9 @@ struct Parent {
 
 struct Blueprint {
   std::string class_name;
+  /// What told the modules: "" a live module; else a file: `torchscript`, `torchscript_trace`, `config`. Two sources
+  /// name what both know in one way, and each knows what the other does not.
+  std::string source;
   std::vector<TensorSpec> tensors;
   std::vector<ModuleSpec> modules;  ///< each before its children
   std::optional<Graph> graph;
@@ -163,7 +167,8 @@ TENON_API std::string structure_digest(const Blueprint& blueprint);
 /// SHA-256 over the structure, modules with their options and operations: all that decides the function. Not over what
 /// a batch's extent changes, nor over environment, training, frozen parameters and the probe.
 TENON_API std::string architecture_digest(const Blueprint& blueprint);
-/// SHA-256 over to_json(): identity of a whole blueprint, which a child names as its parent.
+/// SHA-256 over to_json(), numbers that are no integers by their bits: identity of a whole blueprint, which a child
+/// names as its parent.
 TENON_API std::string blueprint_digest(const Blueprint& blueprint);
 
 /// What differs in modules, options and operations. Batch extents, `inplace`, the class name of a container and the

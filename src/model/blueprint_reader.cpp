@@ -212,6 +212,7 @@ Blueprint read(const Json& document, const std::string& file, const Limits& limi
   const JsonFields top(document, {}, file, limits);
   Blueprint blueprint;
   blueprint.class_name = top.text_or("class", {});
+  blueprint.source = top.text_or("source", {});
   blueprint.tensors = tensors_in(top);
   for (const Json& element : top.array_or_none("modules"))
     blueprint.modules.push_back(module_in(top.at("modules", element, blueprint.modules.size())));

@@ -1,9 +1,12 @@
 // Writes the JSON form of a blueprint, and the digests that are taken over parts of it. docs/formats/blueprint.md has
 // both.
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -189,17 +192,38 @@ std::string as_json(std::string_view text) { return Json(utf8(std::string(text))
 std::string as_json(double value) { return number(value).dump(); }
 std::string as_json(const std::vector<std::int64_t>& values) { return Json(values).dump(); }
 
-std::string to_json(const Blueprint& blueprint) {
+namespace {
+
+Json document_of(const Blueprint& blueprint) {
   Json document = {{"schema", "tenon.blueprint/1"}, {"tensors", Json::array()}};
   document["class"] = blueprint.class_name.empty() ? Json() : Json(utf8(blueprint.class_name));
+  if (!blueprint.source.empty()) document["source"] = utf8(blueprint.source);
   for (const TensorSpec& spec : blueprint.tensors) document["tensors"].push_back(tensor_row(spec));
   for (const ModuleSpec& module : blueprint.modules) document["modules"].push_back(module_row(module));
   if (blueprint.graph) document["graph"] = graph_object(*blueprint.graph);
   if (blueprint.probe) document["probe"] = probe_object(*blueprint.probe);
   add_history(document, blueprint);
   document["digests"] = {{"structure", structure_digest(blueprint)}, {"architecture", architecture_digest(blueprint)}};
-  return document.dump();
+  return document;
 }
+
+/// Numbers that are no integers become the text of their bits: how many digits a writer prints is its own matter.
+/// Depth is that of the schema and of options, which their reader has limited.
+void to_bits(Json& value) {
+  if (value.is_number_float()) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    const auto bits = std::bit_cast<std::uint64_t>(value.get<double>());
+    std::string text = "f:";
+    for (int shift = 60; shift >= 0; shift -= 4) text += kDigits[(bits >> shift) & 15U];
+    value = std::move(text);
+  } else if (value.is_structured()) {
+    for (Json& item : value) to_bits(item);
+  }
+}
+
+}  // namespace
+
+std::string to_json(const Blueprint& blueprint) { return document_of(blueprint).dump(); }
 
 std::string structure_digest(const Blueprint& blueprint) {
   std::vector<std::string> lines;
@@ -230,6 +254,10 @@ std::string architecture_digest(const Blueprint& blueprint) {
   return sha256(text);
 }
 
-std::string blueprint_digest(const Blueprint& blueprint) { return sha256(to_json(blueprint)); }
+std::string blueprint_digest(const Blueprint& blueprint) {
+  Json document = document_of(blueprint);
+  to_bits(document);
+  return sha256(document.dump());
+}
 
 }  // namespace tenon

@@ -1091,6 +1091,85 @@ class KeepsToItself(nn.Linear):
         return super().load_state_dict({**state, "bias": self.bias.detach()}, strict)
 
 
+class Parents(FolderTest):
+    """What changed since the parent, and the digest by which `tenon log` finds it."""
+
+    def child_of(self, parent, model, inputs=None, name="child.pth", **given):
+        path = self.folder / name
+        torch.save(model.state_dict(), path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tenon_blueprint.write(model, path, inputs=inputs, parent=parent, **given)
+        return json.loads(self.tenon("log", path, "--json").stdout)
+
+    def test_tenon_finds_the_parent(self):
+        for name, (make, inputs) in EQUAL.items():
+            for given in (inputs(3), None):
+                with self.subTest(name, inputs=given is not None):
+                    parent = self.save(trained(make()), given, "parent.pth")
+                    log = self.child_of(parent, trained(make(), seed=8), given)
+                    (row,) = log["parents"]
+                    self.assertEqual((row["file"], row["found"]), ("parent.pth", True))
+                    self.assertEqual(row["digest"], json.loads(self.tenon("log", parent, "--json").stdout)["digest"])
+                    self.assertEqual(log["changes"], [])
+
+    def test_changes(self):
+        before = trained(ConvNet())
+        parent = self.save(before, None, "parent.pth")
+        frozen = trained(ConvNet())
+        frozen.head.requires_grad_(False)
+        for name, model, told in (
+                ("added", ConvNet(extra=nn.MaxPool2d(3, 1)), "module extra added: MaxPool2d(ceil_mode=false, dilation=1, "
+                 "kernel_size=3, padding=0, return_indices=false, stride=1)"),
+                ("option", ConvNet(drop=nn.Dropout(0.25)), "drop: option p changed from Dropout(p=0.5) to Dropout(p=0.25)"),
+                ("class", ConvNet(act=nn.Tanh()), "act: class changed from ReLU() to Tanh()"),
+                ("frozen", frozen, "2 tensors frozen: head.weight, head.bias"),
+                ("shape", ConvNet(norm=nn.BatchNorm2d(4, affine=False)), "2 tensors removed: norm.weight, norm.bias"),
+                ("dtype", ConvNet().half(), "13 tensors")):
+            with self.subTest(name):
+                changes = self.child_of(parent, model)["changes"]
+                if name == "dtype":
+                    self.assertIn("changed dtype: first.weight float32 to float16", changes[0])
+                else:
+                    self.assertIn(told, changes)
+                    self.assertLessEqual(len(changes), 2)
+
+    def test_changes_of_operations(self):
+        before, after = Functional(lambda m, x: m.two(torch.relu(m.one(x)))), Functional(lambda m, x: m.two(m.one(x)))
+        parent = self.save(trained(before), rows(3), "parent.pth")
+        self.assertEqual(self.child_of(parent, trained(after), rows(3))["changes"],
+                         ["the model: operation relu removed"])
+
+    def test_parents_of_every_form(self):
+        model = trained(ConvNet())
+        beside = self.save(model, None, "beside.pth")
+        document = tenon_blueprint.blueprint(model)
+        zipped = self.folder / "zipped.pth"
+        torch.save(model.state_dict(), zipped)
+        tenon_blueprint.embed(zipped, document)
+        alone = self.folder / "alone.blueprint.json"
+        alone.write_text(json.dumps(document))
+        self.tenon("convert", zipped, "inside.safetensors")
+        forms = (beside, zipped, alone, self.folder / "inside.safetensors", document)
+        digests = {tenon_blueprint.blueprint(model, parent=form)["parents"][0]["digest"] for form in forms}
+        self.assertEqual(len(digests), 1)
+
+    def test_a_parent_without_a_blueprint_is_refused(self):
+        path = self.folder / "bare.pth"
+        torch.save(ConvNet().state_dict(), path)
+        for parent in (path, {"schema": "other"}):
+            with self.assertRaises(ValueError):
+                tenon_blueprint.blueprint(ConvNet(), parent=parent)
+
+    def test_generations(self):
+        model = trained(ConvNet())
+        first = self.save(model, None, "first.pth")
+        self.child_of(first, ConvNet(drop=nn.Dropout(0.1)), name="second.pth")
+        log = self.child_of(self.folder / "second.pth", ConvNet(act=nn.Tanh()), name="third.pth", training={"epoch": 2})
+        self.assertEqual([row["file"] for row in log["parents"]], ["second.pth", "first.pth"])
+        self.assertTrue(all(row["found"] for row in log["parents"]))
+
+
 class RoundTrip(FolderTest):
     def test_good_layers_pass(self):
         for name, (make, inputs) in EQUAL.items():

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include <tenon/blueprint.hpp>
 
@@ -38,7 +39,8 @@ class ModuleComparison {
         to_(to),
         from_frames_(frames_of(from)),
         to_frames_(frames_of(to)),
-        same_framework_(framework_of(from) == framework_of(to)) {}
+        same_writer_(framework_of(from) == framework_of(to) && from.source == to.source &&
+                     config_writer_of(from) == config_writer_of(to)) {}
 
   std::vector<ArchitectureChange> changes() {
     std::unordered_map<std::string_view, const ModuleSpec*> to_modules;
@@ -66,7 +68,7 @@ class ModuleComparison {
       changes_.push_back({Kind::Changed, from.path, "class", describe(from), describe(to)});
       return;
     }
-    if (from.same_as != to.same_as)
+    if (from.same_as != to.same_as && from_.source == to_.source)  // an archive's code does not say it
       changes_.push_back({Kind::Changed, from.path, "sharing", sharing_text(from), sharing_text(to)});
     compare_options(from, to);
   }
@@ -78,15 +80,29 @@ class ModuleComparison {
   /// An option that became null is a change to read; describe() leaves null out.
   static std::string shown(const std::string& json) { return json == "null" ? R"("none")" : json; }
 
+  /// An option on one side only is a difference where both sides were written alike. TorchScript's constants of
+  /// PyTorch's own layers depend on the release, which an archive does not name.
+  bool tells_all(const ModuleSpec& module) const {
+    return same_writer_ && (module.is_custom || !from_.source.starts_with("torchscript"));
+  }
+
+  /// A live module says null where it was told nothing; an archive's operation then has what that came to.
+  std::pair<const std::string*, const std::string*> said(const std::string* a, const std::string* b) const {
+    const bool is_same_source = from_.source == to_.source;
+    if (!is_same_source && a != nullptr && *a == "null") a = nullptr;
+    if (!is_same_source && b != nullptr && *b == "null") b = nullptr;
+    return {a, b};
+  }
+
   void compare_options(const ModuleSpec& from, const ModuleSpec& to) {
     JsonMembers before, after;
     std::map<std::string_view, std::pair<const std::string*, const std::string*>> options;
     for (const auto& [name, json] : from.options) options[name].first = &json;
     for (const auto& [name, json] : to.options) options[name].second = &json;
     for (const auto& [name, values] : options) {
-      const auto& [a, b] = values;
+      const auto [a, b] = said(values.first, values.second);
       if (name == "inplace") continue;
-      if ((a == nullptr || b == nullptr) && !same_framework_) continue;
+      if ((a == nullptr || b == nullptr) && !tells_all(from)) continue;
       if (a != nullptr && b != nullptr && same_option(*a, *b)) continue;
       if (a != nullptr) before.emplace_back(name, shown(*a));
       if (b != nullptr) after.emplace_back(name, shown(*b));
@@ -102,7 +118,7 @@ class ModuleComparison {
   const Blueprint& from_;
   const Blueprint& to_;
   const std::unordered_set<std::string> from_frames_, to_frames_;
-  const bool same_framework_;
+  const bool same_writer_;
   std::vector<ArchitectureChange> changes_;
 };
 
@@ -125,6 +141,17 @@ void compare_ties(const Blueprint& from, const Blueprint& to, std::vector<Archit
 
 }  // namespace
 
+namespace diagnosis {
+
+bool comparable_modules(const Blueprint& from, const Blueprint& to) {
+  if (from.modules.empty() || to.modules.empty()) return false;
+  if (from.source == to.source) return true;
+  if (from.source == "config" || to.source == "config") return false;
+  return from.modules.size() > 1 && to.modules.size() > 1;  // a frozen archive has one module left
+}
+
+}  // namespace diagnosis
+
 std::string_view kind_name(ArchitectureChange::Kind kind) {
   switch (kind) {
     case Kind::Added: return "added";
@@ -136,7 +163,7 @@ std::string_view kind_name(ArchitectureChange::Kind kind) {
 
 std::vector<ArchitectureChange> architecture_changes(const Blueprint& from, const Blueprint& to) {
   std::vector<ArchitectureChange> changes;
-  if (!from.modules.empty() && !to.modules.empty()) changes = ModuleComparison(from, to).changes();
+  if (comparable_modules(from, to)) changes = ModuleComparison(from, to).changes();
   compare_ties(from, to, changes);
   add_graph_changes(from, to, changes);
   return changes;

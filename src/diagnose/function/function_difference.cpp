@@ -123,7 +123,7 @@ std::optional<FunctionDifference> function_difference(const Case& facts) {
   difference.architecture = architecture_changes(from, to);
   difference.environment = environment_changes(from, to);
   difference.probe = compare_probes(from, to, &difference.why_no_probe);
-  difference.modules_compared = !from.modules.empty() && !to.modules.empty();
+  difference.modules_compared = comparable_modules(from, to);
   difference.operations_compared = comparable_graphs(from, to);
   return difference;
 }

@@ -25,6 +25,10 @@ NodePlaces places_of(const Blueprint& from, const Blueprint& to, const Architect
 /// `conv2d(conv.weight, conv.bias, 1, 0)`: the operation with the weights that it takes and its arguments.
 std::string call_text(const GraphNode& node);
 
+/// Both list modules, and in names that compare: a live module's and those of an archive's code do; what a
+/// `config.json` says stands for itself.
+bool comparable_modules(const Blueprint& from, const Blueprint& to);
+
 /// Both have graphs of one recorder. LibTorch's operators, which `record_function` sees, are others in each release;
 /// what Python calls, which `torch_function` sees, is the same.
 bool comparable_graphs(const Blueprint& from, const Blueprint& to);

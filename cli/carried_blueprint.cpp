@@ -55,7 +55,7 @@ std::string carried_blueprint(const ApplyResult& result, const Plan& plan, const
   blueprint.probe = keeps_probe ? checkpoint.blueprint->probe : std::nullopt;
   std::string note = "the target's blueprint was carried over";
   if (checkpoint.blueprint) {
-    set_parent(blueprint, *checkpoint.blueprint, checkpoint.label);
+    set_parent(blueprint, *checkpoint.blueprint, {});  // without its name: the output depends on the input's bytes
     note += ", with the checkpoint's as its parent";
     if (!blueprint.changes.empty())
       note += " and " + base::plural(blueprint.changes.size(), "change") + " since then (`tenon log`)";

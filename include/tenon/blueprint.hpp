@@ -130,7 +130,7 @@ struct ArchitectureChange {
 
 struct Parent {
   std::string digest;  ///< of its blueprint
-  std::string file;    ///< base name
+  std::string file;    ///< base name; "" where it was not recorded: `tenon log` looks for the digest beside the file
 };
 
 struct Blueprint {

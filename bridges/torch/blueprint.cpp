@@ -66,16 +66,32 @@ bool same_digests(const std::vector<ProbeTensor>& a, const std::vector<ProbeTens
                     [](const ProbeTensor& x, const ProbeTensor& y) { return x.digest == y.digest; });
 }
 
+/// What `forward` does to its inputs in place stays here.
+std::vector<::torch::Tensor> copies(const std::vector<::torch::Tensor>& tensors) {
+  std::vector<::torch::Tensor> result;
+  for (const ::torch::Tensor& tensor : tensors) result.push_back(tensor.defined() ? tensor.clone() : tensor);
+  return result;
+}
+
+void give_back(const Recording& recording) {
+  for (auto [tensor, before] : recording.written) tensor.copy_(before);
+}
+
 /// One run; a second one only where the first drew random numbers.
 void run(Blueprint& blueprint, ::torch::nn::Module& module, const Forward& forward, const Example& example) {
   const auto state = named_tensors(module);
   Probe probe;
   keep_inputs(probe, example);
   Undisturbed guard(module);
+  const auto inputs = copies(example.inputs);
   std::vector<::torch::Tensor> outputs;
-  Recording recording = record(state, example.inputs, [&] { outputs = forward(example.inputs); });
+  Recording recording = record(state, inputs, [&] { return outputs = forward(inputs); });
   probe.outputs = rows_of(outputs);
-  if (guard.drew_numbers()) probe.is_deterministic = same_digests(probe.outputs, rows_of(forward(example.inputs)));
+  give_back(recording);
+  if (guard.drew_numbers()) {
+    probe.is_deterministic = same_digests(probe.outputs, rows_of(forward(copies(example.inputs))));
+    give_back(recording);
+  }
   probe.modules = std::move(recording.samples);
   for (const NamedTensor& row : state)
     if (has_numbers(row.tensor)) probe.state.push_back(fingerprint(row.name, borrow(row.tensor)));

@@ -114,6 +114,7 @@ class Recorder {
       if (!value.empty()) arguments.push_back(std::move(value));
     }
     pending_.args = joined(arguments);
+    keep_if_written(call.name());
   }
 
   void end(const at::RecordFunction& call) {
@@ -127,9 +128,29 @@ class Recorder {
     is_paused_ = false;
   }
 
+  void finish(const std::vector<::torch::Tensor>& outputs) {
+    pending_ = {};
+    pending_.op = "output";
+    for (const ::torch::Tensor& tensor : outputs) {
+      const auto found = known_.find(tensor.unsafeGetTensorImpl());
+      pending_.operands.push_back(found == known_.end() ? Operand{} : found->second.operand);
+    }
+    if (!outputs.empty() && outputs.front().defined()) pending_.output = outputs.front().sizes().vec();
+    recording.graph.nodes.push_back(std::move(pending_));
+  }
+
   Recording recording;
 
  private:
+  /// An operation in place on a tensor of the module: the run has to give its values back (a table with max_norm).
+  void keep_if_written(std::string_view name) {
+    if (!name.ends_with('_') || operands_.empty() || pending_.operands.front().from != Operand::From::Tensor) return;
+    const ::torch::Tensor& tensor = operands_.front();
+    const bool is_kept = std::any_of(recording.written.begin(), recording.written.end(),
+                                     [&](const auto& row) { return row.first.is_same(tensor); });
+    if (!is_kept && !tensor.is_meta()) recording.written.emplace_back(tensor, tensor.detach().clone());
+  }
+
   void know(const ::torch::Tensor& tensor, Operand operand) {
     // a weak reference keeps the address from being given to another tensor, and lets the memory go
     known_.insert_or_assign(
@@ -187,7 +208,7 @@ class Recorder {
     note_foreign();
     weight_paths_.push_back(takes_weights_only() ? pending_.module : std::string());
     if (weight_paths_.back().empty()) sample(results.front());
-    for (const ::torch::Tensor& result : results) know(result, {Operand::From::Node, nodes.size(), {}});
+    for (std::size_t i = 0; i < results.size(); ++i) know(results[i], {Operand::From::Node, nodes.size(), {}, i});
     nodes.push_back(std::move(pending_));
   }
 
@@ -248,7 +269,7 @@ void on_end(const at::RecordFunction& call, at::ObserverContext*) {
 }  // namespace
 
 Recording record(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs,
-                 const std::function<void()>& work) {
+                 const std::function<std::vector<::torch::Tensor>()>& work) {
   Recorder recorder(state, inputs);
   struct Watch {
     explicit Watch(Recorder& recorder)
@@ -266,10 +287,12 @@ Recording record(const std::vector<NamedTensor>& state, const std::vector<::torc
     Recorder* before;
     at::CallbackHandle handle;
   };
+  std::vector<::torch::Tensor> outputs;
   {
     const Watch watch(recorder);
-    work();
+    outputs = work();
   }
+  recorder.finish(outputs);
   return std::move(recorder.recording);
 }
 

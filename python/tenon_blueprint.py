@@ -365,6 +365,10 @@ def _stored_from(cls, forward):
             continue
         seen.add(code)
         steps = list(dis.get_instructions(code))
+        for step, _, *later in zip(steps, steps[1:], steps[2:], steps[3:]):
+            if step.opname == "LOAD_ATTR" and any(after.opname in ("LOAD_ATTR", "LOAD_METHOD") and after.argval in _GROWS
+                                                  for after in later):
+                stored.add(step.argval)  # of an item: self.kept["rows"].append
         for step, _, after in zip(steps, steps[1:], steps[2:]):
             if step.opname == "LOAD_ATTR" and after.opname == "STORE_SUBSCR":
                 stored.add(step.argval)

@@ -124,12 +124,13 @@ void use_first_names(const Blueprint& from, const Blueprint& to, Graph& a, Graph
 }
 
 /// A tensor that only one side's state dict has is state beside the state dict on the other, as far as anyone knows.
-void forget_tensors_of_one_side(const Blueprint& other, Graph& graph) {
+void forget_tensors_of_one_side(const Blueprint& own, const Blueprint& other, Graph& graph) {
   std::unordered_set<std::string_view> names;
-  for (const TensorSpec& spec : other.tensors) names.insert(spec.name);
+  for (const TensorSpec& spec : own.tensors) names.insert(spec.name);
+  for (const TensorSpec& spec : other.tensors) names.erase(spec.name);
   for (GraphNode& node : graph.nodes)
     for (Operand& operand : node.operands)
-      if (is_tensor(operand) && names.count(operand.name) == 0) operand = {};
+      if (is_tensor(operand) && names.count(operand.name) > 0) operand = {};
 }
 
 /// `view(-1, 4)` is `view([-1, 4])`.
@@ -344,8 +345,8 @@ void add_graph_changes(const Blueprint& from, const Blueprint& to, std::vector<A
   Graph a = *from.graph, b = *to.graph;
   keep_output_of_both(a, b);
   use_first_names(from, to, a, b);
-  forget_tensors_of_one_side(to, a);
-  forget_tensors_of_one_side(from, b);
+  forget_tensors_of_one_side(from, to, a);
+  forget_tensors_of_one_side(to, from, b);
   forget_cached_constants(a, b);
   if (!same_computations(a, b)) GraphComparison(a, b, keywords, extents_of(from, to), changes).run();
 }

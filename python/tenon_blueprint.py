@@ -21,6 +21,9 @@ the blueprint says so. The format is described in tenon's docs/formats/blueprint
     expect_round_trip(make_model, inputs, train=None)                for tests of custom layers
 """
 
+import argparse
+import collections
+import collections.abc
 import contextlib
 import ctypes
 import difflib
@@ -29,6 +32,7 @@ import enum
 import functools
 import hashlib
 import io
+import itertools
 import json
 import math
 import numbers
@@ -96,10 +100,17 @@ def blueprint(model, inputs=None, optimizer=None, training=None, parent=None, ma
         document["optimizer"] = {"groups": _optimizer_groups(model, optimizer, state)}
     if run is not None:
         document.update(run.members())
+    if _is_scripted(model):  # compiled modules show neither options nor what they call: only the probe tells
+        document["modules"] = []
+        document.pop("graph", None)
     document["digests"] = _digests(document)
     if parent is not None:
         _set_parent(document, parent)
     return document
+
+
+def _is_scripted(model):
+    return any(isinstance(module, torch.jit.ScriptModule) for module in model.modules())
 
 
 def write(model, path, inputs=None, optimizer=None, training=None, parent=None, max_seconds=60.0, max_bytes=1 << 30):
@@ -295,16 +306,58 @@ def _module_rows(model, assigned):
 
 
 def _options(module, assigned):
-    """Public plain attributes that no run of `forward` assigns."""
+    """Public plain attributes that no run of `forward` assigns, and what torch's own hooks were given."""
     skipped = assigned | _stored_by_forward(type(module)) | {"training"}
     options = {}
     for name, value in vars(module).items():
         if name.startswith("_") or name in skipped:
             continue
-        plain = _plain(value)
+        plain = _option(value)
         if plain is not _NOT_PLAIN:
             options[name] = plain
+    for hook in getattr(module, "_forward_pre_hooks", {}).values():  # weight_norm, spectral_norm, prune
+        if type(hook).__module__.startswith("torch.nn.utils."):
+            options[type(hook).__name__] = _members(vars(hook), 1)
     return options
+
+
+def _option(value, depth=0):
+    """`value` as _plain() has it; also sets, dicts and configuration objects, of which the plain members count.
+
+    Absolute paths are left out: where a run was kept decides nothing, and names people.
+    """
+    if isinstance(value, str) and re.match(r"[/~]|\\\\|[A-Za-z]:[\\/]", value):
+        return _NOT_PLAIN
+    plain = _plain(value)
+    if plain is not _NOT_PLAIN or depth >= MAX_DEPTH:
+        return plain
+    if isinstance(value, (list, tuple)) and len(value) <= 4096:
+        items = [_option(item, depth + 1) for item in value]
+        return _NOT_PLAIN if any(item is _NOT_PLAIN for item in items) else items
+    if isinstance(value, (set, frozenset)):
+        items = [_option(item, depth + 1) for item in value]
+        return _NOT_PLAIN if any(item is _NOT_PLAIN for item in items) else sorted(items, key=_to_json)
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, functools.partial):
+        parts = {"function": _option(value.func, depth + 1), "arguments": _option(value.args, depth + 1)}
+        return _members({**parts, **value.keywords}, depth + 1)
+    if type(value).__module__ == "numpy" and getattr(value, "size", math.inf) <= 4096:
+        return _plain(value.tolist())
+    if isinstance(value, collections.abc.Mapping):
+        return _members(value, depth + 1)
+    if isinstance(value, (types.SimpleNamespace, argparse.Namespace)) or hasattr(type(value), "to_dict"):
+        return _members(getattr(value, "__dict__", {}), depth + 1)
+    if hasattr(type(value), "__dataclass_fields__"):
+        return _members({name: getattr(value, name, None) for name in value.__dataclass_fields__}, depth + 1)
+    return _NOT_PLAIN
+
+
+def _members(mapping, depth):
+    """The plain ones under public text names."""
+    members = {str(key): _option(item, depth) for key, item in list(mapping.items())[:4096]
+               if isinstance(key, (str, int)) and not str(key).startswith("_")}
+    return {key: item for key, item in members.items() if item is not _NOT_PLAIN}
 
 
 _GROWS = {"append", "appendleft", "extend", "insert", "add", "update", "setdefault", "pop", "popleft", "clear"}
@@ -328,6 +381,13 @@ def _stored_from(cls, forward):
             continue
         seen.add(code)
         steps = list(dis.get_instructions(code))
+        for step, _, *later in zip(steps, steps[1:], steps[2:], steps[3:]):
+            if step.opname == "LOAD_ATTR" and any(after.opname in ("LOAD_ATTR", "LOAD_METHOD") and after.argval in _GROWS
+                                                  for after in later):
+                stored.add(step.argval)  # of an item: self.kept["rows"].append
+        for step, _, after in zip(steps, steps[1:], steps[2:]):
+            if step.opname == "LOAD_ATTR" and after.opname == "STORE_SUBSCR":
+                stored.add(step.argval)
         for step, after in zip(steps, steps[1:]):
             if step.opname == "STORE_ATTR":
                 stored.add(step.argval)
@@ -471,6 +531,8 @@ class _Run:
         self.paths = {}
         for path, module in model.named_modules():
             self.paths.setdefault(id(module), path)
+        wrapping = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+        self.wrappers = {path for path, module in model.named_modules() if isinstance(module, wrapping)}
         self.assigned = {}
         self.stack = []
         self.rows = []  # outputs of submodules
@@ -488,23 +550,13 @@ class _Run:
         self._run()
 
     def _run(self):
-        options = {module: _options(module, set()) for module in self.model.modules()}
         self.started = time.monotonic()
         try:
-            with _Undisturbed(self.model):
-                before = _random_states()
-                with self.recorder:
-                    self.outputs = self._watched_call()
-                self.check_time()
-                self.has_graph = True
-                self.rows = [_with_sample(row, elements) for row, elements in self.samples]
-                took = time.monotonic() - self.started
-                if before != _random_states():
-                    self.is_deterministic = 2 * took <= self.limits.seconds and self._repeats()
+            with _Undisturbed(self.model, [tensor for _, tensor in self.inputs]) as self.undisturbed:
+                self._run_undisturbed()
         except _TookTooLong:
             self.left_out.append("operations and probe: the run took {:.1f} s, the limit is {:g} s".format(
                 time.monotonic() - self.started, self.limits.seconds))
-        self._note_changed(options)
         if not self.has_graph:
             return
         if self.recorder.is_full:
@@ -515,11 +567,28 @@ class _Run:
             self.left_out.append("probe: inputs and outputs have {} bytes, the limit is {}".format(
                 size, self.limits.bytes))
 
+    def _run_undisturbed(self):
+        options = {module: _options(module, set()) for module in self.model.modules()}
+        before = _random_states()
+        try:
+            with self.recorder, _SeenIndexing():
+                self.outputs = self._watched_call()
+            self.check_time()
+            self.recorder.finish(self.outputs)
+            self.has_graph = True
+            self.rows = [_with_sample(row, elements) for row, elements in self.samples]
+            took = time.monotonic() - self.started
+            if before != _random_states():
+                self.is_deterministic = 2 * took <= self.limits.seconds and self._repeats()
+        finally:
+            self._note_changed(options)
+
     def check_time(self):
         if time.monotonic() - self.started > self.limits.seconds:
             raise _TookTooLong()
 
     def _repeats(self):
+        self.undisturbed.give_back()
         again = [_digest(tensor) for _, tensor in self._call()]
         return again == [_digest(tensor) for _, tensor in self.outputs]
 
@@ -547,6 +616,8 @@ class _Run:
     def _watched_call(self):
         handles = []
         for module in self.model.modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # takes no hooks
             handles.append(module.register_forward_pre_hook(self._enter))
             handles.append(module.register_forward_hook(self._leave))
         setattr_of_module = torch.nn.Module.__setattr__
@@ -585,7 +656,8 @@ class _Run:
     def graph(self):
         nodes, edges = [], []
         for node in self.recorder.nodes:
-            sources = [int(operand[5:]) for operand in node["operands"] if operand.startswith("node:")]
+            sources = [int(operand[5:].partition(".")[0]) for operand in node["operands"]
+                       if operand.startswith("node:")]
             edges += [[source, node["id"]] for source in sorted(set(sources))]
             weights = [operand[7:] for operand in node["operands"] if operand.startswith("tensor:")]
             nodes.append(dict(node, parameters=weights) if weights else node)
@@ -655,49 +727,107 @@ def _bytes_of(named):
 
 
 class _Undisturbed:
-    """Evaluation mode without gradients; afterwards training modes, buffers and random generators are as before, also
-    where the run raises: what was begun is undone in the reverse order, whatever becomes of the other steps."""
+    """Evaluation mode without gradients; afterwards members, buffers and random generators are as before, also where the
+    run raises: what was begun is undone in the reverse order, whatever becomes of the other steps.
 
-    def __init__(self, model):
+    Flags are set one by one: an own `train()` or `eval()` may do more, as merging weights. What an operation is about to
+    change in place is kept by keep().
+    """
+
+    def __init__(self, model, inputs):
         self.model = model
+        self.inputs = inputs
 
     def __enter__(self):
+        self.modules = list(self.model.modules())
+        members = [(module, dict(vars(module))) for module in self.modules]
+        self.containers = {}
+        for module in self.modules:
+            for value in list(vars(module).values()):
+                self._keep_container(value, 0)
+        held = self.inputs + [tensor for _, tensor, _, _ in _owned(self.model)]
+        held += [value for _, values in members for value in values.values() if isinstance(value, torch.Tensor)]
+        self.held = {}  # memory -> the tensors in it
+        for tensor in held:
+            self.held.setdefault(_memory(tensor), []).append(tensor)
+        self.kept = {}  # memory -> pairs of a tensor and its values before
+        for _, buffer, is_parameter, _ in _owned(self.model):
+            if not is_parameter:
+                self.keep(buffer)
         with contextlib.ExitStack() as stack:
             stack.callback(random.setstate, random.getstate())
             if "numpy" in sys.modules:
                 stack.callback(sys.modules["numpy"].random.set_state, sys.modules["numpy"].random.get_state())
             stack.enter_context(torch.random.fork_rng())
-            stack.callback(self._set_modes, [(module, module.training) for module in self.model.modules()])
-            stack.callback(self._put_back, self._buffers())
             stack.enter_context(torch.no_grad())
-            self.model.eval()
+            stack.callback(self.give_back)
+            stack.callback(self._set_modes, [(module, module.training) for module in self.modules])
+            stack.callback(self._give_members_back, members)
+            for module in self.modules:
+                module.training = False
             self.undo = stack.pop_all()
         return self
+
+    def keep(self, tensor):
+        """Remembers the values of what the model holds in this tensor's memory."""
+        memory = _memory(tensor)
+        if memory is None or memory in self.kept or memory not in self.held:
+            return
+        self.kept[memory] = [(held, held.detach().clone()) for held in self.held[memory]]
+
+    def give_back(self):
+        for held, before in itertools.chain(*self.kept.values()):
+            if held.shape == before.shape:
+                held.detach().copy_(before)
+            else:  # resized by the run
+                held.data = before.clone()
+
+    def _keep_container(self, value, depth):
+        if type(value) not in _CONTAINERS or id(value) in self.containers or depth >= MAX_DEPTH:
+            return
+        self.containers[id(value)] = (value, type(value)(value))
+        for item in list(value.values() if isinstance(value, dict) else value)[:4096]:
+            self._keep_container(item, depth + 1)
 
     def __exit__(self, *problem):
         self.undo.__exit__(*problem)
 
-    def _buffers(self):
-        """(owner's buffers, name, tensor, copy of its values): a run may change a buffer, and put another in its place."""
-        return [(module._buffers, name, buffer, None if buffer.is_meta else buffer.detach().clone())
-                for module in self.model.modules() if isinstance(getattr(module, "_buffers", None), dict)
-                for name, buffer in module._buffers.items() if buffer is not None]
-
-    @staticmethod
-    def _put_back(rows):
-        with torch.no_grad():
-            for buffers, name, buffer, before in rows:
-                buffers[name] = buffer
-                if before is None:
-                    continue
-                if buffer.shape != before.shape:
-                    buffer.resize_(before.shape)
-                buffer.copy_(before)
+    def _give_members_back(self, members):
+        for container, before in self.containers.values():
+            _refill(container, before)
+        for module, before in members:
+            _refill(vars(module), before)
 
     @staticmethod
     def _set_modes(modes):
         for module, mode in modes:
-            module.training = mode
+            if module.training != mode:  # TorchScript keeps the flag elsewhere
+                module.training = mode
+
+
+_CONTAINERS = (list, dict, set, collections.OrderedDict, collections.deque)
+
+
+def _refill(container, before):
+    """Gives a container its old content back, in place and only where it changed."""
+    if isinstance(container, dict):
+        same = list(container) == list(before) and all(container[key] is value for key, value in before.items())
+    elif isinstance(container, set):
+        same = container == before
+    else:
+        same = len(container) == len(before) and all(a is b for a, b in zip(container, before))
+    if not same:
+        container.clear()
+        (container.update if isinstance(container, (dict, set)) else container.extend)(before)
+
+
+def _memory(tensor):
+    """Equal for tensors and their views; None where there is none."""
+    try:
+        storage = tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()
+        return storage.data_ptr() or None
+    except (RuntimeError, NotImplementedError):
+        return None
 
 
 def _random_states():
@@ -733,7 +863,10 @@ class _Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if not self.is_paused:
             self.run.check_time()
-        before = None if self.is_paused else _Call(self, func, args, kwargs)
+        is_left_out = self.is_paused or self.run.module in self.run.wrappers
+        before = None if is_left_out else _Call(self, func, args, kwargs)
+        for tensor in _written(func, args, kwargs):
+            self.run.undisturbed.keep(tensor)
         result = func(*args, **kwargs)
         if before is not None:
             self._note(before, result)
@@ -748,6 +881,8 @@ class _Recorder(TorchFunctionMode):
 
     def _note(self, call, result):
         results = [tensor for _, tensor in _tensors_in(result)]
+        if not results and call.op == "setitem" and isinstance(call.first, torch.Tensor):
+            results = [call.first]
         if not results:
             return
         if len(self.nodes) >= self.run.limits.operations:
@@ -759,8 +894,36 @@ class _Recorder(TorchFunctionMode):
         node = {"id": len(self.nodes), "op": call.op, "module": self.run.module, "args": call.arguments,
                 "operands": call.operands, "output": list(results[0].shape)}
         self.nodes.append(node)
-        for tensor in results:
-            self._know(tensor, "node:{}".format(node["id"]))
+        for number, tensor in enumerate(results):
+            self._know(tensor, "node:{}".format(node["id"]) + (".{}".format(number) if number else ""))
+
+    def finish(self, outputs):
+        """A last node says what the run returns: names as arguments, results as operands."""
+        self.nodes.append({"id": len(self.nodes), "op": "output", "module": "", "args": [name for name, _ in outputs],
+                           "operands": [self._operand(tensor) for _, tensor in outputs],
+                           "output": list(outputs[0][1].shape) if outputs else []})
+
+
+class _SeenIndexing:
+    """Before torch 2, `x[0]` and `x[1:]` pass by every mode, and `x[(0,)]`, which means the same, does not."""
+
+    def __enter__(self):
+        self.names = ("__getitem__", "__setitem__") if int(torch.__version__.split(".")[0]) < 2 else ()
+        for name in self.names:
+            setattr(torch.Tensor, name, self._with_tuple(getattr(torch.Tensor, name)))
+
+    def __exit__(self, *problem):
+        for name in self.names:
+            delattr(torch.Tensor, name)  # what torch.Tensor inherits shows again
+
+    @staticmethod
+    def _with_tuple(method):
+        @functools.wraps(method)
+        def indexed(tensor, index, *value):
+            if isinstance(index, torch.Tensor):
+                index = (index, ...)  # a tensor alone in a tuple passes by, too
+            return method(tensor, index if isinstance(index, tuple) else (index,), *value)
+        return indexed
 
 
 class _Paused:
@@ -783,6 +946,8 @@ class _Call:
         self.first = None
         self.op = _op_name(func)
         self.arguments = []
+        if self.op in ("getitem", "setitem") and isinstance(args[1], tuple) and len(args[1]) == 1:
+            args = (args[0], args[1][0], *args[2:])
         for value in args:
             self._add(value, lambda plain: plain)
         for name in sorted(kwargs):
@@ -812,6 +977,18 @@ class _Call:
                 self.arguments.append(named(_argument(value)))
             elif any(not isinstance(item, torch.Tensor) for item in value):
                 self.arguments.append(named(_argument([None if isinstance(x, torch.Tensor) else x for x in value])))
+
+
+def _written(func, args, kwargs):
+    """Tensors that a call is about to change in place."""
+    name = getattr(func, "__name__", "")
+    is_inplace = (name.endswith("_") and not name.endswith("__")) or kwargs.get("inplace")
+    if is_inplace or name == "__setitem__" or (name.startswith("__i") and name.endswith("__")):
+        return [value for value in args[:1] if isinstance(value, torch.Tensor)]
+    values = [kwargs.get("out")]
+    if name in ("embedding", "embedding_bag") and kwargs.get("max_norm", args[3] if len(args) > 3 else None) is not None:
+        values += [*args[:2], kwargs.get("weight")]  # rows that are too long are shortened in the table
+    return [value for value in values if isinstance(value, torch.Tensor)]
 
 
 def _op_name(func):

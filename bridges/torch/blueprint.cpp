@@ -75,6 +75,19 @@ std::uint64_t bytes_of(const std::vector<::torch::Tensor>& tensors) {
   return bytes;
 }
 
+/// What `forward` does to its inputs in place stays here.
+std::vector<::torch::Tensor> copies(const std::vector<::torch::Tensor>& tensors) {
+  std::vector<::torch::Tensor> result;
+  for (const ::torch::Tensor& tensor : tensors) result.push_back(tensor.defined() ? tensor.clone() : tensor);
+  return result;
+}
+
+/// What the run wrote into the module is undone at the end, whichever way it is reached.
+struct GiveBack {
+  const Recording& recording;
+  ~GiveBack() { give_back(recording); }
+};
+
 /// One run within its limits; a second one only where the first drew random numbers.
 class Run {
  public:
@@ -89,15 +102,18 @@ class Run {
     Probe probe;
     keep_inputs(probe, example_);
     Undisturbed guard(module_);
+    const auto inputs = copies(example_.inputs);
     std::vector<::torch::Tensor> outputs;
-    Recording recording = record(state, example_.inputs, [&] { outputs = forward_(example_.inputs); },
+    Recording recording = record(state, inputs, [&] { return outputs = forward_(inputs); },
                                  {started_ + std::chrono::duration_cast<Clock::duration>(limit()), limits_.operations});
+    const GiveBack at_end{recording};
     const std::chrono::duration<double> took = Clock::now() - started_;
     if (took > limit()) return leave_out("operations and probe: the run took " + over(took.count()));
     keep_graph(recording);
     if (const auto bytes = bytes_of(example_.inputs) + bytes_of(outputs); bytes > limits_.bytes)
       return leave_out("probe: inputs and outputs have " + over(bytes));
     probe.outputs = rows_of(outputs);
+    give_back(recording);
     if (guard.drew_numbers()) probe.is_deterministic = took * 2 <= limit() && repeats(probe);
     probe.modules = std::move(recording.samples);
     for (const NamedTensor& row : state)
@@ -128,7 +144,9 @@ class Run {
     for (Unsaved& row : recording.unsaved) blueprint_.unsaved.push_back(std::move(row));
   }
 
-  bool repeats(const Probe& probe) const { return same_digests(probe.outputs, rows_of(forward_(example_.inputs))); }
+  bool repeats(const Probe& probe) const {
+    return same_digests(probe.outputs, rows_of(forward_(copies(example_.inputs))));
+  }
 
   Blueprint& blueprint_;
   ::torch::nn::Module& module_;

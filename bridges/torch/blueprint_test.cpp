@@ -120,6 +120,159 @@ TEST_F(TorchBlueprint, EverySilentChangeIsSeen) {
   }
 }
 
+struct Layers {
+  const char* name;
+  std::function<nn::Sequential()> saved, changed;
+  torch::Tensor input;
+};
+
+torch::Tensor numbers(const std::vector<std::int64_t>& shape) {
+  return tenon::torch::example_inputs(1, {{shape}}).inputs[0];
+}
+
+const Layers kLayers[] = {
+    {"padding mode", [] { return nn::Sequential(nn::Conv2d(nn::Conv2dOptions(2, 2, 3).padding(1))); },
+     [] { return nn::Sequential(nn::Conv2d(nn::Conv2dOptions(2, 2, 3).padding(1).padding_mode(torch::kReflect))); },
+     numbers({2, 2, 6, 6})},
+    {"output padding",
+     [] { return nn::Sequential(nn::ConvTranspose2d(nn::ConvTranspose2dOptions(2, 2, 3).stride(2))); },
+     [] {
+       return nn::Sequential(nn::ConvTranspose2d(nn::ConvTranspose2dOptions(2, 2, 3).stride(2).output_padding(1)));
+     },
+     numbers({2, 2, 4, 4})},
+    {"padding of a transposed convolution",
+     [] { return nn::Sequential(nn::ConvTranspose1d(nn::ConvTranspose1dOptions(2, 2, 3))); },
+     [] { return nn::Sequential(nn::ConvTranspose1d(nn::ConvTranspose1dOptions(2, 2, 3).padding(1))); },
+     numbers({2, 2, 6})},
+    {"groups", [] { return nn::Sequential(nn::GroupNorm(2, 4)); }, [] { return nn::Sequential(nn::GroupNorm(4, 4)); },
+     numbers({2, 4, 3})},
+    {"approximate", [] { return nn::Sequential(nn::GELU()); },
+     [] { return nn::Sequential(nn::GELU(nn::GELUOptions().approximate("tanh"))); }, numbers({2, 4})},
+    {"align corners",
+     [] {
+       return nn::Sequential(nn::Upsample(
+           nn::UpsampleOptions().scale_factor(std::vector<double>{2, 2}).mode(torch::kBilinear).align_corners(false)));
+     },
+     [] {
+       return nn::Sequential(nn::Upsample(
+           nn::UpsampleOptions().scale_factor(std::vector<double>{2, 2}).mode(torch::kBilinear).align_corners(true)));
+     },
+     numbers({2, 2, 4, 4})},
+    {"limits", [] { return nn::Sequential(nn::Hardtanh(nn::HardtanhOptions().max_val(1))); },
+     [] { return nn::Sequential(nn::Hardtanh(nn::HardtanhOptions().max_val(0.5))); }, numbers({2, 4})},
+    {"axis of the softmax", [] { return nn::Sequential(nn::Softmax(0)); },
+     [] { return nn::Sequential(nn::Softmax(1)); }, numbers({2, 4})},
+    {"output size", [] { return nn::Sequential(nn::AdaptiveAvgPool1d(2)); },
+     [] { return nn::Sequential(nn::AdaptiveAvgPool1d(3)); }, numbers({2, 2, 6})},
+    {"upscaling", [] { return nn::Sequential(nn::PixelShuffle(2)); },
+     [] { return nn::Sequential(nn::PixelShuffle(1)); }, numbers({2, 4, 3, 3})},
+};
+
+TEST_F(TorchBlueprint, OptionsOfLayersAreSeenWithARunAndWithout) {
+  for (const Layers& row : kLayers) {
+    SCOPED_TRACE(row.name);
+    torch::manual_seed(7);
+    nn::Sequential saved = row.saved();
+    torch::manual_seed(7);
+    nn::Sequential changed = row.changed(), same = row.saved();
+    for (const bool runs : {true, false}) {
+      const auto blueprint_of = [&](nn::Sequential& model) {
+        const auto forward = [&model](const std::vector<torch::Tensor>& in) {
+          return std::vector<torch::Tensor>{model->forward(in[0])};
+        };
+        return runs ? tenon::torch::blueprint(*model, forward, {{row.input}}) : tenon::torch::blueprint(*model);
+      };
+      const auto differences = tenon::architecture_changes(blueprint_of(saved), blueprint_of(changed));
+      ASSERT_FALSE(differences.empty());
+      EXPECT_EQ(differences[0].module, "0");
+      EXPECT_TRUE(tenon::architecture_changes(blueprint_of(saved), blueprint_of(same)).empty());
+    }
+  }
+}
+
+/// What `forward` does with two equal layers.
+struct HandImpl : nn::Module {
+  using Function = std::function<std::vector<torch::Tensor>(HandImpl&, const torch::Tensor&)>;
+  nn::Linear one{nullptr}, two{nullptr};
+  Function function;
+  explicit HandImpl(Function f) : function(std::move(f)) {
+    one = register_module("one", nn::Linear(4, 4));
+    two = register_module("two", nn::Linear(4, 4));
+  }
+  std::vector<torch::Tensor> forward(const torch::Tensor& x) { return function(*this, x); }
+};
+TORCH_MODULE(Hand);
+
+struct Forwards {
+  const char* name;
+  HandImpl::Function saved, changed;
+};
+
+using Outputs = std::vector<torch::Tensor>;
+
+const Forwards kForwards[] = {
+    {"outputs exchanged",
+     [](HandImpl& m, const torch::Tensor& x) {
+       return Outputs{m.one(x), x.relu()};
+     },
+     [](HandImpl& m, const torch::Tensor& x) {
+       auto a = m.one(x), b = x.relu();
+       return Outputs{b, a};
+     }},
+    {"results of one operation exchanged",
+     [](HandImpl& m, const torch::Tensor& x) {
+       const auto halves = m.one(x).chunk(2, 1);
+       return Outputs{halves[0] * halves[1].sigmoid()};
+     },
+     [](HandImpl& m, const torch::Tensor& x) {
+       const auto halves = m.one(x).chunk(2, 1);
+       return Outputs{halves[1] * halves[0].sigmoid()};
+     }},
+    {"residual left out", [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x) + x}; },
+     [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x)}; }},
+    {"factor", [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x) * 0.5}; },
+     [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x) * 0.25}; }},
+    {"order of a concatenation",
+     [](HandImpl& m, const torch::Tensor& x) {
+       auto a = m.one(x), b = m.two(x);
+       return Outputs{torch::cat({a, b}, 1)};
+     },
+     [](HandImpl& m, const torch::Tensor& x) {
+       auto a = m.one(x), b = m.two(x);
+       return Outputs{torch::cat({b, a}, 1)};
+     }},
+    {"mean became max", [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x).mean(1)}; },
+     [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x).amax(1)}; }},
+    {"layer called twice", [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x)}; },
+     [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(m.one(x))}; }},
+};
+
+TEST_F(TorchBlueprint, WhatForwardDoesIsSeenWhateverTheInput) {
+  for (const Forwards& row : kForwards) {
+    SCOPED_TRACE(row.name);
+    const auto differences = [](const HandImpl::Function& a, const HandImpl::Function& b) {
+      return tenon::architecture_changes(tenon::torch::blueprint(Hand(a), {{numbers({2, 4})}}),
+                                         tenon::torch::blueprint(Hand(b), {{numbers({5, 4}) * 0.5}}));
+    };
+    EXPECT_FALSE(differences(row.saved, row.changed).empty());
+    EXPECT_TRUE(differences(row.saved, row.saved).empty());
+  }
+}
+
+TEST_F(TorchBlueprint, InputsAndBoundedTablesKeepTheirValues) {
+  nn::Sequential model(nn::ReLU(nn::ReLUOptions().inplace(true)));
+  const auto forward = [](auto module) {
+    return [module](const std::vector<torch::Tensor>& in) mutable { return Outputs{module->forward(in[0])}; };
+  };
+  const torch::Tensor given = numbers({3, 4}), before = given.clone();
+  static_cast<void>(tenon::torch::blueprint(*model, forward(model), {{given}}));
+  EXPECT_TRUE(torch::equal(given, before));
+  nn::Embedding table(nn::EmbeddingOptions(5, 4).max_norm(0.1));
+  const torch::Tensor rows = table->weight.detach().clone();
+  static_cast<void>(tenon::torch::blueprint(*table, forward(table), {{torch::arange(5)}}));
+  EXPECT_TRUE(torch::equal(table->weight, rows));
+}
+
 TEST_F(TorchBlueprint, LoadRefusesAnotherModelsOptions) {
   Net saved = seeded();
   tenon::torch::save(*saved, path("a.safetensors"));
@@ -197,7 +350,7 @@ TEST_F(TorchBlueprint, GraphNamesWeightsAndFunctions) {
   for (int layer = 0; layer < 2; ++layer)
     for (const char* op : is_old ? std::vector<const char*>{"t", "addmm"} : std::vector<const char*>{"linear"})
       expected.emplace_back(op);
-  expected.insert(expected.end(), {"relu", "linear"});
+  expected.insert(expected.end(), {"relu", "linear", "output"});
   EXPECT_EQ(ops, expected);
   EXPECT_EQ(blueprint.graph->nodes[0].module, "conv");
   EXPECT_EQ(blueprint.graph->batch, 3);

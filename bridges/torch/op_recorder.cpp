@@ -114,6 +114,7 @@ class Recorder {
       if (!value.empty()) arguments.push_back(std::move(value));
     }
     pending_.args = joined(arguments);
+    keep_if_written(call.name());
   }
 
   void end(const at::RecordFunction& call) {
@@ -127,12 +128,32 @@ class Recorder {
     is_paused_ = false;
   }
 
+  void finish(const std::vector<::torch::Tensor>& outputs) {
+    pending_ = {};
+    pending_.op = "output";
+    for (const ::torch::Tensor& tensor : outputs) {
+      const auto found = known_.find(tensor.unsafeGetTensorImpl());
+      pending_.operands.push_back(found == known_.end() ? Operand{} : found->second.operand);
+    }
+    if (!outputs.empty() && outputs.front().defined()) pending_.output = outputs.front().sizes().vec();
+    recording.graph.nodes.push_back(std::move(pending_));
+  }
+
   Recording recording;
 
  private:
   bool is_over() {
     if (!recording.is_late) recording.is_late = std::chrono::steady_clock::now() > limits_.deadline;
     return recording.is_late;
+  }
+
+  /// An operation in place on a tensor of the module: the run has to give its values back (a table with max_norm).
+  void keep_if_written(std::string_view name) {
+    if (!name.ends_with('_') || operands_.empty() || pending_.operands.front().from != Operand::From::Tensor) return;
+    const ::torch::Tensor& tensor = operands_.front();
+    const bool is_kept = std::any_of(recording.written.begin(), recording.written.end(),
+                                     [&](const auto& row) { return row.first.is_same(tensor); });
+    if (!is_kept && !tensor.is_meta()) recording.written.emplace_back(tensor, tensor.detach().clone());
   }
 
   void know(const ::torch::Tensor& tensor, Operand operand) {
@@ -195,7 +216,7 @@ class Recorder {
     note_foreign();
     weight_paths_.push_back(takes_weights_only() ? pending_.module : std::string());
     if (weight_paths_.back().empty()) sample(results.front());
-    for (const ::torch::Tensor& result : results) know(result, {Operand::From::Node, nodes.size(), {}});
+    for (std::size_t i = 0; i < results.size(); ++i) know(results[i], {Operand::From::Node, nodes.size(), {}, i});
     nodes.push_back(std::move(pending_));
   }
 
@@ -256,8 +277,13 @@ void on_end(const at::RecordFunction& call, at::ObserverContext*) {
 
 }  // namespace
 
+void give_back(const Recording& recording) {
+  const ::torch::NoGradGuard no_grad;
+  for (auto [tensor, before] : recording.written) tensor.copy_(before);
+}
+
 Recording record(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs,
-                 const std::function<void()>& work, const RecordLimits& limits) {
+                 const std::function<std::vector<::torch::Tensor>()>& work, const RecordLimits& limits) {
   Recorder recorder(state, inputs, limits);
   struct Watch {
     explicit Watch(Recorder& recorder)
@@ -275,10 +301,20 @@ Recording record(const std::vector<NamedTensor>& state, const std::vector<::torc
     Recorder* before;
     at::CallbackHandle handle;
   };
+  struct Undo {
+    const Recording& recording;
+    bool is_needed = true;
+    ~Undo() {
+      if (is_needed) give_back(recording);
+    }
+  } undo{recorder.recording};
+  std::vector<::torch::Tensor> outputs;
   {
     const Watch watch(recorder);
-    work();
+    outputs = work();
   }
+  undo.is_needed = false;
+  recorder.finish(outputs);
   return std::move(recorder.recording);
 }
 

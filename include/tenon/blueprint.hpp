@@ -57,8 +57,9 @@ struct ModuleSpec {
 struct Operand {
   enum class From : std::uint8_t { Node, Input, Tensor, Unknown };
   From from = From::Unknown;
-  std::uint64_t index = 0;  ///< of the node or the input
-  std::string name;         ///< of the tensor
+  std::uint64_t index = 0;   ///< of the node or the input
+  std::string name;          ///< of the tensor
+  std::uint64_t output = 0;  ///< which of the node's results, where it has several
 
   friend bool operator==(const Operand&, const Operand&) = default;
 };

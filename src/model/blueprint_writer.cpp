@@ -72,7 +72,9 @@ Json module_row(const ModuleSpec& module) {
 
 std::string operand_text(const Operand& operand) {
   switch (operand.from) {
-    case Operand::From::Node: return "node:" + std::to_string(operand.index);
+    case Operand::From::Node:
+      return "node:" + std::to_string(operand.index) +
+             (operand.output > 0 ? "." + std::to_string(operand.output) : std::string());
     case Operand::From::Input: return "input:" + std::to_string(operand.index);
     case Operand::From::Tensor: return "tensor:" + utf8(operand.name);
     case Operand::From::Unknown: return "unknown";

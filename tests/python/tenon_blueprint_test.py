@@ -11,7 +11,9 @@ usage: tenon_blueprint_test.py --tenon PATH [unittest arguments...]
 import argparse
 import contextlib
 import copy
+import functools
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -24,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import unittest
 import warnings
 
@@ -126,6 +129,10 @@ class Functional(nn.Module):
     def forward(self, x):
         return self._what(self, x)
 
+    def exchanged(self, x):
+        second = self.two(x)
+        return self.one(x) + second
+
 
 class Tied(nn.Module):
     def __init__(self, tie):
@@ -180,6 +187,49 @@ def relu_left_out(self, x):
     return self.two(self.one(x))
 
 
+def functional(forward, **attributes):
+    """A maker of Functional with `forward` and attributes."""
+    def make():
+        model = Functional(forward)
+        for name, value in attributes.items():
+            setattr(model, name, value)
+        return model
+    return make
+
+
+def with_zeros(x, first, last):
+    x[:, first:last] = 0
+    return x
+
+
+def with_row(x, row):
+    x[row] = 0
+    return x
+
+
+def gated(self, x, order):
+    halves = self.one(x).chunk(2, 1)
+    return halves[order[0]] * halves[order[1]].sigmoid()
+
+
+def two_outputs(self, x, order):
+    outputs = self.one(x), self.two(x)
+    return [outputs[i] for i in order]
+
+
+def spectral(iterations):
+    return nn.Sequential(nn.utils.spectral_norm(nn.Linear(6, 6), n_power_iterations=iterations))
+
+
+def shifted(is_parameter):
+    model = Functional(lambda self, x: self.one(x) + self.shift)
+    if is_parameter:
+        model.shift = nn.Parameter(torch.full((6,), 0.25))
+    else:
+        model.register_buffer("shift", torch.full((6,), 0.25))
+    return model
+
+
 def conv(**options):
     return nn.Conv2d(3, 4, 3, **{"padding": 1, **options})
 
@@ -226,6 +276,38 @@ SILENT = [
     ("functional dropout p", lambda: Functional(lambda self, x: F.dropout(self.one(x), 0.5, self.training)),
      lambda: Functional(lambda self, x: F.dropout(self.one(x), 0.1, self.training)), ROW, PARAMETER_FREE, "dropout",
      False),
+    ("written into", functional(lambda self, x: with_zeros(self.one(x), 0, 2)),
+     functional(lambda self, x: with_zeros(self.one(x), 1, 2)), ROW, PARAMETER_FREE, "setitem", False),
+    ("another part", functional(lambda self, x: self.one(x)[1:]), functional(lambda self, x: self.one(x)[:-1]), ROW,
+     PARAMETER_FREE, "getitem", False),
+    ("another row", functional(lambda self, x: self.one(x)[0]), functional(lambda self, x: self.one(x)[1]), ROW,
+     PARAMETER_FREE, "getitem", False),
+    ("another row written into", functional(lambda self, x: with_row(self.one(x), 0)),
+     functional(lambda self, x: with_row(self.one(x), 1)), ROW, PARAMETER_FREE, "setitem", False),
+    ("written into no more", functional(lambda self, x: with_zeros(self.one(x), 0, 2)),
+     functional(lambda self, x: self.one(x)), ROW, PARAMETER_FREE, "setitem", False),
+    ("results of one operation exchanged", functional(lambda self, x: gated(self, x, (0, 1))),
+     functional(lambda self, x: gated(self, x, (1, 0))), ROW, PARAMETER_FREE, "chunk", False),
+    ("outputs exchanged", functional(lambda self, x: two_outputs(self, x, (0, 1))),
+     functional(lambda self, x: two_outputs(self, x, (1, 0))), ROW, PARAMETER_FREE, "output", False),
+    ("output under another name", functional(lambda self, x: {"logits": self.one(x)}),
+     functional(lambda self, x: {"scores": self.one(x)}), ROW, PARAMETER_FREE, "scores", False),
+    ("iterations of spectral_norm", lambda: spectral(1), lambda: spectral(3), ROW, PARAMETER_FREE,
+     "n_power_iterations", True),
+    ("parameter became a buffer", lambda: shifted(True), lambda: shifted(False), ROW, PARAMETER_FREE, "buffer", True),
+    ("value in a dict", functional(lambda self, x: self.one(x) * self.settings["scale"], settings={"scale": 0.5}),
+     functional(lambda self, x: self.one(x) * self.settings["scale"], settings={"scale": 2.0}), ROW, PARAMETER_FREE,
+     "settings", True),
+    ("value in a configuration object",
+     functional(lambda self, x: self.one(x) * self.settings.scale, settings=types.SimpleNamespace(scale=0.5)),
+     functional(lambda self, x: self.one(x) * self.settings.scale, settings=types.SimpleNamespace(scale=2.0)), ROW,
+     PARAMETER_FREE, "settings", True),
+    ("argument of a partial function",
+     functional(lambda self, x: self.slope(self.one(x)), slope=functools.partial(F.leaky_relu, negative_slope=0.1)),
+     functional(lambda self, x: self.slope(self.one(x)), slope=functools.partial(F.leaky_relu, negative_slope=0.2)),
+     ROW, PARAMETER_FREE, "slope", True),
+    ("class kept as an attribute", functional(lambda self, x: self.kind()(self.one(x)), kind=nn.ReLU),
+     functional(lambda self, x: self.kind()(self.one(x)), kind=nn.Tanh), ROW, PARAMETER_FREE, "kind", True),
     ("weight tying lost", lambda: Tied(True), lambda: Tied(False), ROW, "tied_or_shared", "out.weight", True),
     ("buffer made non-persistent", lambda: Buffered(True), lambda: Buffered(False), ROW, "custom_layer_state",
      "inner.shift", True),
@@ -392,6 +474,55 @@ class Embedding(nn.Module):
         return {"logits": self.out(weights @ x), "hidden": x}
 
 
+class Caches(nn.Module):
+    """A table made in the first run, a configuration with a path, an input written into, a table with bounded rows."""
+
+    def __init__(self, folder="/home/somebody/run"):
+        super().__init__()
+        self.embed = nn.Embedding(11, 6, max_norm=0.5)
+        self.layer = nn.Linear(6, 6)
+        self.settings = types.SimpleNamespace(scale=0.5, folder=folder)
+        self.table = None
+        self.kept = {"rows": []}
+
+    def forward(self, tokens):
+        if self.table is None:
+            self.table = torch.arange(6).mul(0.1).cos()
+        self.kept["rows"].append(tokens.shape[0])
+        x = self.layer(self.embed(tokens) * self.table * self.settings.scale)
+        x[:, 0] = 1
+        return torch.add(x, 1)
+
+
+class WritesIntoInput(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.act = nn.ReLU(inplace=True)
+        self.layer = nn.Linear(6, 6)
+        self.register_buffer("mean", torch.zeros(6))
+
+    def forward(self, x):
+        x = self.act(x)
+        self.mean = self.mean * 0.9 + x.mean(0) * 0.1  # another tensor, not another value
+        return self.layer(x)
+
+
+class OwnTrain(nn.Module):
+    """Merges weights when it goes to evaluation, as low-rank adapters do."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.delta = nn.Parameter(torch.ones(6, 6)), nn.Parameter(torch.ones(6, 6))
+
+    def train(self, mode=True):
+        if mode != self.training:
+            self.weight.data += self.delta.data * (-1 if mode else 1)
+        return super().train(mode)
+
+    def forward(self, x):
+        return x @ (self.weight + self.delta if self.training else self.weight)
+
+
 def weight_norm():
     return nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 6)), nn.Tanh(), nn.Linear(6, 2))
 
@@ -444,7 +575,9 @@ EQUAL = {
     "Embedding": (Embedding, tokens),
     "weight_norm": (weight_norm, rows), "parametrized": (parametrized, rows),
     "TransformerEncoderLayer": (encoder_layer, sequences), "TransformerEncoder": (encoder, sequences),
-    "inplace": (lambda: ConvNet(act=nn.ReLU(inplace=True)), images),
+    "inplace": (lambda: ConvNet(act=nn.ReLU(inplace=True)), images), "Caches": (Caches, tokens),
+    "WritesIntoInput": (WritesIntoInput, rows), "spectral_norm": (lambda: spectral(2), rows),
+    "EmbeddingBag": (lambda: nn.EmbeddingBag(11, 6, max_norm=0.5), tokens),
 }
 try:
     import torchvision  # noqa: F401
@@ -551,6 +684,40 @@ class NoFalseAlarms(FolderTest):
         names = [name for name in EQUAL if name != "weight_norm"]  # torch cannot copy its older form
         self.for_each(names, change_model=copy.deepcopy)
 
+    def test_ways_to_write_the_same(self):
+        relu = nn.ReLU()
+        table = [
+            (functional(lambda self, x: self.one(x).view(-1, 3, 2)), functional(lambda self, x: self.one(x).reshape(-1, 3, 2))),
+            (functional(lambda self, x: torch.multiply(self.one(x), x)), functional(lambda self, x: self.one(x) * x)),
+            (functional(lambda self, x: F.relu(self.one(x))), functional(lambda self, x: self.one(x).relu())),
+            (functional(lambda self, x: self.one(x) + self.two(x)), functional(lambda self, x: self.exchanged(x))),
+            (lambda: nn.Sequential(nn.Linear(6, 6), relu, nn.Linear(6, 6), relu),
+             lambda: nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6), nn.ReLU())),
+            (lambda: Scaled(act=nn.ReLU()), lambda: Scaled(act=nn.ReLU(), nothing=nn.Identity())),
+            (lambda: Scaled(folder="/home/one/run"), lambda: Scaled(folder="/home/two/run")),
+        ]
+        for number, (make_saved, make_other) in enumerate(table):
+            with self.subTest(number):
+                saved = trained(make_saved())
+                path = self.save(saved, rows(3))
+                other = make_other()
+                other.load_state_dict(saved.state_dict())
+                document = self.check(path, other, rows(3))
+                self.assertEqual((document["causes"], document["architecture"]), ([], []))
+
+    def test_compiled_to_torchscript(self):
+        """Its modules show no options: the outputs tell."""
+        for change, fits in ((lambda model: model, True), (lambda model: setattr(model, "act", nn.Tanh()), False)):
+            saved = trained(ConvNet())
+            path = self.save(saved, images(3))
+            change(saved)
+            document = self.check(path, torch.jit.trace(saved.eval(), images(3)), images(3))
+            self.assertEqual((document["fits"], document["probe"]["verdict"] != "other_function"), (fits, fits))
+
+    def test_longer_sequences_and_larger_images(self):
+        self.for_each(["Attention", "TransformerEncoder", "Recurrent", "Embedding"], lambda inputs: longer(inputs(2)))
+        self.for_each(["ConvNet"], lambda inputs: (torch.rand(2, 3, 16, 20),))
+
     def test_second_process(self):
         """Another process, another working folder, another place of the file."""
         program = ("import sys; sys.path[:0] = [{tests!r}]; sys.argv[1:] = []; import tenon_blueprint_test as t\n"
@@ -595,6 +762,17 @@ class Raises(nn.Module):
         raise RuntimeError("on purpose")
 
 
+def member_facts(module):
+    """Members by identity, lists and dicts also by content."""
+    return {name: (id(value), repr(value) if isinstance(value, (list, dict)) and not name.startswith("_") else None)
+            for name, value in vars(module).items() if name != "training"}
+
+
+def longer(inputs):
+    """The same with two more steps on axis 1."""
+    return tuple(torch.cat([tensor, tensor[:, :2]], 1) for tensor in inputs)
+
+
 def hook_count(model):
     return sum(len(value) for module in model.modules() for name, value in vars(module).items()
                if name.endswith("_hooks"))
@@ -608,18 +786,30 @@ class Untouched(FolderTest):
             "identities": [id(tensor) for tensor in list(model.parameters()) + list(model.buffers())],
             "gradients": [tensor.requires_grad for tensor in model.parameters()],
             "hooks": hook_count(model), "setattr": nn.Module.__setattr__, "torch": torch.get_rng_state().tolist(),
-            "python": random.getstate(), "grad_mode": torch.is_grad_enabled(), "attributes": set(vars(model)),
+            "python": random.getstate(), "members": [member_facts(module) for module in model.modules()],
+            "grad_mode": torch.is_grad_enabled(), "attributes": set(vars(model)),
         }
 
     def test_after_a_blueprint(self):
-        for name, (make, inputs) in EQUAL.items():
+        for name, (make, inputs) in {**EQUAL, "OwnTrain": (OwnTrain, rows)}.items():
             with self.subTest(name):
                 model = trained(make()).train()
-                next(model.children()).eval()  # mixed modes stay mixed
+                for child in itertools.islice(model.children(), 1):
+                    child.eval()  # mixed modes stay mixed
                 model(*inputs(3))
-                before = self.facts(model)
-                tenon_blueprint.blueprint(model, inputs=inputs(3))
+                with torch.no_grad():
+                    for tensor in model.parameters():
+                        tensor.mul_(1.5)  # a bounded row is too long again
+                before, given = self.facts(model), inputs(3)
+                tenon_blueprint.blueprint(model, inputs=given)
                 self.assertEqual(self.facts(model), before)
+                self.assertTrue(all(torch.equal(a, b) for a, b in zip(given, inputs(3))))
+
+    def test_a_first_run_leaves_no_table(self):
+        model = Caches()
+        tenon_blueprint.blueprint(model, inputs=tokens(2))
+        self.assertIsNone(model.table)
+        self.assertEqual(model.kept, {"rows": []})
 
     def test_after_forward_raised(self):
         model = Raises()

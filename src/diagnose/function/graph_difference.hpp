@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <tenon/blueprint.hpp>
@@ -32,5 +33,9 @@ bool comparable_modules(const Blueprint& from, const Blueprint& to);
 /// Both have graphs of one recorder. LibTorch's operators, which `record_function` sees, are others in each release;
 /// what Python calls, which `torch_function` sees, is the same.
 bool comparable_graphs(const Blueprint& from, const Blueprint& to);
+
+/// Modules without tensors that stand under two names on one side and are two modules on the other (one ReLU used
+/// twice): the second name -> the first. Whether they are shared decides nothing.
+std::unordered_map<std::string, std::string> names_of_shared(const Blueprint& from, const Blueprint& to);
 
 }  // namespace tenon::diagnosis

@@ -49,15 +49,9 @@ void read_window(Reader& reader, const Options& o) {
   reader.add("kernel_size", o.kernel_size()).add("stride", o.stride()).add("padding", o.padding());
 }
 
-template <class Impl>
-bool read_convolution(const nn::Module& module, Reader& reader) {
-  const auto* impl = dynamic_cast<const Impl*>(&module);
-  if (impl == nullptr) return false;
-  const auto& o = impl->options;
-  reader.add("in_channels", o.in_channels()).add("out_channels", o.out_channels());
-  reader.add("kernel_size", o.kernel_size()).add("stride", o.stride()).add("dilation", o.dilation());
-  reader.add("groups", o.groups()).add("transposed", o.transposed());
-  reader.add("padding_mode", o.padding_mode());
+/// A number for each axis, or a rule by name.
+template <class Padding>
+void read_padding(Reader& reader, const Padding& choice) {
   c10::visit(
       [&reader](const auto& padding) {
         using P = std::decay_t<decltype(padding)>;
@@ -68,7 +62,19 @@ bool read_convolution(const nn::Module& module, Reader& reader) {
         else
           reader.add("padding", padding);
       },
-      o.padding());
+      choice);
+}
+
+template <class Impl>
+bool read_convolution(const nn::Module& module, Reader& reader) {
+  const auto* impl = dynamic_cast<const Impl*>(&module);
+  if (impl == nullptr) return false;
+  const auto& o = impl->options;
+  reader.add("in_channels", o.in_channels()).add("out_channels", o.out_channels());
+  reader.add("kernel_size", o.kernel_size()).add("stride", o.stride()).add("dilation", o.dilation());
+  reader.add("groups", o.groups()).add("transposed", o.transposed());
+  reader.add("padding_mode", o.padding_mode());
+  read_padding(reader, o.padding());
   return true;
 }
 
@@ -79,7 +85,8 @@ bool read_transposed(const nn::Module& module, Reader& reader) {
   const auto& o = impl->options;
   reader.add("in_channels", o.in_channels()).add("out_channels", o.out_channels());
   reader.add("kernel_size", o.kernel_size()).add("stride", o.stride()).add("dilation", o.dilation());
-  reader.add("groups", o.groups()).add("padding", o.padding()).add("output_padding", o.output_padding());
+  reader.add("groups", o.groups()).add("output_padding", o.output_padding());
+  read_padding(reader, o.padding());
   return true;
 }
 

@@ -111,7 +111,7 @@ TEST_P(Values, ComeOut) {
   CheckpointMaker maker;
   for (const test::Stored& stored : row.stored) maker.add(stored);
   Plan plan;
-  for (const Operation& operation : row.operations) plan.ops.push_back({operation, best_applicability(operation)});
+  for (const Operation& operation : row.operations) plan.ops.push_back({operation, Applicability::Lossy});
   const ApplyResult result = apply(plan, maker.listing(), listing_of({{row.key, row.shape}}));
   ASSERT_EQ(result.snapshot.tensors.size(), 1U);
   const Tensor loaded = result.snapshot.tensors[0].load();

@@ -10,8 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include <tenon/precision.hpp>
+
 #include "base/cursor.hpp"
 #include "base/text.hpp"
+#include "carried_blueprint.hpp"
 #include "comparison.hpp"
 #include "exit_code.hpp"
 #include "interrupt.hpp"
@@ -168,17 +171,19 @@ int run(const Options& options, Session& session) {
     outcome.fits = false;
     outcome.notes.push_back("no tensor of the checkpoint is in the result: it would be a copy of the target");
   }
+  outcome.dtype_changes = cast_losses(outcome.plan, checkpoint, target);
   outcome.left = after.difference;
   outcome.tensors = result.snapshot.tensors.size();
   outcome.filled_from_target = result.filled_from_target;
   outcome.dropped = result.dropped;
   outcome.unfilled = result.unfilled;
   outcome.notes.insert(outcome.notes.end(), result.notes.begin(), result.notes.end());
-  outcome.casts = cast_report(outcome.plan, checkpoint, target);
   note_left_out(plan, outcome.plan, acceptance, outcome);
 
   write_plan(options, plan);
   const bool fits = outcome.fits == std::optional(true);
+  if (fits && !options.out.empty())
+    result.snapshot.blueprint_json = carried_blueprint(result, outcome.plan, checkpoint, target, outcome.notes);
   if (options.out.empty())
     outcome.notes.push_back("no -o OUT was given: nothing was written");
   else if (fits || options.partial)

@@ -47,9 +47,10 @@ struct DiffReport {
   std::vector<std::string> only_a, only_b;
   std::vector<TensorChange> changed;
   std::uint64_t identical = 0;
+  std::vector<LayoutChange> layout_changes;  ///< harmless: does not make them different
 };
 
-/// Compares tensors by name, bit for bit; layout (stride, sharing) does not count.
+/// Compares tensors by name, bit for bit; layout (stride, sharing) does not count, and other strides are named.
 TENON_API DiffReport diff(const Checkpoint& a, const Checkpoint& b);
 
 /// `sha256:` + hex of the contiguous, row-major, little-endian bytes.

@@ -60,8 +60,16 @@ void record(Finding finding, Report& report) {
   report.causes.push_back(std::move(finding.cause));
 }
 
+/// Whether one of the causes from `begin` on does harm.
+bool is_explained(const Report& report, std::size_t begin) {
+  return std::any_of(report.causes.begin() + static_cast<std::ptrdiff_t>(begin), report.causes.end(),
+                     [](const Cause& cause) { return cause.severity != Severity::Note; });
+}
+
 void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust) {
-  for (const Rule& rule : rules)
+  const std::size_t begin = report.causes.size();
+  for (const Rule& rule : rules) {
+    if (rule.speaks == Speaks::WhenUnexplained && is_explained(report, begin)) continue;
     for (int round = 0; round < rule.rounds; ++round) {
       auto finding = rule.find(facts);
       if (!finding) break;
@@ -77,6 +85,7 @@ void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::ve
       record(std::move(*finding), report);
       if (is_remark) break;  // nothing changed: it would say the same again
     }
+  }
 }
 
 void fill_mapping(const Case& facts, const std::vector<Trust>& trust, Report& report) {

@@ -8,6 +8,7 @@
 
 #include <tenon/tensor.hpp>
 
+#include "tensor/words.hpp"
 #include "verify/distance.hpp"
 #include "verify/slices.hpp"
 
@@ -59,6 +60,12 @@ std::optional<TensorChange> compare(const Checkpoint& a, std::size_t in_a, const
   return change;
 }
 
+void note_layout(const TensorInfo& a, const TensorInfo& b, DiffReport& report) {
+  const bool both = a.storage != kNoStorage && b.storage != kNoStorage && a.shape == b.shape;
+  if (both && !tensor::same_layout(a.shape, a.stride, b.stride))
+    report.layout_changes.push_back({a.name, a.shape, a.stride, b.stride});
+}
+
 }  // namespace
 
 DiffReport diff(const Checkpoint& a, const Checkpoint& b) {
@@ -68,11 +75,13 @@ DiffReport diff(const Checkpoint& a, const Checkpoint& b) {
     const auto in_b = b.find(name);
     if (!in_b) {
       report.only_a.push_back(name);
-    } else if (auto change = compare(a, i, b, *in_b)) {
-      report.changed.push_back(std::move(*change));
-    } else {
-      ++report.identical;
+      continue;
     }
+    note_layout(a.tensors()[i], b.tensors()[*in_b], report);
+    if (auto change = compare(a, i, b, *in_b))
+      report.changed.push_back(std::move(*change));
+    else
+      ++report.identical;
   }
   for (const TensorInfo& info : b.tensors())
     if (!a.find(info.name)) report.only_b.push_back(info.name);

@@ -79,6 +79,7 @@ class Sharing {
   std::unordered_map<std::string, std::uint64_t> numbers_;
 };
 
+/// A tensor of the result, made of the checkpoint.
 SnapshotTensor made(const Planned& planned, const std::string& name, const std::shared_ptr<const Values>& values) {
   SnapshotTensor tensor;
   tensor.name = name;

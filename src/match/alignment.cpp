@@ -9,11 +9,10 @@ namespace {
 
 constexpr std::size_t kMaxCells = 4'000'000;  // of the table of the dynamic programme
 
-/// Numbers count up by one within each parent, and all parents start alike: nothing was taken out.
+/// Numbers count up by one within each parent: nothing was taken out between.
 bool is_regular(const std::vector<Place>& places) {
   for (std::size_t i = 0; i < places.size(); ++i) {
     const bool opens = i == 0 || places[i].parent != places[i - 1].parent;
-    if (opens && places[i].number > 1) return false;
     if (!opens && places[i].number != places[i - 1].number + 1) return false;
   }
   return true;

@@ -68,6 +68,18 @@ Sizes sizes_of(const Side& side, NodeId node) {
   return sizes;
 }
 
+/// Elements of `many` that are, k and k together, the tensors of `one`: experts one by one against experts stacked.
+double stacked(const Sizes& many, const Sizes& one) {
+  double explained = 0;
+  for (const auto& [whole, wholes] : one)
+    for (const auto& [part, parts] : many)
+      if (part < whole && part > 0 && whole % part == 0 && parts == wholes * (whole / part)) {
+        explained += static_cast<double>(whole) * static_cast<double>(wholes);
+        break;
+      }
+  return explained;
+}
+
 /// The share of elements that tensors of equal sizes explain. What is left on both sides may be one fused tensor
 /// against several, when the sums agree.
 double likeness_of(const Sizes& a, const Sizes& b) {
@@ -78,6 +90,8 @@ double likeness_of(const Sizes& a, const Sizes& b) {
     const auto other = b.find(size);
     if (other != b.end()) common += static_cast<double>(size) * static_cast<double>(std::min(count, other->second));
   }
+  common += std::max(stacked(a, b), stacked(b, a));
+  common = std::min({common, mass_a, mass_b});
   const double left_a = mass_a - common, left_b = mass_b - common;
   if (common > 0.2 * mass_a && std::min(left_a, left_b) > 0.9 * std::max(left_a, left_b)) common += 0.9 * std::min(left_a, left_b);
   return common / std::max({mass_a, mass_b, 1.0});
@@ -155,6 +169,7 @@ class Partnering {
     if (left_.size() * right_.size() > kMaxPairings) return std::move(result_);
     collect();
     for (std::size_t i = 0; i < pairings_.size(); ++i) take(i);
+    settle_sure();
     mark_left();
     return std::move(result_);
   }
@@ -175,29 +190,49 @@ class Partnering {
                      [](const Pairing& a, const Pairing& b) { return a.score > b.score; });
   }
 
-  /// Exchanging partners with another pairing would do nearly as well: then neither is sure.
-  bool has_rival(const Pairing& mine) const {
-    for (const Pairing& other : pairings_) {
-      if (other.source == mine.source || other.target == mine.target) continue;
-      const auto cross_a = scores_.find({mine.source, other.target}), cross_b = scores_.find({other.source, mine.target});
-      if (cross_a == scores_.end() || cross_b == scores_.end()) continue;
-      if (cross_a->second + cross_b->second > mine.score + other.score - kSureMargin) return true;
-    }
-    return false;
-  }
-
   void take(std::size_t index) {
     const Pairing& pairing = pairings_[index];
     const List &a = left_[pairing.source], &b = right_[pairing.target];
     std::vector<std::pair<NodeId, NodeId>> free;
     for (const auto& [i, j] : pairing.alignment.pairs)
       if (is_free(a.blocks[i], b.blocks[j])) free.emplace_back(a.blocks[i], b.blocks[j]);
-    if (free.size() * 2 < pairing.alignment.pairs.size()) return;
-    const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
+    if (free.empty() || free.size() * 2 < pairing.alignment.pairs.size()) return;
     for (const auto& [x, y] : free) {
       result_.of_source[x] = y;
       result_.of_target[y] = x;
-      result_.is_sure[x] = is_sure;
+    }
+    taken_.push_back({index, std::move(free)});
+  }
+
+  /// Exchanging partners with another pairing, or taking a list that has none, would do nearly as well.
+  bool has_rival(const Pairing& mine) const {
+    for (const Taken& taken : taken_) {
+      const Pairing& other = pairings_[taken.pairing];
+      if (other.source == mine.source || other.target == mine.target) continue;
+      if (score(mine.source, other.target) + score(other.source, mine.target) > mine.score + other.score - kSureMargin)
+        return true;
+    }
+    const auto is_taken = [&](std::size_t Pairing::*side, std::size_t list) {
+      return std::any_of(taken_.begin(), taken_.end(),
+                         [&](const Taken& taken) { return pairings_[taken.pairing].*side == list; });
+    };
+    return std::any_of(pairings_.begin(), pairings_.end(), [&](const Pairing& other) {
+      if (other.score < mine.score - kSureMargin) return false;
+      return (other.source == mine.source && !is_taken(&Pairing::target, other.target)) ||
+             (other.target == mine.target && !is_taken(&Pairing::source, other.source));
+    });
+  }
+
+  double score(std::size_t source, std::size_t target) const {
+    const auto found = scores_.find({source, target});
+    return found == scores_.end() ? -1 : found->second;
+  }
+
+  void settle_sure() {
+    for (const Taken& taken : taken_) {
+      const Pairing& pairing = pairings_[taken.pairing];
+      const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
+      for (const auto& [x, y] : taken.blocks) result_.is_sure[x] = is_sure;
     }
   }
 
@@ -245,6 +280,11 @@ class Partnering {
   Likenesses likenesses_;
   std::vector<List> left_, right_;
   std::vector<Pairing> pairings_;
+  struct Taken {
+    std::size_t pairing = 0;
+    std::vector<std::pair<NodeId, NodeId>> blocks;
+  };
+  std::vector<Taken> taken_;
   std::map<std::pair<std::size_t, std::size_t>, double> scores_;
   BlockPartners result_;
 };

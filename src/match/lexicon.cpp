@@ -135,7 +135,7 @@ class Reader {
   Meaning read() {
     for (std::size_t at = 0; at < path_.size();) at += phrase(at);
     meaning_.has_norm_word = has(kNorm);
-    if (kind_.is_vector && !kind_.is_alone) meaning_.tags |= kNorm;
+    if ((kind_.axes < 2) && !kind_.is_alone) meaning_.tags |= kNorm;
     settle_parts();
     settle_things();
     settle_place();
@@ -172,8 +172,8 @@ class Reader {
 
   void other(const std::string& word) {
     if (is_one_of(word, {"post", "after"})) is_post_ = true;
-    if (is_one_of(word, {"pre", "before", "input"})) is_pre_ = true;
-    if (is_one_of(word, {"final", "last", "f", "output"})) is_final_ = true;
+    if (is_one_of(word, {"pre", "before", "input", "in"})) is_pre_ = true;
+    if (is_one_of(word, {"final", "last", "f", "output", "out"})) is_final_ = true;
     if (is_one_of(word, {"proj", "projection", "out", "output", "dense", "lin", "fc"})) is_closing_ = true;
     if (is_one_of(word, {"proj", "projection"})) meaning_.tags |= kProjection;
   }
@@ -184,7 +184,7 @@ class Reader {
     return path_.size() > from_end ? path_[path_.size() - 1 - from_end] : none;
   }
 
-  bool is_norm() const { return has(kNorm) && (kind_.is_vector || !has(kParts)); }
+  bool is_norm() const { return has(kNorm) && ((kind_.axes < 2) || !has(kParts)); }
 
   void settle_parts() {
     if (!has(kUnits) && word(1) == "output" && word(0) == "dense") meaning_.tags |= kFeedForward | kDown;
@@ -204,12 +204,13 @@ class Reader {
   }
 
   void settle_things() {
-    if (path_.size() == 1 && path_[0] == "output" && !kind_.is_vector) meaning_.tags |= kHead;
+    if (kind_.axes != 2) meaning_.tags &= ~kTokens;
+    if (path_.size() == 1 && path_[0] == "output" && !(kind_.axes < 2)) meaning_.tags |= kHead;
     if (has(kPositions | kTypes | kPatch | kClassToken | kDistilled | kMaskToken | kRelative | kTime | kStem))
       meaning_.tags &= ~kTokens;
     if (has(kPatch)) meaning_.tags &= ~kStem;
     if (is_norm()) meaning_.tags &= ~kTokens;
-    if (!kind_.is_vector && has(kLayerScale) && has(kParts)) meaning_.tags &= ~kLayerScale;
+    if (!(kind_.axes < 2) && has(kLayerScale) && has(kParts)) meaning_.tags &= ~kLayerScale;
     if (has(kDistilled) && has(kClassToken)) meaning_.tags &= ~kClassToken;
   }
 

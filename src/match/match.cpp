@@ -119,7 +119,7 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
     const Member& main = module.main();
     const bool is_alone = main.leaf == Leaf::Alone;
     candidate.meaning = meaning_of(candidate.path, words,
-                                   {squeezed(side.shape(main)).size() <= 1, is_alone || main.leaf == Leaf::Bias, half.has_third_w});
+                                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
     has_self = has_self || (candidate.meaning.tags & tag::kAttention) != 0;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <numeric>
 
 namespace tenon::match {
 namespace {
@@ -35,6 +36,9 @@ Alignment zipped(std::size_t count, bool is_sure) {
   Alignment result;
   for (std::size_t i = 0; i < count; ++i) result.pairs.emplace_back(i, i);
   result.is_sure = is_sure;
+  result.likes_a.resize(count);
+  std::iota(result.likes_a.begin(), result.likes_a.end(), std::size_t{0});
+  result.likes_b = result.likes_a;
   return result;
 }
 
@@ -140,6 +144,8 @@ Alignment align(const std::vector<Place>& a, const std::vector<Place>& b, const 
     i = left[i];
     j = right[j];
   }
+  result.likes_a = left;
+  result.likes_b = right;
   return result;
 }
 

@@ -145,7 +145,11 @@ Pairing paired(const Side& source, const Side& target, const List& a, const List
   for (const auto& [i, j] : pairing.alignment.pairs)
     explained += likenesses.between(a.blocks[i], b.blocks[j]) *
                  (source.nodes[a.blocks[i]].mass + target.nodes[b.blocks[j]].mass);
-  pairing.score = explained / std::max(a.mass + b.mass, 1.0);
+  // What is like nothing of the other list (attention among residual blocks) counts less than what was passed over.
+  double liked = 0;
+  for (const std::size_t i : pairing.alignment.likes_a) liked += source.nodes[a.blocks[i]].mass;
+  for (const std::size_t j : pairing.alignment.likes_b) liked += target.nodes[b.blocks[j]].mass;
+  pairing.score = 0.5 * explained / std::max(liked, 1.0) + 0.5 * explained / std::max(a.mass + b.mass, 1.0);
   return pairing;
 }
 

@@ -37,7 +37,7 @@ constexpr Entry kEntries[] = {
     {"mlp", kFeedForward}, {"ffn", kFeedForward}, {"ff", kFeedForward}, {"ffw", kFeedForward},
     {"ffwd", kFeedForward}, {"feedforward", kFeedForward}, {"feed forward", kFeedForward},
     {"dense relu dense", kFeedForward}, {"intermediate", kFeedForward | kUp}, {"mlps", kFeedForward},
-    {"up", kUp}, {"up proj", kUp}, {"c fc", kFeedForward | kUp}, {"fc in", kFeedForward | kUp}, {"fc out", kFeedForward | kDown},
+    {"up proj", kUp}, {"c fc", kFeedForward | kUp}, {"fc in", kFeedForward | kUp}, {"fc out", kFeedForward | kDown},
     {"fc 1", kFeedForward | kUp}, {"fc 2", kFeedForward | kDown}, {"lin 1", kFeedForward | kUp},
     {"lin 2", kFeedForward | kDown}, {"linear 1", kFeedForward | kUp}, {"linear 2", kFeedForward | kDown},
     {"linear fc 1", kFeedForward | kUp}, {"linear fc 2", kFeedForward | kDown},
@@ -46,7 +46,7 @@ constexpr Entry kEntries[] = {
     {"fc 1 g", kFeedForward | kGate}, {"fc 1 x", kFeedForward | kUp}, {"w 12", kFeedForward | kUp | kGate},
     {"gate up", kFeedForward | kUp | kGate}, {"up gate", kFeedForward | kUp | kGate},
     {"gate up proj", kFeedForward | kUp | kGate}, {"gate", kGate}, {"gate proj", kFeedForward | kGate},
-    {"down", kDown}, {"down proj", kFeedForward | kDown}, {"gate exps", kFeedForward | kGate | kExpert},
+    {"down proj", kFeedForward | kDown}, {"gate exps", kFeedForward | kGate | kExpert},
     {"up exps", kFeedForward | kUp | kExpert}, {"down exps", kFeedForward | kDown | kExpert},
     {"experts", kExpert}, {"expert", kExpert}, {"exps", kExpert}, {"router", kRouter}, {"gate inp", kRouter},
     {"w 2", kFeedForward | kDown}, {"ffn output", kFeedForward | kDown},
@@ -171,6 +171,8 @@ class Reader {
   }
 
   void other(const std::string& word) {
+    if (word == "up" && has(kFeedForward)) meaning_.tags |= kUp;  // elsewhere it is a direction: `bottom_up`
+    if (word == "down" && has(kFeedForward)) meaning_.tags |= kDown;
     if (is_one_of(word, {"post", "after"})) is_post_ = true;
     if (is_one_of(word, {"pre", "before", "input", "in"})) is_pre_ = true;
     if (is_one_of(word, {"final", "last", "f", "output", "out"})) is_final_ = true;
@@ -257,6 +259,7 @@ class Reader {
 
 bool names_part(const std::string& word) {
   if (is_one_of(word, {"w", "wi", "fc", "lin", "linear"})) return true;
+  if (is_one_of(word, {"up", "down"})) return true;
   const auto found = table().find(word);
   return found != table().end() && (found->second & kParts) != 0 && (found->second & kUnits) == 0;
 }

@@ -126,8 +126,10 @@ double Scorer::by_tags(const Candidate& a, const Candidate& b, bool has_place_ra
   const double things = agreement(x.things(), y.things());
   score += things < 0 ? -0.8 : 0.8 * things;
   if ((x.things() == 0) != (y.things() == 0)) score -= 0.05;
-  const double towers = agreement(x.towers(), y.towers());
-  score += towers < 0 ? -0.4 : 0.15 * towers;
+  for (const Tags towers : {kVision | kText, kEncoder | kDecoder | kMiddle}) {
+    const double agrees = agreement(x.tags & towers, y.tags & towers);
+    score += agrees < 0 ? -0.4 : 0.15 * agrees;
+  }
   if ((x.tags & kNorm) != (y.tags & kNorm)) score -= 0.2;
   if (x.has_norm_word && y.has_norm_word) score += 0.12;
   return score;

@@ -149,7 +149,9 @@ double Scorer::evidence(std::size_t i, std::size_t j) const {
 }
 
 double Scorer::vote(std::size_t i, std::size_t j) const {
-  return votes_.score(cell_.source[source_[i].candidate].prefixes, cell_.target[target_[j].candidate].prefixes);
+  const Candidate &a = cell_.source[source_[i].candidate], &b = cell_.target[target_[j].candidate];
+  const double own = votes_.score(a.prefixes, b.prefixes);
+  return own != 0 ? own : std::max(0.0, 0.6 * votes_.score(a.shared, b.shared));
 }
 
 double Scorer::score(std::size_t i, std::size_t j) const {

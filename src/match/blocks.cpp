@@ -135,7 +135,8 @@ double words_in_common(const std::set<WordId>& a, const std::set<WordId>& b) {
 /// What the names say for or against: an encoder's blocks are not a decoder's.
 double lexical(const List& a, const List& b) {
   double score = 0.1 * words_in_common(a.words, b.words);
-  if (a.tags != 0 && b.tags != 0) score += (a.tags & b.tags) != 0 ? 0.15 : -0.3;
+  for (const Tags kinds : {tag::kVision | tag::kText, tag::kEncoder | tag::kDecoder, tag::kMiddle})
+    if ((a.tags & kinds) != 0 && (b.tags & kinds) != 0) score += (a.tags & b.tags & kinds) != 0 ? 0.15 : -0.3;
   return score;
 }
 

@@ -124,6 +124,7 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
     candidate.meaning = meaning_of(candidate.path, words,
                                    {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
+    if (half.home == kRoot) candidate.meaning.tags &= ~tag::kShortcut;  // between blocks, `downsample` is a layer
     has_self = has_self || (candidate.meaning.tags & tag::kAttention) != 0;
   }
   if (!has_self)  // the only attention there is: no matter what it looks at
@@ -202,8 +203,10 @@ class Matcher {
     const auto target_homes = homes_of(target_, partners_.of_target, partners_.target_left);
     drafts_.push_back({});
     is_outer_.assign(source_.nodes.size(), false);
-    for (NodeId node = 1; node < source_.nodes.size(); ++node)
-      if (partners_.of_source[node] != BlockPartners::kNone) is_outer_[source_homes[source_.nodes[node].parent] == BlockPartners::kNone ? kRoot : source_homes[source_.nodes[node].parent]] = true;
+    for (NodeId node = 1; node < source_.nodes.size(); ++node) {
+      const NodeId around = source_homes[source_.nodes[node].parent];
+      if (partners_.of_source[node] != BlockPartners::kNone && around != BlockPartners::kNone) is_outer_[around] = true;
+    }
     const auto has_third = [&](const Side& side) {
       return std::any_of(side.modules.begin(), side.modules.end(),
                          [&](const Module& module) { return ends_in_third_w(module.path, words_); });

@@ -40,9 +40,11 @@ std::int64_t number_at(std::string_view name, std::size_t& at) {
   return number;
 }
 
-/// `block1a`, `res2a`: a letter that counts on after a number. `conv2d`, `4h` and `1x1` are none.
+/// `block1a`, `res2d`: a letter that counts on after a number. `conv2d`, `norm1d`, `4h` and `1x1` are none.
 bool is_counting_letter(std::string_view name, std::size_t at) {
-  if (at >= name.size() || !is_lower(name[at]) || name[at] == 'd' || name[at] == 'h' || name[at] == 'x') return false;
+  if (at >= name.size() || !is_lower(name[at]) || name[at] == 'h' || name[at] == 'x') return false;
+  const std::string_view before = name.substr(0, at - 1);
+  if (name[at] == 'd' && (before.ends_with("onv") || before.ends_with("orm") || before.ends_with("ool"))) return false;
   return at + 1 == name.size() || !(is_letter(name[at + 1]) || is_digit(name[at + 1]));
 }
 

@@ -116,7 +116,7 @@ void fill_mapping(const Case& facts, const std::vector<Trust>& trust, Report& re
       mapped.from = names_of(facts.checkpoint, origin->sources);
     }
     if (mapped.from.empty()) continue;
-    if (origin != nullptr && origin->match.how != match::How::Identical) {
+    if (origin != nullptr && (origin->match.how != match::How::Identical || !origin->match.apply)) {
       mapped.confidence = origin->match.confidence;
       mapped.apply = origin->match.apply;
     }
@@ -196,7 +196,8 @@ void solve(Case& facts, Report& report) {
   const Balance at_start = facts.gap.balance();
   std::vector<Trust> trust(facts.checkpoint.tensors.size());
   const std::span<const Rule> rules(kRules);
-  const auto on_shapes = std::find_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.id == kFirstOnShapes; });
+  const auto on_shapes =
+      std::find_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.id == kFirstOnShapes; });
   const auto before = static_cast<std::size_t>(on_shapes - rules.begin());
   ask_rules(rules.first(before), facts, report, trust);
   facts.origins = origins_of(facts);

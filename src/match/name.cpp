@@ -35,8 +35,7 @@ constexpr std::int64_t kMaxNumber = 1'000'000'000;
 
 std::int64_t number_at(std::string_view name, std::size_t& at) {
   std::int64_t number = 0;
-  for (; at < name.size() && is_digit(name[at]); ++at)
-    number = std::min(kMaxNumber, number * 10 + (name[at] - '0'));
+  for (; at < name.size() && is_digit(name[at]); ++at) number = std::min(kMaxNumber, number * 10 + (name[at] - '0'));
   return number;
 }
 
@@ -51,7 +50,8 @@ bool is_counting_letter(std::string_view name, std::size_t at) {
 /// `f.a.0`, `branch.b.conv`: a letter of its own that counts; the last word is none (`b` is a bias).
 bool is_counting_word(std::string_view name, std::size_t at) {
   const auto is_sign = [](char c) { return !is_letter(c) && !is_digit(c); };
-  return name[at] >= 'a' && name[at] <= 'd' && at > 0 && is_sign(name[at - 1]) && at + 2 < name.size() && name[at + 1] == '.';
+  return name[at] >= 'a' && name[at] <= 'd' && at > 0 && is_sign(name[at - 1]) && at + 2 < name.size() &&
+         name[at + 1] == '.';
 }
 
 std::vector<Token> tokens_of(std::string_view name, Words& words) {
@@ -145,7 +145,8 @@ bool take_parametrization(ParsedName& parsed, const Words& words) {
 /// Collections that Flax and Haiku put before every name of a kind, and TensorFlow's `:0` behind it.
 std::string_view without_collection(std::string_view name) {
   for (const std::string_view first : {"params", "batch_stats"})
-    if (name.starts_with(first) && name.size() > first.size() && (name[first.size()] == '.' || name[first.size()] == '/'))
+    if (name.starts_with(first) && name.size() > first.size() &&
+        (name[first.size()] == '.' || name[first.size()] == '/'))
       name.remove_prefix(first.size() + 1);
   if (name.ends_with(":0")) name.remove_suffix(2);
   return name;

@@ -67,7 +67,8 @@ bool replays(const plan::State& start, const std::vector<Op>& ops, const Renames
   for (std::size_t i = 0; i < state.tensors().size(); ++i) {
     const std::string& before = start.tensors()[i].spec.name;
     const auto change = wanted.find(before);
-    if (state.tensors()[i].spec.name != (change == wanted.end() ? std::string_view(before) : change->second)) return false;
+    if (state.tensors()[i].spec.name != (change == wanted.end() ? std::string_view(before) : change->second))
+      return false;
   }
   return !state.collision();
 }
@@ -107,10 +108,12 @@ std::optional<Finding> find_renamed_origins(const Case& facts) {
   cause.summary = base::plural(renames.changes.size(), "checkpoint tensor") + (cause.keys == 1 ? " has" : " have") +
                   " another name in the model";
   cause.place = place_of(facts);
-  cause.why = "the two sides were written by different code, or the code was renamed; shapes, order of numbers, the words "
-              "of the names and what repeats from block to block leave one partner for each";
-  cause.evidence = {count + " of " + base::count_text(wanted) + " model tensors without their name found their one partner",
-                    base::plural(finding.ops.size(), "rule") + " replayed: each gives the name that was found"};
+  cause.why =
+      "the two sides were written by different code, or the code was renamed; shapes, order of numbers, the words "
+      "of the names and what repeats from block to block leave one partner for each";
+  cause.evidence = {
+      count + " of " + base::count_text(wanted) + " model tensors without their name found their one partner",
+      base::plural(finding.ops.size(), "rule") + " replayed: each gives the name that was found"};
   cause.picture = picture(facts, renames);
   if (renames.offered > 0)
     cause.notes.push_back(base::plural(renames.offered, "more tensor") +

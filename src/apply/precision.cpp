@@ -7,6 +7,8 @@
 
 #include <tenon/error.hpp>
 
+#include "apply/evaluate.hpp"
+#include "apply/values.hpp"
 #include "tensor/words.hpp"
 
 namespace tenon {
@@ -37,21 +39,25 @@ std::string with_dtypes(const std::string& blueprint_json, const std::unordered_
   return to_json(blueprint);
 }
 
+/// The losses of all casts in a recipe, from the leaves on.
+void measure_casts(const RecipeNode& node, const apply_plan::Values& values, const std::string& name,
+                   std::vector<DTypeChange>& changes) {
+  for (const Recipe& input : node.inputs) measure_casts(*input, values, name, changes);
+  if (!std::holds_alternative<Convert>(node.step) || !node.dtype) return;
+  const RecipeNode& before = *node.inputs.front();
+  if (!before.dtype || *before.dtype == *node.dtype) return;
+  changes.push_back({name, *before.dtype, *node.dtype, {}});
+  if (can_cast(*before.dtype, *node.dtype) && apply_plan::has_values(before, values, name))
+    changes.back().loss = cast_loss(apply_plan::evaluate(before, values, name), *node.dtype);
+}
+
 }  // namespace
 
-std::vector<DTypeChange> cast_losses(const Plan& plan, const Listing& checkpoint) {
+std::vector<DTypeChange> cast_losses(const Plan& plan, const Listing& checkpoint, const Listing& target) {
+  const apply_plan::Values values(checkpoint, target);
   std::vector<DTypeChange> changes;
-  for (const Planned& planned : rehearse(plan, checkpoint).tensors) {
-    const auto from = checkpoint.tensors[planned.source].dtype, to = planned.spec.dtype;
-    if (!from || !to || *from == *to) continue;
-    DTypeChange change{planned.spec.name, *from, *to, {}};
-    if (checkpoint.values && can_cast(*from, *to)) {
-      const auto index = checkpoint.values->find(checkpoint.value_names[planned.source]);
-      if (index && checkpoint.values->tensors()[*index].storage != kNoStorage)
-        change.loss = cast_loss(checkpoint.values->tensor(*index), *to);
-    }
-    changes.push_back(std::move(change));
-  }
+  for (const Planned& planned : rehearse(plan, checkpoint).tensors)
+    if (planned.recipe) measure_casts(*planned.recipe, values, planned.spec.name, changes);
   return changes;
 }
 

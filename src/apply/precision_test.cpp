@@ -76,11 +76,11 @@ TEST(CastLosses, AreThoseOfThePlansCasts) {
                             .add({"", "module.b", {2}, {0.1, 0.5}, DType::Float64})
                             .listing();
   const Plan plan{{{StripPrefix{"module."}}, {Cast{"a", DType::Float32}, Applicability::Lossy}}};
-  const auto changes = cast_losses(plan, saved);
+  const auto changes = cast_losses(plan, saved, {});
   ASSERT_EQ(changes.size(), 1U);
   EXPECT_EQ(changes[0].key, "a");
   EXPECT_EQ(changes[0].loss->changed, 1U);
-  EXPECT_TRUE(cast_losses(Plan{}, saved).empty());
+  EXPECT_TRUE(cast_losses(Plan{}, saved, {}).empty());
 }
 
 TEST(LayoutChanges, NameWhatIsWrittenRowMajor) {

@@ -35,6 +35,7 @@ struct UnreadableFile {
 };
 
 struct FunctionDifference;
+struct Origins;
 
 struct Case {
   const Listing& checkpoint;  ///< as given
@@ -44,6 +45,9 @@ struct Case {
   const UnreadableFile* unreadable = nullptr;
   plan::State state;  ///< the checkpoint after the operations so far
   Gap gap;            ///< between `state` and `target`
+  /// Where the tensors come from that no name tells, found when names had been unwrapped and prefixes taken off; null
+  /// before, or where only a text is known.
+  std::shared_ptr<const Origins> origins = nullptr;
   /// What the blueprints tell; null before the names were settled, or where a side has none.
   std::shared_ptr<const FunctionDifference> function = nullptr;
 

@@ -44,6 +44,10 @@ inline constexpr Rule kRules[] = {
     {"dtype_mismatch", "the same tensors in another type of number", find_dtype_mismatch},
 };
 
+/// The first rule of the table that compares shapes under equal names: the origins of tensors (origins/) are settled
+/// before it.
+inline constexpr std::string_view kFirstOnShapes = "head_changed";
+
 // Asked when the names are settled: then modules of both blueprints can be laid side by side.
 inline constexpr Rule kFunctionRules[] = {
     {"custom_layer_state", "a module keeps state where no state dict looks", find_custom_layer_state},

@@ -63,6 +63,12 @@ std::string render_json(const DiffReport& diff) {
   for (const TensorChange& change : diff.changed) json["changed"].push_back(change_json(change));
   json["identical"] = json_number(diff.identical);
   json["layout_changes"] = rendering::json_of(diff.layout_changes);
+  for (const RenamedTensor& renamed : diff.renamed) {
+    Json row;
+    row["a"] = json_text(renamed.a);
+    row["b"] = json_text(renamed.b);
+    json["renamed"].push_back(std::move(row));
+  }
   return rendering::line_of(json);
 }
 

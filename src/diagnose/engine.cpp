@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kMostCauses = 5;
 constexpr double kSure = 0.6;         // below it two candidates are named, and what decides between them
 constexpr double kLeastShare = 0.35;  // what a cause weighs that explains one row of many
-constexpr double kFaintSecond = 0.35, kFaint = 0.5;  // shares of the best weight below which a cause is not given
+constexpr double kFaintSecond = 0.25, kFaint = 0.33;  // shares of the best weight below which a cause is not given
 
 /// How sure the way of one tensor from its name in the file to its name in the state is.
 struct Trust {
@@ -73,8 +73,15 @@ void tell(const Finding& finding, Case& facts) {
   for (const std::size_t index : finding.told_have) facts.told.have[facts.state.tensors()[index].source] = true;
 }
 
+/// The file was found to be no model at all: its keys are no question any more.
+bool is_no_checkpoint(const Case& facts, const Report& report) {
+  return facts.knowledge == Knowledge::Whole && report.causes.size() == 1 && report.causes[0].severity == Severity::Error &&
+         (report.causes[0].id == "wrong_object" || report.causes[0].id == "corrupt_file");
+}
+
 void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust) {
-  for (const Rule& rule : rules)
+  for (const Rule& rule : rules) {
+    if (is_no_checkpoint(facts, report)) return;
     for (int round = 0; round < rule.rounds; ++round) {
       auto finding = rule.find(facts);
       if (!finding) break;
@@ -91,6 +98,7 @@ void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::ve
       record(std::move(*finding), report);
       if (is_remark) break;  // nothing changed: it would say the same again
     }
+  }
 }
 
 void fill_mapping(const Case& facts, const std::vector<Trust>& trust, Report& report) {
@@ -202,10 +210,12 @@ Difference difference_of(const Case& facts) {
 void solve(Case& facts, Report& report) {
   const Balance before = facts.gap.balance();
   std::vector<Trust> trust(facts.checkpoint.tensors.size());
+  if (facts.knowledge == Knowledge::Partial) ask_rules(kTextRules, facts, report, trust);
   ask_rules(kRules, facts, report, trust);
   if (auto difference = function_difference(facts))
     facts.function = std::make_shared<const FunctionDifference>(std::move(*difference));
   ask_rules(kFunctionRules, facts, report, trust);
+  ask_rules(kLastRules, facts, report, trust);
   report.leaves = facts.gap.balance();
   report.resolves = {less(before.missing, report.leaves.missing), less(before.unexpected, report.leaves.unexpected),
                      less(before.mismatched, report.leaves.mismatched)};

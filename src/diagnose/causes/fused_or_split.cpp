@@ -72,7 +72,7 @@ std::optional<Finding> one_side(const Case& facts, const OpenRows& rows) {
   const std::size_t found = missing.size() + unexpected.size();
   if (found == 0 || found * 5 < all * 4) return std::nullopt;
   const bool are_experts = std::any_of(missing.begin(), missing.end(), is_expert) || std::any_of(unexpected.begin(), unexpected.end(), is_expert);
-  Finding finding = say(facts, {are_experts ? 0.7 : 0.55, std::string(missing.empty() ? "the checkpoint" : "the model") + " keeps joined tensors: " + list_text(names_of_rows(missing.empty() ? unexpected : missing)),
+  Finding finding = say(facts, {are_experts ? 0.82 : 0.55, std::string(missing.empty() ? "the checkpoint" : "the model") + " keeps joined tensors: " + list_text(names_of_rows(missing.empty() ? unexpected : missing)),
                                 "one tensor holds several projections or experts; the other side may keep them apart, or under another name",
                                 {part_text(found, all, "key") + " are joined ones by name"},
                                 {"with both files the parts are found    tenon check FILE --against MODEL"}});

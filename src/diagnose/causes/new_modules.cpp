@@ -13,7 +13,8 @@ namespace {
 double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree) {
   const double only = rows.unexpected.empty() && rows.mismatched.empty() ? 1 : 0.6;
   const double focus = is_one_subtree ? 1 : levels <= 3 ? 0.85 : 0.6;
-  return only * focus * 0.75;
+  const bool is_all = rows.missing.size() >= 8 && common_module(rows.missing).empty() && levels > 1;  // it looks like everything
+  return only * focus * (is_all ? 0.6 : 0.75);
 }
 
 }  // namespace
@@ -21,7 +22,7 @@ double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree)
 std::optional<Finding> find_new_modules(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (rows.missing.empty() || rows.missing.size() < rows.unexpected.size()) return std::nullopt;
-  if (facts.knowledge == Knowledge::Whole && facts.gap.matched.empty()) return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole && facts.gap.matched.size() < rows.missing.size()) return std::nullopt;
   const auto levels = first_levels(rows.missing);
   const std::string_view subtree = common_module(rows.missing);
   const auto leaf = shared_leaf(rows.missing);
@@ -31,8 +32,7 @@ std::optional<Finding> find_new_modules(const Case& facts) {
                                 {base::plural(rows.missing.size(), "missing key") + " in " + base::plural(levels.size(), "part") + (leaf ? ", all called " + *leaf : "")},
                                 {"load without strict and train the new parts; outputs that pass through them are random before"}});
   if (facts.knowledge == Knowledge::Whole) {
-    finding.ops = keep_rows(facts, rows.missing, Applicability::Guess);
-    finding.cause.keys = rows.missing.size();
+    tell_missing(rows.missing, finding);
   } else {
     tell_missing(rows.missing, finding);
     finding.told_want.clear();  // other causes fit the same names: they may speak, too

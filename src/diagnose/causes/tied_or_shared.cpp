@@ -106,8 +106,9 @@ std::optional<Finding> from_text(const Case& facts) {
 
 }  // namespace
 
+std::optional<Finding> find_tie_in_text(const Case& facts) { return from_text(facts); }
+
 std::optional<Finding> find_tied_or_shared(const Case& facts) {
-  if (facts.knowledge == Knowledge::Partial) return from_text(facts);
   if (!facts.function) return std::nullopt;
   std::vector<const ArchitectureChange*> changes;
   for (const ArchitectureChange& change : facts.function->architecture)

@@ -22,12 +22,24 @@ bool is_projector(const OpenName& row) {
   return is_deep && is_called_head(top);
 }
 
+/// Only the checkpoint has a head: it was trained for a task that this use of the model does not need.
+std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
+  if (facts.knowledge == Knowledge::Whole || rows.unexpected.empty() || !rows.missing.empty() || !rows.mismatched.empty()) return std::nullopt;
+  const auto heads = rows_where(rows.unexpected, [](const OpenName& row) { return is_called_head(row.name) && !is_extra(row) && !is_projector(row); });
+  if (heads.size() != rows.unexpected.size()) return std::nullopt;
+  Finding finding = say(facts, {0.5, "the checkpoint has a head that this use of the model does not need: " + list_text(first_levels(heads)), "a backbone is loaded from a file that was trained with a head",
+                                {base::plural(heads.size(), "unexpected key") + ", all of a head"}, {"harmless where only features are used: leave it out"}});
+  finding.cause.keys = heads.size();
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_training_only_extras(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   const auto unexpected = rows_where(rows.unexpected, [](const OpenName& row) { return is_extra(row) || is_projector(row); });
   const auto missing = rows_where(rows.missing, is_extra);
+  if (auto finding = unused_head(facts, rows)) return finding;
   if (unexpected.empty() && (missing.empty() || missing.size() < rows.missing.size())) return std::nullopt;
   const auto& named = unexpected.empty() ? missing : unexpected;
   Finding finding = say(facts, {(unexpected.empty() ? 0.4 : 0.5) + 0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),

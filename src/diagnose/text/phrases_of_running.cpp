@@ -97,6 +97,9 @@ constexpr Phrase kPhrases[] = {
     {"adapter_model", Symptom::AdapterFiles},
     {"PEFT", Symptom::AdapterFiles},
 
+    {"add_ received an invalid combination", Symptom::OptimizerFrame},
+    {"exp_avg", Symptom::OptimizerFrame},
+    {"momentum_buffer", Symptom::OptimizerFrame},
     {"doesn't match the size of optimizer's group", Symptom::OptimizerGroups},
     {"different number of parameter groups", Symptom::OptimizerGroups},
     {"contains a parameter group", Symptom::OptimizerGroups},

@@ -37,7 +37,7 @@ double common_templates(const OpenRows& rows) {
 std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
   if (rows.missing.empty() || rows.unexpected.empty()) return std::nullopt;
   const std::size_t keys = rows.missing.size() + rows.unexpected.size();
-  const double size = std::min(1.0, static_cast<double>(keys) / 12);
+  const double size = std::min(1.0, static_cast<double>(keys) / 20);
   const double apart = 1 - common_templates(rows);
   const double mixed = rows.mismatched.empty() ? 0 : 0.1;
   Finding finding = say(facts, {0.3 + 0.3 * size * apart + mixed, "the checkpoint and the model have different parts: " + list_text(first_levels(rows.unexpected)) + " against " + list_text(first_levels(rows.missing)), std::string(kWhy),

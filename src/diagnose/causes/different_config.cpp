@@ -100,7 +100,7 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
   if (wanted.size() + saved.size() == 0 || wanted.size() > kMostParts || saved.size() > kMostParts) return std::nullopt;
   const bool is_one_sided = wanted.empty() || saved.empty();
   const std::size_t keys = rows.missing.size() + rows.unexpected.size();
-  Finding finding = say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.4) : (keys < 16 ? 0.45 : 0.35), "an option may switch parts on or off: " + list_text(saved.empty() ? wanted : saved), std::string(kWhy),
+  Finding finding = say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.4) : (keys < 16 && keys > 4 ? 0.55 : 0.4), "an option may switch parts on or off: " + list_text(saved.empty() ? wanted : saved), std::string(kWhy),
                                 {base::plural(keys, "key") + " in " + base::plural(wanted.size() + saved.size(), "part")}, {std::string(kHelp)}});
   finding.cause.keys = keys;
   finding.cause.notes = {"leaving a branch out is harmful where it feeds the output: names alone do not tell"};

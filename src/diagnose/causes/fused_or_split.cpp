@@ -14,6 +14,7 @@
 #include "diagnose/phrases.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
+#include "diagnose/shape_relation.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -81,6 +82,21 @@ std::optional<Finding> one_side(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// A projection has two or three times the rows on one side, under one name: what is joined in it differs.
+std::optional<Finding> grown_rows(const Case& facts, const OpenRows& rows) {
+  const auto grown = rows_where(rows.mismatched, [](const OpenPair& row) {
+    if (!has_mark(row.name, kFusedMarks) && !has_mark(row.name, kSplitMarks)) return false;
+    const bool is_rows = only_axis(*row.have, *row.want) == std::size_t{0};
+    return is_rows && (scaled_by(*row.have, *row.want, 3, 1) || scaled_by(*row.want, *row.have, 3, 1) || scaled_by(*row.have, *row.want, 2, 1) || scaled_by(*row.want, *row.have, 2, 1) || scaled_by(*row.have, *row.want, 2, 3) || scaled_by(*row.have, *row.want, 3, 2));
+  });
+  if (grown.empty() || grown.size() * 2 < rows.mismatched.size()) return std::nullopt;
+  Finding finding = say(facts, {0.5, "a projection joins other parts on the two sides: " + list_text(names_of_rows(grown)), "query, key and value, or gate and up, stand in one tensor or in several",
+                                {part_text(grown.size(), rows.mismatched.size(), "mismatched key") + " have two or three times the rows"}, {"see both sides' names    tenon check FILE --against MODEL"}});
+  finding.cause.keys = grown.size();
+  picture_of({}, {}, grown, finding.cause);
+  return finding;
+}
+
 /// All missing tensors are normalisations', in several modules, their statistics among them: the file has them folded into the
 /// convolutions. Or the reverse: the file has biases of convolutions everywhere.
 std::optional<Finding> folded(const Case& facts, const OpenRows& rows) {
@@ -110,6 +126,7 @@ std::optional<Finding> find_fused_or_split(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (auto finding = folded(facts, rows)) return finding;
   if (auto finding = both_sides(facts, rows)) return finding;
+  if (auto finding = grown_rows(facts, rows)) return finding;
   return one_side(facts, rows);
 }
 

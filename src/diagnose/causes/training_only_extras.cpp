@@ -1,4 +1,6 @@
 // training_only_extras: the checkpoint (or the model) has parts that only training needs: averages, losses, critics, queues.
+#include <set>
+
 #include "base/text.hpp"
 #include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
@@ -20,6 +22,25 @@ bool is_projector(const OpenName& row) {
   const std::string_view top = first_level(row.name);
   const bool is_deep = row.name.find(".mlp.") != std::string_view::npos || row.name.find("last_layer") != std::string_view::npos;
   return is_deep && is_called_head(top);
+}
+
+/// A first level that is called an extra is left out whole; other rows by their names.
+std::vector<Op> drop_parts(const Case& facts, const std::vector<OpenName>& rows) {
+  if (facts.knowledge == Knowledge::Whole) return drop_rows(facts, rows, Applicability::Exact);
+  std::vector<Op> ops;
+  std::vector<OpenName> others;
+  std::set<std::string_view> parts;
+  for (const OpenName& row : rows) {
+    const std::string_view level = first_level(row.name);
+    const Family family = family_of(level);
+    const bool is_part = level.size() < row.name.size() && (family == Family::Copy || family == Family::Training);
+    if (!is_part)
+      others.push_back(row);
+    else if (parts.insert(level).second)
+      ops.push_back({Drop{std::string(level) + ".*"}, Applicability::Exact});
+  }
+  for (Op& op : drop_rows(facts, others, Applicability::Exact)) ops.push_back(std::move(op));
+  return ops;
 }
 
 /// Only the checkpoint has a head: it was trained for a task that this use of the model does not need.
@@ -52,7 +73,7 @@ std::optional<Finding> find_training_only_extras(const Case& facts) {
     tell_missing(missing, finding);
     finding.cause.help = {"load without strict for inference; to go on training, save these parts as well"};
   } else {
-    finding.ops = drop_rows(facts, unexpected, Applicability::Exact);
+    finding.ops = drop_parts(facts, unexpected);
     finding.cause.keys = unexpected.size();
     finding.cause.notes = {"harmless for inference: leaving them out changes no output of the model"};
   }

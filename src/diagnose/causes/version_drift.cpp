@@ -189,7 +189,14 @@ std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
   const auto dotted = rows_where(rows.unexpected, is_dotted_number);
   const bool has_leaf = (shared_leaf(rows.missing) && rows.unexpected.empty()) || (shared_leaf(rows.unexpected) && rows.missing.empty());
   const bool has_quant = std::any_of(rows.unexpected.begin(), rows.unexpected.end(), quantised) || std::any_of(rows.missing.begin(), rows.missing.end(), quantised);
+  const auto is_layer_norm = [](const OpenName& row) { return is_normalisation(module_of(row.name)) && (leaf_of(row.name) == "weight" || leaf_of(row.name) == "bias"); };
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  const bool is_one_sided = rows.mismatched.empty() && (rows.missing.empty() || rows.unexpected.empty());
+  constexpr std::size_t kLeastNorms = 4;
+  const std::size_t norms = is_one_sided ? rows_where(side, is_layer_norm).size() : 0;
+  const bool has_statistics = std::any_of(side.begin(), side.end(), [](const OpenName& row) { return family_of(row.name) == Family::NormStatistics; });
   double confidence = 0;
+  if (norms >= kLeastNorms && norms * 2 >= side.size() && !has_statistics) confidence = 0.6;
   if (!permuted.empty()) confidence = 0.4;
   if (has_quant) confidence = 0.33;
   if (has_leaf && !has_quant) confidence = 0.45;

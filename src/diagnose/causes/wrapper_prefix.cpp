@@ -268,6 +268,36 @@ std::optional<Finding> from_levels(const Case& facts) {
   return finding;
 }
 
+/// The first layers of networks, as they are called: what stands below a level is then a whole network.
+bool begins_network(std::string_view rest) {
+  constexpr std::string_view kFirst[] = {"conv1.", "stem", "patch_embed", "embeddings.", "embed_tokens.", "wte.", "features.0.", "layers.0.", "blocks.0.", "layer1.", "0.", "conv_in.", "input_blocks.0.", "layer.0.", "cls_token", "conv0.", "block1.", "stages.0.", "conv1_1.", "encoder.layers.0.", "encoder.layer.0.", "model.0.", "backbone.", "h.0.", "embedding.", "bert.", "body.0.", "downsample_layers.0.", "conv_first."};
+  return std::any_of(std::begin(kFirst), std::end(kFirst), [&](std::string_view first) { return rest.starts_with(first); });
+}
+
+/// All names of the only side shown stand below one level, and a network begins there.
+std::optional<Finding> from_one_level(const Case& facts) {
+  constexpr std::size_t kLeast = 6;
+  const OpenRows rows = open_rows(facts);
+  const bool in_file = rows.missing.empty();
+  const auto& side = in_file ? rows.unexpected : rows.missing;
+  if (side.size() < kLeast || (!rows.missing.empty() && !rows.unexpected.empty())) return std::nullopt;
+  const std::string level(first_level(side.front().name));
+  const auto below = rows_where(side, [&](const OpenName& row) { return first_level(row.name) == level && row.name.size() > level.size(); });
+  const auto begins = rows_where(below, [&](const OpenName& row) { return begins_network(row.name.substr(level.size() + 1)); });
+  std::unordered_set<std::string> kinds;
+  for (const OpenName& row : below) kinds.insert(template_of(row.name));
+  constexpr std::size_t kLeastKinds = 5;
+  const bool is_one_part = kinds.size() < kLeastKinds;  // one part of every block is no whole network
+  if (is_one_part || below.size() * 10 < side.size() * 9 || begins.empty()) return std::nullopt;
+  const bool is_part = level == "decoder" || level.find("disc") != std::string::npos || level.find("head") != std::string::npos || level.find("ema") != std::string::npos || family_of(below.front().name) == Family::Training;
+  Finding finding = say(facts, {is_part ? 0.25 : is_called_container(level) ? 0.66 : 0.42, std::string(in_file ? "the checkpoint" : "the model") + " has a whole network below " + quoted(level + "."),
+                                "one side was saved from, or is loaded into, a module one level up or down the tree",
+                                {part_text(below.size(), side.size(), "key") + " stand below " + quoted(level + ".") + ", from a first layer on"},
+                                {in_file ? "strip the prefix, or load into the part of that name" : "load into the model within: model." + level + ".load_state_dict(...)"}});
+  finding.cause.keys = below.size();
+  return finding;
+}
+
 /// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a prefix.
 std::optional<Finding> from_nothing(const Case& facts) {
   constexpr std::size_t kLeast = 8;
@@ -316,6 +346,8 @@ std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
   auto by_name = from_name_alone(facts, sides);
   if (by_name && by_name->cause.confidence >= 0.7) return by_name;
   if (auto finding = from_levels(facts)) return finding;
+  auto by_level = from_one_level(facts);
+  if (by_level && (!by_name || by_name->cause.confidence < by_level->cause.confidence)) return by_level;
   if (by_name) return by_name;
   if (auto finding = within_container(facts)) return finding;
   return from_nothing(facts);

@@ -75,7 +75,8 @@ void tell(const Finding& finding, Case& facts) {
 
 /// The file was found to be no model at all: its keys are no question any more.
 bool is_no_checkpoint(const Case& facts, const Report& report) {
-  return facts.knowledge == Knowledge::Whole && report.causes.size() == 1 && report.causes[0].severity == Severity::Error &&
+  return facts.knowledge == Knowledge::Whole && report.causes.size() == 1 &&
+         report.causes[0].severity == Severity::Error &&
          (report.causes[0].id == "wrong_object" || report.causes[0].id == "corrupt_file");
 }
 

@@ -128,11 +128,13 @@ bool is_bare_container(std::string_view name) {
 
 /// Names that no layer of the library has: a buffer or parameter of someone's own module.
 bool is_own(const OpenName& row) {
+  const Family family = family_of(row.name);
+  if (family != Family::None && family != Family::Training && family != Family::NormStatistics) return false;
   const std::string_view leaf = leaf_of(row.name);
   const bool is_recurrent = leaf.starts_with("weight_hh_l") || leaf.starts_with("weight_ih_l");
   const bool is_wrapped = is_recurrent && leaf_of(module_of(row.name)) == "module";
   if (is_wrapped || leaf.ends_with("_raw")) return true;
-  return !is_plain_leaf(leaf) && !is_recurrent && !leaf.starts_with("bias_") && family_of(row.name) != Family::Copy &&
+  return !is_plain_leaf(leaf) && !is_recurrent && !leaf.starts_with("bias_") &&
          leaf.find("state_dict") == std::string_view::npos && !is_bare_container(row.name);
 }
 
@@ -145,8 +147,11 @@ std::optional<Finding> own_state(const Case& facts) {
   if (side.empty() || (!rows.missing.empty() && !rows.unexpected.empty())) return std::nullopt;
   const auto extra = rows_where(side, is_extra_state);
   const auto own = extra.empty() ? rows_where(side, is_own) : extra;
+  const bool is_lone_buffer = !in_file && own.size() == 1;  // a part that was added has more than one tensor
   if (own.empty() || own.size() < side.size() || (extra.empty() && own.size() > kMost)) return std::nullopt;
-  Finding finding = say(facts, {extra.empty() ? 0.62 : 0.85,
+  Finding finding = say(facts, {!extra.empty()   ? 0.85
+                                : is_lone_buffer ? 0.78
+                                                 : 0.62,
                                 std::string(in_file ? "the checkpoint" : "the model") +
                                     " has state of a module's own: " + list_text(names_of_rows(own)),
                                 "a custom module registers, creates or saves its state in one version and not in the "

@@ -154,6 +154,7 @@ std::optional<Finding> in_text(const Case& facts) {
   cause.place = place_of(facts);
   cause.why = kWhy;
   cause.keys = plain.size() + facts.gap.missing.size();
+  finding.told_want = facts.gap.missing;  // what is inside is not shown, and nothing else need be wrong
   cause.evidence = {base::plural(plain.size(), "unexpected key") + " without a dot: " + list_text(plain)};
   cause.help = {"load the part    model.load_state_dict(checkpoint[\"" + container + "\"])"};
   return finding;

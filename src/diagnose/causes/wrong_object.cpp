@@ -242,12 +242,15 @@ std::optional<Finding> optimizer_in_text(const Case& facts) {
   const auto& names = facts.text->unexpected;
   const auto has = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (names.size() != 2 || !has("state") || !has("param_groups")) return std::nullopt;
-  return finding_of(facts, {"the file holds the state of an optimizer, and no model",
-                            "training loops save two files, or two parts; this is the optimizer's",
-                            "give the file that holds the model",
-                            0.97,
-                            Severity::Error,
-                            {"the only unexpected keys are `state` and `param_groups`"}});
+  Finding finding = finding_of(facts, {"the file holds the state of an optimizer, and no model",
+                                       "training loops save two files, or two parts; this is the optimizer's",
+                                       "give the file that holds the model",
+                                       0.97,
+                                       Severity::Error,
+                                       {"the only unexpected keys are `state` and `param_groups`"}});
+  finding.told_want = facts.gap.missing;
+  finding.told_have = facts.gap.unexpected;
+  return finding;
 }
 
 std::optional<Finding> in_text(const Case& facts) {

@@ -14,6 +14,11 @@
 namespace tenon::diagnosis {
 namespace {
 
+constexpr std::size_t kMostCauses = 5;
+constexpr double kSure = 0.6;         // below it two candidates are named, and what decides between them
+constexpr double kLeastShare = 0.35;  // what a cause weighs that explains one row of many
+constexpr double kFaintSecond = 0.25, kFaint = 0.33;  // shares of the best weight below which a cause is not given
+
 /// How sure the way of one tensor from its name in the file to its name in the state is.
 struct Trust {
   double confidence = 1;
@@ -72,15 +77,37 @@ bool is_found(const Report& report, std::string_view id) {
   return std::any_of(report.causes.begin(), report.causes.end(), [&](const Cause& cause) { return cause.id == id; });
 }
 
+/// Rows that a finding without operations explains: later rules look at the rest.
+void tell(const Finding& finding, Case& facts) {
+  facts.told.want.resize(facts.target.tensors.size(), false);
+  facts.told.have.resize(facts.checkpoint.tensors.size(), false);
+  for (const std::size_t index : finding.told_want) facts.told.want[index] = true;
+  for (const std::size_t index : finding.told_have) facts.told.have[facts.state.tensors()[index].source] = true;
+}
+
+/// The file was found to be no model at all: its keys are no question any more.
+bool is_no_checkpoint(const Case& facts, const Report& report) {
+  return facts.knowledge == Knowledge::Whole && report.causes.size() == 1 &&
+         report.causes[0].severity == Severity::Error &&
+         (report.causes[0].id == "wrong_object" || report.causes[0].id == "corrupt_file");
+}
+
+/// Origins and shapes lead to some causes on two ways; one is enough.
+bool is_said(const Rule& rule, const Case& facts, const Report& report) {
+  return facts.knowledge == Knowledge::Whole && rule.rounds == 1 && is_found(report, rule.id);
+}
+
 void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust) {
   const std::size_t begin = report.causes.size();
   for (const Rule& rule : rules) {
+    if (is_no_checkpoint(facts, report)) return;
     if (rule.speaks == Speaks::WhenUnexplained && is_explained(report, begin)) continue;
-    if (rule.rounds == 1 && is_found(report, rule.id)) continue;
+    if (is_said(rule, facts, report)) continue;
     for (int round = 0; round < rule.rounds; ++round) {
       auto finding = rule.find(facts);
       if (!finding) break;
       finding->cause.id = std::string(rule.id);
+      tell(*finding, facts);
       const bool is_remark = finding->ops.empty();
       if (!is_remark) {
         auto step = attempt(facts, finding->ops);
@@ -187,6 +214,37 @@ void order_causes(Report& report) {
   });
 }
 
+/// How much a cause explains of what a text shows, weighed by how sure it is.
+double weight(const Cause& cause, double shown) {
+  const double sides = cause.id == "wrapper_prefix" ? 2 : 1;  // each of its keys is one missing and one unexpected
+  const double share = shown > 0 ? std::min(1.0, sides * static_cast<double>(cause.keys) / shown) : 1;
+  return cause.confidence * (kLeastShare + (1 - kLeastShare) * share);
+}
+
+/// From a text alone several causes may fit the same rows. The ones that explain little beside the best are left out.
+void weigh_causes(const Balance& before, Report& report) {
+  const auto shown = static_cast<double>(before.missing + before.unexpected + before.mismatched);
+  std::stable_sort(report.causes.begin(), report.causes.end(), [&](const Cause& a, const Cause& b) {
+    return a.severity != b.severity ? a.severity < b.severity : weight(a, shown) > weight(b, shown);
+  });
+  if (report.causes.empty()) return;
+  const double best = weight(report.causes.front(), shown);
+  std::size_t rank = 0;
+  std::erase_if(report.causes, [&](const Cause& cause) {
+    const bool is_faint = weight(cause, shown) < best * (rank < 2 ? kFaintSecond : kFaint);
+    ++rank;
+    return is_faint && cause.ops.empty();
+  });
+}
+
+/// At most five; where nothing is sure, what decides between the first two.
+void close_causes(Report& report) {
+  if (report.causes.size() > kMostCauses) report.causes.resize(kMostCauses);
+  if (report.causes.size() < 2 || report.causes.front().confidence >= kSure) return;
+  report.advice.push_back("not sure: `" + report.causes[0].id + "` or `" + report.causes[1].id +
+                          "`; what decides    tenon check FILE --against MODEL");
+}
+
 }  // namespace
 
 Difference difference_of(const Case& facts) {
@@ -203,6 +261,7 @@ Difference difference_of(const Case& facts) {
 void solve(Case& facts, Report& report) {
   const Balance at_start = facts.gap.balance();
   std::vector<Trust> trust(facts.checkpoint.tensors.size());
+  if (facts.knowledge == Knowledge::Partial) ask_rules(kTextRules, facts, report, trust);
   const std::span<const Rule> rules(kRules);
   const auto on_shapes =
       std::find_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.id == kFirstOnShapes; });
@@ -214,6 +273,7 @@ void solve(Case& facts, Report& report) {
   if (auto difference = function_difference(facts))
     facts.function = std::make_shared<const FunctionDifference>(std::move(*difference));
   ask_rules(kFunctionRules, facts, report, trust);
+  ask_rules(kLastRules, facts, report, trust);
   report.leaves = facts.gap.balance();
   report.resolves = {less(at_start.missing, report.leaves.missing), less(at_start.unexpected, report.leaves.unexpected),
                      less(at_start.mismatched, report.leaves.mismatched)};
@@ -222,7 +282,11 @@ void solve(Case& facts, Report& report) {
     fill_mapping(facts, trust, report);
     fill_coverage(facts, report);
   }
-  order_causes(report);
+  if (facts.knowledge == Knowledge::Whole)
+    order_causes(report);
+  else
+    weigh_causes(before, report);
+  close_causes(report);
 }
 
 }  // namespace tenon::diagnosis

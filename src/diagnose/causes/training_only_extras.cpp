@@ -1,0 +1,97 @@
+// training_only_extras: the checkpoint (or the model) has parts that only training needs: averages, losses, critics,
+// queues.
+#include <set>
+
+#include "base/text.hpp"
+#include "diagnose/families.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/structure.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+bool is_extra(const OpenName& row) {
+  const Family family = family_of(row.name);
+  return family == Family::Copy || family == Family::Training;
+}
+
+/// Part of a pretraining head: a projector's layers behind a head's name.
+bool is_projector(const OpenName& row) {
+  const std::string_view top = first_level(row.name);
+  const bool is_deep =
+      row.name.find(".mlp.") != std::string_view::npos || row.name.find("last_layer") != std::string_view::npos;
+  return is_deep && is_called_head(top);
+}
+
+/// A first level that is called an extra is left out whole; other rows by their names.
+std::vector<Op> drop_parts(const Case& facts, const std::vector<OpenName>& rows) {
+  if (facts.knowledge == Knowledge::Whole) return drop_rows(facts, rows, Applicability::Exact);
+  std::vector<Op> ops;
+  std::vector<OpenName> others;
+  std::set<std::string_view> parts;
+  for (const OpenName& row : rows) {
+    const std::string_view level = first_level(row.name);
+    const Family family = family_of(level);
+    const bool is_part = level.size() < row.name.size() && (family == Family::Copy || family == Family::Training);
+    if (!is_part)
+      others.push_back(row);
+    else if (parts.insert(level).second)
+      ops.push_back({Drop{std::string(level) + ".*"}, Applicability::Exact});
+  }
+  for (Op& op : drop_rows(facts, others, Applicability::Exact)) ops.push_back(std::move(op));
+  return readable(std::move(ops));
+}
+
+/// Only the checkpoint has a head: it was trained for a task that this use of the model does not need.
+std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
+  if (facts.knowledge == Knowledge::Whole || rows.unexpected.empty() || !rows.missing.empty() ||
+      !rows.mismatched.empty())
+    return std::nullopt;
+  const auto heads = rows_where(rows.unexpected, [](const OpenName& row) {
+    return is_called_head(row.name) && !is_extra(row) && !is_projector(row);
+  });
+  if (heads.size() != rows.unexpected.size()) return std::nullopt;
+  Finding finding = say(
+      facts, {0.5,
+              "the checkpoint has a head that this use of the model does not need: " + list_text(first_levels(heads)),
+              "a backbone is loaded from a file that was trained with a head",
+              {base::plural(heads.size(), "unexpected key") + ", all of a head"},
+              {"harmless where only features are used: leave it out"}});
+  finding.cause.keys = heads.size();
+  return finding;
+}
+
+}  // namespace
+
+std::optional<Finding> find_training_only_extras(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  const auto unexpected =
+      rows_where(rows.unexpected, [](const OpenName& row) { return is_extra(row) || is_projector(row); });
+  const auto missing = rows_where(rows.missing, is_extra);
+  if (auto finding = unused_head(facts, rows)) return finding;
+  if (unexpected.empty() && (missing.empty() || missing.size() < rows.missing.size())) return std::nullopt;
+  const auto& named = unexpected.empty() ? missing : unexpected;
+  Finding finding = say(
+      facts,
+      {(unexpected.empty() ? 0.4 : 0.5) + 0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),
+       std::string(unexpected.empty() ? "the model has" : "the checkpoint has") +
+           " parts that only training needs: " + list_text(first_levels(named)),
+       "training keeps averages, losses, critics and counters beside the model, often in one state dict",
+       {part_text(named.size(), rows.missing.size() + rows.unexpected.size(), "key") + " belong to them by name"},
+       {}});
+  if (unexpected.empty()) {
+    tell_missing(missing, finding);
+    finding.cause.help = {"load without strict for inference; to go on training, save these parts as well"};
+  } else {
+    finding.ops = drop_parts(facts, unexpected);
+    finding.cause.keys = unexpected.size();
+    finding.cause.notes = {"harmless for inference: leaving them out changes no output of the model"};
+  }
+  picture_of(unexpected.empty() ? missing : std::vector<OpenName>(), unexpected, {}, finding.cause);
+  return finding;
+}
+
+}  // namespace tenon::diagnosis

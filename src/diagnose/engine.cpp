@@ -285,7 +285,7 @@ void solve(Case& facts, Report& report) {
   if (facts.knowledge == Knowledge::Whole)
     order_causes(report);
   else
-    weigh_causes(before, report);
+    weigh_causes(at_start, report);
   close_causes(report);
 }
 

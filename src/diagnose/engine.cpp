@@ -57,6 +57,17 @@ void lower_trust(std::vector<Trust>& trust, const plan::State& before, const pla
   }
 }
 
+/// How many rows of a text each finding explains: the ones it tells of, or resolves by operations.
+using Explained = std::map<std::string, double>;
+
+std::string key_of(const Cause& cause) { return cause.id + '\n' + cause.summary; }
+
+void note_explained(const Finding& finding, std::size_t resolved, Explained& explained) {
+  const std::size_t told = finding.told_want.size() + finding.told_have.size();
+  const std::size_t most = std::max({static_cast<std::size_t>(finding.cause.keys), told, resolved});
+  explained[key_of(finding.cause)] = static_cast<double>(most);
+}
+
 void record(Finding finding, Report& report) {
   for (Op& op : finding.ops) {
     finding.cause.ops.push_back(report.plan.ops.size());
@@ -97,7 +108,8 @@ bool is_said(const Rule& rule, const Case& facts, const Report& report) {
   return facts.knowledge == Knowledge::Whole && rule.rounds == 1 && is_found(report, rule.id);
 }
 
-void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust) {
+void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust,
+               Explained& explained) {
   const std::size_t begin = report.causes.size();
   for (const Rule& rule : rules) {
     if (is_no_checkpoint(facts, report)) return;
@@ -108,6 +120,7 @@ void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::ve
       if (!finding) break;
       finding->cause.id = std::string(rule.id);
       tell(*finding, facts);
+      const std::size_t open_before = facts.gap.size();
       const bool is_remark = finding->ops.empty();
       if (!is_remark) {
         auto step = attempt(facts, finding->ops);
@@ -116,6 +129,7 @@ void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::ve
         facts.state = std::move(step->state);
         facts.gap = std::move(step->gap);
       }
+      note_explained(*finding, open_before - facts.gap.size(), explained);
       record(std::move(*finding), report);
       if (is_remark) break;  // nothing changed: it would say the same again
     }
@@ -215,23 +229,25 @@ void order_causes(Report& report) {
 }
 
 /// How much a cause explains of what a text shows, weighed by how sure it is.
-double weight(const Cause& cause, double shown) {
-  const double sides = cause.id == "wrapper_prefix" ? 2 : 1;  // each of its keys is one missing and one unexpected
-  const double share = shown > 0 ? std::min(1.0, sides * static_cast<double>(cause.keys) / shown) : 1;
+double weight(const Cause& cause, double shown, const Explained& explained) {
+  const auto found = explained.find(key_of(cause));
+  const double rows = found == explained.end() ? static_cast<double>(cause.keys) : found->second;
+  const double share = shown > 0 ? std::min(1.0, rows / shown) : 1;
   return cause.confidence * (kLeastShare + (1 - kLeastShare) * share);
 }
 
 /// From a text alone several causes may fit the same rows. The ones that explain little beside the best are left out.
-void weigh_causes(const Balance& before, Report& report) {
+void weigh_causes(const Balance& before, const Explained& explained, Report& report) {
   const auto shown = static_cast<double>(before.missing + before.unexpected + before.mismatched);
   std::stable_sort(report.causes.begin(), report.causes.end(), [&](const Cause& a, const Cause& b) {
-    return a.severity != b.severity ? a.severity < b.severity : weight(a, shown) > weight(b, shown);
+    return a.severity != b.severity ? a.severity < b.severity
+                                    : weight(a, shown, explained) > weight(b, shown, explained);
   });
   if (report.causes.empty()) return;
-  const double best = weight(report.causes.front(), shown);
+  const double best = weight(report.causes.front(), shown, explained);
   std::size_t rank = 0;
   std::erase_if(report.causes, [&](const Cause& cause) {
-    const bool is_faint = weight(cause, shown) < best * (rank < 2 ? kFaintSecond : kFaint);
+    const bool is_faint = weight(cause, shown, explained) < best * (rank < 2 ? kFaintSecond : kFaint);
     ++rank;
     return is_faint && cause.ops.empty();
   });
@@ -261,19 +277,20 @@ Difference difference_of(const Case& facts) {
 void solve(Case& facts, Report& report) {
   const Balance at_start = facts.gap.balance();
   std::vector<Trust> trust(facts.checkpoint.tensors.size());
-  if (facts.knowledge == Knowledge::Partial) ask_rules(kTextRules, facts, report, trust);
+  Explained explained;
+  if (facts.knowledge == Knowledge::Partial) ask_rules(kTextRules, facts, report, trust, explained);
   const std::span<const Rule> rules(kRules);
   const auto on_shapes =
       std::find_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.id == kFirstOnShapes; });
   const auto before = static_cast<std::size_t>(on_shapes - rules.begin());
-  ask_rules(rules.first(before), facts, report, trust);
+  ask_rules(rules.first(before), facts, report, trust, explained);
   facts.origins = origins_of(facts);
-  if (facts.origins) ask_rules(kOriginRules, facts, report, trust);
-  ask_rules(rules.subspan(before), facts, report, trust);
+  if (facts.origins) ask_rules(kOriginRules, facts, report, trust, explained);
+  ask_rules(rules.subspan(before), facts, report, trust, explained);
   if (auto difference = function_difference(facts))
     facts.function = std::make_shared<const FunctionDifference>(std::move(*difference));
-  ask_rules(kFunctionRules, facts, report, trust);
-  ask_rules(kLastRules, facts, report, trust);
+  ask_rules(kFunctionRules, facts, report, trust, explained);
+  ask_rules(kLastRules, facts, report, trust, explained);
   report.leaves = facts.gap.balance();
   report.resolves = {less(at_start.missing, report.leaves.missing), less(at_start.unexpected, report.leaves.unexpected),
                      less(at_start.mismatched, report.leaves.mismatched)};
@@ -285,7 +302,7 @@ void solve(Case& facts, Report& report) {
   if (facts.knowledge == Knowledge::Whole)
     order_causes(report);
   else
-    weigh_causes(at_start, report);
+    weigh_causes(at_start, explained, report);
   close_causes(report);
 }
 

@@ -148,6 +148,15 @@ bool is_own(const OpenName& row) {
          leaf.find("state_dict") == std::string_view::npos && !is_bare_container(row.name);
 }
 
+/// Words for constants that a module keeps; tokens, queries and scales are parameters that someone added.
+bool is_called_buffer(std::string_view leaf) {
+  constexpr std::string_view kWords[] = {"window", "mean",  "std",    "mask",  "buffer", "init",  "state", "index",
+                                         "filter", "steps", "count",  "grid",  "basis",  "table", "range", "freq",
+                                         "kernel", "eye",   "offset", "coord", "zeros",  "ones",  "cache", "running"};
+  return std::any_of(std::begin(kWords), std::end(kWords),
+                     [&](std::string_view word) { return leaf.find(word) != std::string_view::npos; });
+}
+
 /// A few tensors on one side only, called like no layer's own.
 std::optional<Finding> own_state(const Case& facts) {
   constexpr std::size_t kMost = 8;
@@ -157,7 +166,9 @@ std::optional<Finding> own_state(const Case& facts) {
   if (side.empty() || (!rows.missing.empty() && !rows.unexpected.empty())) return std::nullopt;
   const auto extra = rows_where(side, is_extra_state);
   const auto own = extra.empty() ? rows_where(side, is_own) : extra;
-  const bool is_lone_buffer = !in_file && own.size() == 1;  // a part that was added has more than one tensor
+  const bool is_lone_buffer =
+      !in_file && own.size() == 1 &&
+      is_called_buffer(leaf_of(own.front().name));  // a part that was added has more than one tensor
   if (own.empty() || own.size() < side.size() || (extra.empty() && own.size() > kMost)) return std::nullopt;
   Finding finding = say(facts, {!extra.empty()   ? 0.85
                                 : is_lone_buffer ? 0.78

@@ -2,6 +2,7 @@
 // checkpoint's names into the model's.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/text.hpp"
 #include "diagnose/names.hpp"
@@ -32,22 +33,55 @@ double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   return few * (edit.by_template ? 0.85 : 1) * (0.4 + 0.35 * explained + 0.2 * alike);
 }
 
+/// One change after another, each over what the ones before left: a refactored block has several new names.
+std::vector<LevelEdit> edits_of(const OpenRows& rows) {
+  constexpr std::size_t kMostEdits = 6, kMostNames = 4'000;
+  std::vector<LevelEdit> edits;
+  std::vector<OpenName> missing = rows.missing, unexpected = rows.unexpected;
+  while (edits.size() < kMostEdits && (edits.empty() || missing.size() + unexpected.size() < kMostNames)) {
+    auto edit = best_edit(missing, unexpected);
+    if (!edit || (!edits.empty() && edit->missing.size() < 2)) break;
+    std::unordered_set<std::string_view> explained;
+    for (const auto* side : {&edit->missing, &edit->unexpected})
+      for (const OpenName& row : *side) explained.insert(row.name);
+    const auto is_left = [&](const OpenName& row) { return explained.count(row.name) == 0; };
+    missing = rows_where(missing, is_left);
+    unexpected = rows_where(unexpected, is_left);
+    edits.push_back(std::move(*edit));
+  }
+  return edits;
+}
+
+/// All changes as one: the first one's levels, and everything that any of them explains.
+LevelEdit joined(std::vector<LevelEdit> edits) {
+  LevelEdit all = std::move(edits.front());
+  for (std::size_t i = 1; i < edits.size(); ++i) {
+    all.missing.insert(all.missing.end(), edits[i].missing.begin(), edits[i].missing.end());
+    all.unexpected.insert(all.unexpected.end(), edits[i].unexpected.begin(), edits[i].unexpected.end());
+    all.by_template = all.by_template || edits[i].by_template;
+  }
+  return all;
+}
+
 std::optional<Finding> from_edit(const Case& facts, const OpenRows& rows) {
-  const auto edit = best_edit(rows.missing, rows.unexpected);
-  if (!edit) return std::nullopt;
+  auto edits = edits_of(rows);
+  if (edits.empty()) return std::nullopt;
+  const std::size_t changes = edits.size();
+  const LevelEdit edit = joined(std::move(edits));
   Finding finding =
-      say(facts, {edit_confidence(*edit, rows),
-                  "the checkpoint has " + level_text(edit->from) + " where the model has " + level_text(edit->to),
+      say(facts, {edit_confidence(edit, rows),
+                  "the checkpoint has " + level_text(edit.from) + " where the model has " + level_text(edit.to) +
+                      (changes > 1 ? " (and " + base::plural(changes - 1, "change") + " more)" : ""),
                   "the code was refactored, or another library's naming is used: the tensors may be the same",
-                  {part_text(edit->missing.size(), rows.missing.size(), "missing key") + " and " +
-                   part_text(edit->unexpected.size(), rows.unexpected.size(), "unexpected key") +
-                   " agree after this one change" + (edit->by_template ? ", indices aside" : "")},
+                  {part_text(edit.missing.size(), rows.missing.size(), "missing key") + " and " +
+                   part_text(edit.unexpected.size(), rows.unexpected.size(), "unexpected key") + " agree after " +
+                   (changes > 1 ? base::plural(changes, "change") : std::string("this one change")) +
+                   (edit.by_template ? ", indices aside" : "")},
                   {"rename, where shapes agree too    tenon check FILE --against MODEL"}});
-  tell_missing(edit->missing, finding);
-  tell_unexpected(edit->unexpected, finding);
-  if (!edit->missing.empty() && !edit->unexpected.empty())
-    finding.cause.picture.push_back(
-        {std::string(edit->unexpected.front().name), std::string(edit->missing.front().name), ""});
+  tell_missing(edit.missing, finding);
+  tell_unexpected(edit.unexpected, finding);
+  finding.cause.picture.push_back(
+      {std::string(edit.unexpected.front().name), std::string(edit.missing.front().name), ""});
   return finding;
 }
 

@@ -78,6 +78,16 @@ std::optional<Finding> extra_tie(const Case& facts, const std::vector<OpenName>&
   return finding;
 }
 
+/// An output layer's or embedding's weight whose bias is not missing, too: it is not the whole layer that is absent.
+bool is_lone_weight(const OpenName& row, const std::vector<OpenName>& side) {
+  constexpr std::size_t kFew = 3;
+  const std::string_view module = module_of(row.name);
+  if (side.size() > kFew || leaf_of(row.name) != "weight" || !(is_called_head(module) || is_called_embedding(module)))
+    return false;
+  return std::none_of(side.begin(), side.end(),
+                      [&](const OpenName& other) { return &other != &row && module_of(other.name) == module; });
+}
+
 /// The only missing tensors are output layers or embeddings that are usually tied to another that was found.
 std::optional<Finding> left_out_tie(const Case& facts) {
   const OpenRows rows = open_rows(facts);
@@ -85,11 +95,15 @@ std::optional<Finding> left_out_tie(const Case& facts) {
   const auto& side = in_file ? rows.unexpected : rows.missing;
   if (side.empty() || (!rows.missing.empty() && !rows.unexpected.empty()) || !rows.mismatched.empty())
     return std::nullopt;
-  const auto tied = rows_where(side, [](const OpenName& row) { return is_tied_name(row.name); });
+  const auto tied =
+      rows_where(side, [&](const OpenName& row) { return is_tied_name(row.name) || is_lone_weight(row, side); });
   if (tied.size() != side.size()) return std::nullopt;
+  const bool are_usual =
+      std::all_of(tied.begin(), tied.end(), [](const OpenName& row) { return is_tied_name(row.name); });
+  if (in_file && !are_usual) return std::nullopt;
   if (in_file) return extra_tie(facts, tied);
   Finding finding =
-      say(facts, {0.8,
+      say(facts, {are_usual ? 0.8 : 0.55,
                   "the missing tensor is usually tied to another one: " + list_text(names_of_rows(tied)),
                   "a tied weight is saved once; a load has to tie it again",
                   {base::plural(tied.size(), "missing key") + ", all of them usually tied"},

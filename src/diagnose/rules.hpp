@@ -100,7 +100,7 @@ inline constexpr Rule kTextRules[] = {
 
 /// The first rule of the table that compares shapes under equal names: the origins of tensors (origins/) are settled
 /// before it.
-inline constexpr std::string_view kFirstOnShapes = "fused_or_split";
+inline constexpr std::string_view kFirstOnShapes = "sharded_distributed";
 
 // Asked when the names are settled: then modules of both blueprints can be laid side by side.
 inline constexpr Rule kFunctionRules[] = {

@@ -72,6 +72,28 @@ def convert(tenon, conversion: Conversion, folder):
     return {"deviation": after, "unaided": unaided(tenon, conversion, folder, expected, inputs)}
 
 
+def run_twin(twin, *words):
+    ran = subprocess.run([twin, *map(str, words)], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, f"the twin: exit {ran.returncode}\n{ran.stdout}{ran.stderr}"
+
+
+def convert_to_twin(tenon, twin, folder):
+    """torchvision's ResNet-18 into the LibTorch twin, which loads and runs OUT in C++."""
+    source = randomise(torchvision.models.resnet18(), SOURCE_SEED)
+    torch.save(source.state_dict(), folder / "source.pth")
+    run_twin(twin, "save", folder / "target.pth")
+    torch.manual_seed(INPUT_SEED)
+    image = torch.randn(2, 3, 64, 64)
+    torch.save(image, folder / "image.pt")
+    code, said = adapt(tenon, folder, folder / "out.safetensors")
+    assert code == 0, f"tenon adapt: exit {code}\n{said}"
+    run_twin(twin, "run", folder / "out.safetensors", folder / "image.pt", folder / "output.pt")
+    with torch.no_grad():
+        after = (torch.load(folder / "output.pt") - source(image)).abs().max().item()
+    assert after == 0, f"the output deviates by {after:.2e}, and should be equal bit for bit\n{said}"
+    return {"deviation": after, "unaided": "right"}
+
+
 def unaided(tenon, conversion, folder, expected, inputs):
     """What tenon does without plan and acceptance; being wrong is the one thing that is not allowed."""
     if not conversion.knowledge:
@@ -84,33 +106,39 @@ def unaided(tenon, conversion, folder, expected, inputs):
     return "right"
 
 
-def all_conversions():
+def all_conversions(twin):
+    """name, conversion, how it is run in a folder with a tenon"""
+    if twin:
+        yield "resnet18 torchvision -> LibTorch twin", None, lambda tenon, folder: convert_to_twin(tenon, twin, folder)
     for module in TABLE:
-        yield from importlib.import_module(module).CONVERSIONS.items()
+        for name, conversion in importlib.import_module(module).CONVERSIONS.items():
+            yield name, conversion, lambda tenon, folder, what=conversion: convert(tenon, what, folder)
 
 
 def markdown(rows):
     yield "| conversion | what a person had to know | largest deviation | allowed | without a person |"
     yield "|---|---|---|---|---|"
     for name, conversion, row in rows:
-        allowed = f"{conversion.tolerance:.0e}: {conversion.why_not_exact}" if conversion.tolerance else "bit for bit"
-        yield f"| {name} | {conversion.knowledge or 'nothing'} | {row['deviation']:.1e} | {allowed} | {row['unaided']} |"
+        loose = conversion and conversion.tolerance
+        allowed = f"{conversion.tolerance:.0e}: {conversion.why_not_exact}" if loose else "bit for bit"
+        yield f"| {name} | {(conversion and conversion.knowledge) or 'nothing'} | {row['deviation']:.1e} | {allowed} | {row['unaided']} |"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tenon", required=True)
+    parser.add_argument("--twin")
     parser.add_argument("--only", default="")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows, failed = [], 0
-    for name, conversion in all_conversions():
+    for name, conversion, run in all_conversions(options.twin):
         if options.only.lower() not in name.lower():
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
-                rows.append((name, conversion, convert(options.tenon, conversion, pathlib.Path(folder))))
+                rows.append((name, conversion, run(options.tenon, pathlib.Path(folder))))
                 print(f"ok      {name}: deviates by {rows[-1][2]['deviation']:.1e}; without a person tenon {rows[-1][2]['unaided']}")
             except AssertionError as wrong:
                 failed += 1

@@ -81,10 +81,8 @@ def rename(source, target):
 
 PLAN = [
     op("transpose", "conv2d*/kernel", dims=[3, 2, 0, 1]),
-    op("reshape", "dense/kernel", shape=[SIDE, SIDE, 12, 20]),
-    op("transpose", "dense/kernel", dims=[3, 2, 0, 1]),
-    op("reshape", "dense/kernel", shape=[20, SIDE * SIDE * 12]),
-    op("transpose", "dense_1/kernel", dims=[1, 0]),
+    op("reorder", "dense/kernel", dim=0, view=[SIDE, SIDE, 12], dims=[2, 0, 1]),
+    op("transpose", "dense*/kernel", dims=[1, 0]),
     rename("conv2d/kernel", "conv1.weight"), rename("conv2d/bias", "conv1.bias"),
     rename("conv2d_1/kernel", "conv2.weight"), rename("conv2d_1/bias", "conv2.bias"),
     rename("batch_normalization/gamma", "bn1.weight"), rename("batch_normalization/beta", "bn1.bias"),

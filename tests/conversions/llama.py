@@ -176,19 +176,17 @@ def tokens():
 
 
 def rotary(pattern, heads):
-    """Pairs side by side to halves: [heads, HEAD / 2, 2, width] -> [heads, 2, HEAD / 2, width]."""
-    return [
-        {"op": "reshape", "pattern": pattern, "shape": [heads, HEAD // 2, 2, WIDTH], "applicability": "exact"},
-        {"op": "transpose", "pattern": pattern, "dims": [0, 2, 1, 3], "applicability": "exact"},
-        {"op": "reshape", "pattern": pattern, "shape": [heads * HEAD, WIDTH], "applicability": "exact"},
-    ]
+    """Pairs side by side to halves: rows [heads, HEAD / 2, 2] -> [heads, 2, HEAD / 2]."""
+    return {"op": "reorder", "pattern": pattern, "dim": 0, "view": [heads, -1, 2], "dims": [0, 2, 1], "applicability": "exact"}
 
 
 def rename(source, target):
     return {"op": "rename", "from": source, "to": target, "regex": True, "applicability": "exact"}
 
 
-META_TO_HF = rotary("*.wq.weight", HEADS) + rotary("*.wk.weight", KV_HEADS) + [
+META_TO_HF = [
+    rotary("*.wq.weight", HEADS),
+    rotary("*.wk.weight", KV_HEADS),
     rename(r"layers\.(\d+)\.attention\.w([qkvo])\.weight", "model.layers.$1.self_attn.$2_proj.weight"),
     rename(r"layers\.(\d+)\.feed_forward\.w1\.weight", "model.layers.$1.mlp.gate_proj.weight"),
     rename(r"layers\.(\d+)\.feed_forward\.w2\.weight", "model.layers.$1.mlp.down_proj.weight"),

@@ -44,27 +44,15 @@ class Net(nn.Module):
         return x
 
 
-def regrouped(leaf, rest):
-    """[heads, 3, size, ...] -> [3, heads, size, ...]"""
-    name, turn = f"*.query_key_value.{leaf}", [1, 0, 2, 3][: 3 + len(rest)]
-    return [
-        {"op": "reshape", "pattern": name, "shape": [HEADS, 3, SIZE, *rest], "applicability": "exact"},
-        {"op": "transpose", "pattern": name, "dims": turn, "applicability": "exact"},
-        {"op": "reshape", "pattern": name, "shape": [3 * WIDTH, *rest], "applicability": "exact"},
-    ]
-
-
-def splits(leaf):
-    return [{"op": "split", "from": f"layers.{i}.attention.query_key_value.{leaf}", "dim": 0, "applicability": "exact",
-             "to": [f"layers.{i}.attention.{part}_proj.{leaf}" for part in "qkv"]} for i in range(LAYERS)]
-
+SPLIT = {"op": "split", "from": r"layers\.(\d+)\.attention\.query_key_value\.(weight|bias)", "regex": True, "dim": 0, "groups": HEADS,
+         "to": [f"layers.$1.attention.{part}_proj.$2" for part in "qkv"], "applicability": "exact"}
 
 CONVERSIONS = {
     "qkv interleaved per head -> q, k, v": Conversion(
         source=lambda: Net(NeoXAttention),
         target=lambda: Net(SplitAttention),
         inputs=lambda: (torch.randn(2, 7, WIDTH),),
-        plan={"ops": regrouped("weight", [WIDTH]) + regrouped("bias", []) + splits("weight") + splits("bias")},
+        plan={"ops": [SPLIT]},
         knowledge="that qkv goes head by head, and how many heads there are",
         tolerance=2e-6,
         why_not_exact="one product against three",

@@ -94,7 +94,7 @@ Listing listing_of(const ApplyResult& result, const Plan& plan, const Listing& c
   std::unordered_map<std::string, std::string> origin;
   if (checkpoint.values)
     for (const Planned& planned : rehearse(plan, checkpoint).tensors)
-      origin.emplace(planned.spec.name, checkpoint.value_names[planned.source]);
+      if (!planned.recipe) origin.emplace(planned.spec.name, checkpoint.value_names[planned.source]);
   Listing listing;
   listing.label = label;
   listing.values = checkpoint.values;

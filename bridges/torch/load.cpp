@@ -27,7 +27,7 @@ struct Ready {
 std::vector<Ready> touch(const Match& match, const Listing& checkpoint) {
   std::vector<Ready> ready;
   ready.reserve(match.pairs.size());
-  for (const Pair& pair : match.pairs) ready.push_back({pair.wanted, values_of(checkpoint, pair.source)});
+  for (const Pair& pair : match.pairs) ready.push_back({pair.wanted, values_of(checkpoint, pair.planned)});
   return ready;
 }
 

@@ -13,16 +13,6 @@
 namespace tenon::torch_bridge {
 namespace {
 
-// The bridge copies straight from the file, so it carries out only operations that leave the bytes of a tensor as they
-// are. One overload each, no template: an operation that moves elements must not compile here unnoticed.
-[[maybe_unused]] void keeps_the_bytes(const StripPrefix&) {}
-[[maybe_unused]] void keeps_the_bytes(const AddPrefix&) {}
-[[maybe_unused]] void keeps_the_bytes(const Unwrap&) {}
-[[maybe_unused]] void keeps_the_bytes(const Rename&) {}
-[[maybe_unused]] void keeps_the_bytes(const Drop&) {}
-[[maybe_unused]] void keeps_the_bytes(const KeepTarget&) {}
-[[maybe_unused]] void keeps_the_bytes(const Cast&) {}  // copying converts to the live dtype, the loss is measured first
-
 /// `*` any run, `?` one character; linear but for the last star, where it starts over.
 bool glob_matches(std::string_view pattern, std::string_view name) {
   std::size_t p = 0, n = 0, star = std::string_view::npos, resume = 0;
@@ -56,7 +46,6 @@ void phrase(std::string& text, const std::vector<std::string>& names, std::strin
 }  // namespace
 
 Match match(const Plan& plan, const Listing& checkpoint, const Listing& wanted) {
-  for (const Op& op : plan.ops) std::visit([](const auto& operation) { keeps_the_bytes(operation); }, op.operation);
   const Rehearsal rehearsal = rehearse(plan, checkpoint);
   std::unordered_map<std::string_view, const Planned*> offered;
   for (const Planned& planned : rehearsal.tensors) offered.emplace(planned.spec.name, &planned);
@@ -73,7 +62,7 @@ Match match(const Plan& plan, const Listing& checkpoint, const Listing& wanted) 
     const Planned& planned = *found->second;
     offered.erase(found);
     if (planned.spec.shape == spec.shape)
-      result.pairs.push_back({i, planned.source});
+      result.pairs.push_back({i, planned});
     else
       result.difference.mismatched.push_back(
           {spec.name, planned.spec.shape.value_or(Shape{}), spec.shape.value_or(Shape{})});
@@ -84,9 +73,10 @@ Match match(const Plan& plan, const Listing& checkpoint, const Listing& wanted) 
   return result;
 }
 
-Tensor values_of(const Listing& checkpoint, std::size_t source) {
-  TENON_ASSERT(checkpoint.values.has_value() && source < checkpoint.value_names.size());
-  return checkpoint.values->tensor(checkpoint.value_names[source]);
+Tensor values_of(const Listing& checkpoint, const Planned& planned) {
+  if (planned.recipe) return evaluate(planned, checkpoint, {});
+  TENON_ASSERT(checkpoint.values.has_value() && planned.source < checkpoint.value_names.size());
+  return checkpoint.values->tensor(checkpoint.value_names[planned.source]);
 }
 
 DTypeChange measure(const TensorSpec& wanted, const TensorView& stored) {

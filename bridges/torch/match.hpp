@@ -14,7 +14,7 @@ namespace tenon::torch_bridge {
 
 struct Pair {
   std::size_t wanted = 0;  ///< index into the target's listing
-  std::size_t source = 0;  ///< index into the checkpoint's listing
+  Planned planned;         ///< how its values come about
 };
 
 struct Match {
@@ -27,8 +27,8 @@ struct Match {
 /// Carries out the names of `plan` and pairs what is left with what is wanted. Throws what rehearse() throws.
 Match match(const Plan& plan, const Listing& checkpoint, const Listing& wanted);
 
-/// The values of one row of a checkpoint's listing; its checksum is verified when the row is first touched.
-Tensor values_of(const Listing& checkpoint, std::size_t source);
+/// The values of one planned tensor; checksums are verified when a stored tensor is first touched.
+Tensor values_of(const Listing& checkpoint, const Planned& planned);
 
 /// A pair whose dtypes differ, with the loss of the change measured; needs types that convert.
 /// Throws Error Unsupported, naming the key, where they do not.

@@ -3,84 +3,117 @@
 #include <tenon/plan.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <unordered_map>
 #include <unordered_set>
 
 #include <tenon/error.hpp>
 
+#include "apply/evaluate.hpp"
 #include "base/text.hpp"
 
 namespace tenon {
+
+Tensor evaluate(const Planned& planned, const Listing& checkpoint, const Listing& target) {
+  return apply_plan::evaluate(*recipe_of(planned), apply_plan::Values(checkpoint, target), planned.spec.name);
+}
+
 namespace {
 
-/// Reads one tensor of a checkpoint, cast where the plan says so. Holds the checkpoint open.
-struct Recipe {
-  Checkpoint checkpoint;
-  std::size_t index = 0;
-  DType dtype = DType::Float32;
+using apply_plan::Values;
 
-  Tensor operator()() const {
-    Tensor tensor = checkpoint.tensor(index);
-    return tensor.dtype == dtype ? tensor : cast(tensor, dtype);
-  }
+/// Makes one tensor of the result when it is saved.
+struct Load {
+  std::shared_ptr<const Values> values;
+  Recipe recipe;
+  std::string name;
+
+  Tensor operator()() const { return apply_plan::evaluate(*recipe, *values, name); }
 };
 
-/// Where a listing's tensors lie in its checkpoint.
-class Source {
- public:
-  explicit Source(const Listing& listing) : listing_(listing) {
-    if (!listing.values) return;
-    TENON_ASSERT(listing.value_names.size() == listing.tensors.size());
-  }
-
-  /// The tensor's index in the checkpoint; nothing where there are no bytes.
-  std::optional<std::size_t> find(std::size_t index) const {
-    if (!listing_.values) return std::nullopt;
-    const auto found = listing_.values->find(listing_.value_names[index]);
-    if (!found || listing_.values->tensors()[*found].storage == kNoStorage) return std::nullopt;
-    return found;
-  }
-
-  SnapshotTensor tensor(std::size_t index, const std::string& name, DType dtype) const {
-    const TensorInfo& info = listing_.values->tensors()[index];
-    SnapshotTensor tensor;
-    tensor.name = name;
-    tensor.dtype = dtype;
-    tensor.shape = info.shape;
-    tensor.load = Recipe{*listing_.values, index, dtype};
-    tensor.requires_grad = info.requires_grad;
-    return tensor;
-  }
-
- private:
-  const Listing& listing_;
-};
-
-/// Tensors that are one place of one storage, in one dtype, stay one in what is written.
+/// Tensors that are made in one way of one place of one storage stay one in what is written.
 class Sharing {
  public:
-  void number(SnapshotTensor& tensor, const Checkpoint& checkpoint, std::size_t index) {
-    const TensorInfo& info = checkpoint.tensors()[index];
-    const std::string place = std::to_string(info.storage) + " " + std::to_string(info.offset_bytes) + " " +
-                              base::shape_text(info.shape) + base::shape_text(info.stride) +
-                              std::string(dtype_name(tensor.dtype)) +
-                              (info.encoding.is_plain() ? "" : " encoded " + std::to_string(index));
-    tensor.storage = numbers_.try_emplace(place, numbers_.size()).first->second;
+  explicit Sharing(const Values& values) : values_(values) {}
+
+  void number(SnapshotTensor& tensor, const RecipeNode& recipe) {
+    const std::string way = text(recipe);
+    if (!way.empty()) tensor.storage = numbers_.try_emplace(way, numbers_.size()).first->second;
   }
 
  private:
+  /// The tree in words; empty where the name decides, too, or the tree is large.
+  std::string text(const RecipeNode& node) const {
+    if (const auto* leaf = std::get_if<FromCheckpoint>(&node.step)) return place(leaf->index);
+    if (node.leaves != 1) return {};
+    const std::string below = text(*node.inputs.front());
+    const std::string step = words(node);
+    return below.empty() || step.empty() ? std::string() : below + step;
+  }
+
+  std::string place(std::size_t listed) const {
+    const auto index = values_.stored(listed);
+    if (!index) return {};
+    const TensorInfo& info = values_.checkpoint().tensors()[*index];
+    return std::to_string(info.storage) + " " + std::to_string(info.offset_bytes) + " " +
+           base::shape_text(info.shape) + base::shape_text(info.stride) + std::string(dtype_name(info.dtype)) +
+           (info.encoding.is_plain() ? "" : " encoded " + std::to_string(*index));
+  }
+
+  static std::string words(const RecipeNode& node) {
+    std::string made = base::shape_text(node.shape.value_or(Shape{}));
+    made += node.dtype ? std::string(dtype_name(*node.dtype)) : "";
+    if (const auto* step = std::get_if<Permute>(&node.step)) {
+      made += " permute";
+      for (const std::size_t dim : step->dims) made += " " + std::to_string(dim);
+      return made;
+    }
+    if (std::holds_alternative<View>(node.step)) return made + " view";
+    if (std::holds_alternative<Convert>(node.step)) return made + " cast";
+    if (const auto* step = std::get_if<Slice>(&node.step))
+      return made + " slice " + std::to_string(step->dim) + " " + std::to_string(step->first);
+    return {};
+  }
+
+  const Values& values_;
   std::unordered_map<std::string, std::uint64_t> numbers_;
 };
 
-void require_casts(const Rehearsal& rehearsal, const Listing& checkpoint) {
-  for (const Planned& planned : rehearsal.tensors) {
-    const auto from = checkpoint.tensors[planned.source].dtype, to = planned.spec.dtype;
-    if (from && to && *from != *to && !can_cast(*from, *to))
-      throw Error(Code::Invalid, {checkpoint.label, {}, planned.spec.name, {}},
-                  "the plan casts between types that tenon does not convert", "float, integer, bool or complex types",
-                  std::string(dtype_name(*from)) + " to " + std::string(dtype_name(*to)),
-                  "take the cast out of the plan");
-  }
+bool takes_from_target(const RecipeNode& node) {
+  return std::holds_alternative<FromTarget>(node.step) ||
+         std::any_of(node.inputs.begin(), node.inputs.end(),
+                     [](const Recipe& input) { return takes_from_target(*input); });
+}
+
+/// A tensor of the result, made of the checkpoint.
+SnapshotTensor made(const Planned& planned, const std::string& name, const std::shared_ptr<const Values>& values) {
+  SnapshotTensor tensor;
+  tensor.name = name;
+  tensor.shape = planned.spec.shape.value_or(Shape{});
+  // The dtype of what is added to the target's own tensor is the target's.
+  if (planned.spec.dtype) tensor.dtype = *planned.spec.dtype;
+  else if (const auto own = values->own(name)) tensor.dtype = values->target().tensors()[*own].dtype;
+  tensor.requires_grad = planned.spec.requires_grad;
+  tensor.load = Load{values, recipe_of(planned), name};
+  return tensor;
+}
+
+SnapshotTensor kept(std::size_t index, const std::string& name, const std::shared_ptr<const Values>& values) {
+  const TensorInfo& info = values->target().tensors()[index];
+  SnapshotTensor tensor;
+  tensor.name = name;
+  tensor.dtype = info.dtype;
+  tensor.shape = info.shape;
+  tensor.requires_grad = info.requires_grad;
+  tensor.load = [values, index] { return values->target().tensor(index); };
+  return tensor;
+}
+
+/// Whether all leaves of the recipe have values.
+bool has_values(const Planned& planned, const std::string& name, const Values& values) {
+  for (const std::size_t source : sources(planned))
+    if (!values.stored(source)) return false;
+  return !planned.recipe || !takes_from_target(*planned.recipe) || values.own(name);
 }
 
 /// KeepTarget may match nothing in the checkpoint, but then it must match something in the target.
@@ -103,29 +136,26 @@ ApplyResult apply(const Plan& plan, const Listing& checkpoint, const Listing& ta
     throw Error(Code::Invalid, {checkpoint.label, {}, {}, {}}, "a plan cannot be applied to a blueprint",
                 "a checkpoint with values", "names, shapes and dtypes only", "give the checkpoint itself");
   const Rehearsal rehearsal = rehearse(plan, checkpoint);
-  require_casts(rehearsal, checkpoint);
   require_kept(rehearsal, plan, checkpoint, target);
 
   std::unordered_map<std::string_view, const Planned*> planned;
   for (const Planned& tensor : rehearsal.tensors) planned.emplace(tensor.spec.name, &tensor);
-  const Source saved(checkpoint), own(target);
+  const auto values = std::make_shared<const Values>(checkpoint, target);
   std::vector<bool> is_used(checkpoint.tensors.size(), false);
-  Sharing sharing;
+  Sharing sharing(*values);
   ApplyResult result;
   result.snapshot.containers.resize(1);
   result.snapshot.containers.front().type = "dict";
 
-  for (std::size_t i = 0; i < target.tensors.size(); ++i) {
-    const TensorSpec& want = target.tensors[i];
+  for (const TensorSpec& want : target.tensors) {
     const auto found = planned.find(want.name);
     const bool fits = found != planned.end() && (!want.shape || want.shape == found->second->spec.shape);
-    if (const auto index = fits ? saved.find(found->second->source) : std::nullopt) {
-      is_used[found->second->source] = true;
-      result.snapshot.tensors.push_back(
-          saved.tensor(*index, want.name, found->second->spec.dtype.value_or(DType::Float32)));
-      sharing.number(result.snapshot.tensors.back(), *checkpoint.values, *index);
-    } else if (const auto kept = own.find(i)) {
-      result.snapshot.tensors.push_back(own.tensor(*kept, want.name, target.values->tensors()[*kept].dtype));
+    if (fits && has_values(*found->second, want.name, *values)) {
+      for (const std::size_t source : sources(*found->second)) is_used[source] = true;
+      result.snapshot.tensors.push_back(made(*found->second, want.name, values));
+      sharing.number(result.snapshot.tensors.back(), *recipe_of(*found->second));
+    } else if (const auto own = values->own(want.name)) {
+      result.snapshot.tensors.push_back(kept(*own, want.name, values));
       result.filled_from_target.push_back(want.name);
     } else {
       result.unfilled.push_back(want.name);

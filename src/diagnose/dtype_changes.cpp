@@ -76,9 +76,9 @@ std::optional<Range> range_of(DType dtype) {
   return std::nullopt;
 }
 
-/// The tensor of the checkpoint that stands at `index` of the state, if its values are at hand.
+/// The tensor of the checkpoint that stands at `index` of the state, if its values are at hand as they are.
 std::optional<Tensor> values_of(const Case& facts, std::size_t index) {
-  if (!facts.checkpoint.values) return std::nullopt;
+  if (!facts.checkpoint.values || facts.state.tensors()[index].recipe) return std::nullopt;
   const auto& name = facts.checkpoint.value_names[facts.state.tensors()[index].source];
   const auto found = facts.checkpoint.values->find(name);
   if (!found || facts.checkpoint.values->tensors()[*found].storage == kNoStorage) return std::nullopt;

@@ -12,6 +12,7 @@ namespace tenon::plan {
 namespace {
 
 constexpr std::size_t kMaxRepeat = 99;   // `a{99}` is 99 copies of `a` in the compiled form
+constexpr std::size_t kMaxNameBytes = 65'536;
 constexpr std::size_t kMaxNesting = 32;  // groups within groups; the compiler of patterns recurses over them
 
 Error bad_pattern(const std::string& pattern, Where place, std::string why) {
@@ -64,6 +65,8 @@ NamePattern::NamePattern(const std::string& pattern, Where place)
 NamePattern::~NamePattern() = default;
 
 std::optional<std::string> NamePattern::replaced(const std::string& name, const std::string& to) const {
+  if (to.size() > kMaxPatternBytes)
+    throw bad_pattern(to, {}, "a replacement of " + std::to_string(to.size()) + " bytes");
   if (name.size() > kMaxMatchedNameBytes)
     throw Error(Code::Limit, {{}, {}, base::to_valid_utf8(name.substr(0, 80)), {}},
                 "the name is too long for a regular expression",
@@ -74,7 +77,12 @@ std::optional<std::string> NamePattern::replaced(const std::string& name, const 
   } catch (const std::regex_error& error) {
     throw bad_pattern(name, {}, error.what());
   }
-  return match.format(to);
+  std::string result = match.format(to);
+  if (result.size() > kMaxNameBytes)
+    throw Error(Code::Limit, {{}, {}, base::to_valid_utf8(name.substr(0, 80)), {}},
+                "the replacement makes the name very long", "at most " + std::to_string(kMaxNameBytes) + " bytes",
+                std::to_string(result.size()));
+  return result;
 }
 
 }  // namespace tenon::plan

@@ -21,7 +21,8 @@ class NamePattern {
   ~NamePattern();
 
   /// The name with $1 references filled in; nothing where the pattern does not match the whole name.
-  /// Throws Error Limit when the name is longer than kMaxMatchedNameBytes.
+  /// Throws Error: Limit when the name is longer than kMaxMatchedNameBytes or becomes longer than 64 KiB, Invalid when
+  /// `to` is longer than kMaxPatternBytes.
   std::optional<std::string> replaced(const std::string& name, const std::string& to) const;
 
  private:

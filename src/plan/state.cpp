@@ -1,30 +1,65 @@
 #include "plan/state.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <unordered_set>
 
 #include <tenon/error.hpp>
 
 #include "base/text.hpp"
+#include "plan/limits.hpp"
 #include "plan/regex.hpp"
 
 namespace tenon::plan {
 
-State::State(const Listing& checkpoint) {
+namespace {
+
+/// Bytes of all tensors, as far as they are known; saturates.
+std::uint64_t total_bytes(const Listing& listing) {
+  std::uint64_t total = 0;
+  for (const TensorSpec& spec : listing.tensors) {
+    if (!spec.shape || !spec.dtype) continue;
+    if (__builtin_add_overflow(total, byte_size(*spec.shape, *spec.dtype), &total))
+      return std::numeric_limits<std::uint64_t>::max() / kMaxGrowth;
+  }
+  return std::min(total, std::numeric_limits<std::uint64_t>::max() / kMaxGrowth);
+}
+
+Error too_much(const char* what, std::uint64_t most) {
+  return Error(Code::Limit, {}, what, "at most " + base::count_text(most), "more",
+               "write the plan with fewer, wider operations");
+}
+
+}  // namespace
+
+State::State(const Listing& checkpoint) : most_bytes_(std::max(kMadeTensorBytes, kMaxGrowth * total_bytes(checkpoint))) {
   tensors_.reserve(checkpoint.tensors.size());
-  for (std::size_t i = 0; i < checkpoint.tensors.size(); ++i) tensors_.push_back({checkpoint.tensors[i], i});
+  for (std::size_t i = 0; i < checkpoint.tensors.size(); ++i) tensors_.push_back({checkpoint.tensors[i], i, {}});
 }
 
 std::size_t State::run(const Op& op) {
+  spend(tensors_.size() + 1);
+  applicability_ = op.applicability;
   return std::visit([this](const auto& operation) { return operate(operation); }, op.operation);
 }
 
-template <class Condition>
-std::size_t State::drop_where(Condition condition) {
+void State::spend(std::uint64_t steps) {
+  if (steps > kMaxSteps || steps_ > kMaxSteps - steps) throw too_much("the plan needs too many steps", kMaxSteps);
+  steps_ += steps;
+}
+
+void State::add_name_bytes(std::uint64_t bytes) {
+  if (bytes > kMaxNewNameBytes || name_bytes_ > kMaxNewNameBytes - bytes)
+    throw too_much("the plan makes names too long", kMaxNewNameBytes);
+  name_bytes_ += bytes;
+}
+
+std::size_t State::drop_where(const std::function<bool(const TensorSpec&)>& condition) {
   const auto stays = [&](const Planned& tensor) { return !condition(tensor.spec); };
   const auto gone = std::stable_partition(tensors_.begin(), tensors_.end(), stays);
   const auto count = static_cast<std::size_t>(tensors_.end() - gone);
-  for (auto tensor = gone; tensor != tensors_.end(); ++tensor) dropped_.push_back(tensor->source);
+  for (auto tensor = gone; tensor != tensors_.end(); ++tensor)
+    for (const std::size_t source : sources(*tensor)) dropped_.push_back(source);
   tensors_.erase(gone, tensors_.end());
   return count;
 }
@@ -40,6 +75,8 @@ std::size_t State::operate(const StripPrefix& op) {
 }
 
 std::size_t State::operate(const AddPrefix& op) {
+  if (op.prefix.size() > kMaxNewNameBytes) throw too_much("the plan makes names too long", kMaxNewNameBytes);
+  add_name_bytes(op.prefix.size() * tensors_.size());
   for (Planned& tensor : tensors_) tensor.spec.name.insert(0, op.prefix);
   return tensors_.size();
 }
@@ -65,15 +102,23 @@ std::size_t State::operate(const Rename& op) {
   if (!op.regex) {
     for (Planned& tensor : tensors_) {
       if (tensor.spec.name != op.from) continue;
+      add_name_bytes(op.to.size());
       tensor.spec.name = op.to;
       ++count;
     }
     return count;
   }
+  spend(kStepsOfExpression * tensors_.size());
   const NamePattern pattern(op.from);
   std::vector<std::optional<std::string>> renamed(
       tensors_.size());  // beside `tensors_`, so that a throw changes nothing
-  for (std::size_t i = 0; i < tensors_.size(); ++i) renamed[i] = pattern.replaced(tensors_[i].spec.name, op.to);
+  std::uint64_t longer = 0;
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    renamed[i] = pattern.replaced(tensors_[i].spec.name, op.to);
+    if (renamed[i] && renamed[i]->size() > tensors_[i].spec.name.size())
+      longer += renamed[i]->size() - tensors_[i].spec.name.size();
+  }
+  add_name_bytes(longer);
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     if (!renamed[i]) continue;
     tensors_[i].spec.name = std::move(*renamed[i]);
@@ -89,16 +134,6 @@ std::size_t State::operate(const Drop& op) {
 std::size_t State::operate(const KeepTarget& op) {
   kept_patterns_.push_back(op.pattern);
   return drop_where([&](const TensorSpec& spec) { return base::glob_match(op.pattern, spec.name); });
-}
-
-std::size_t State::operate(const Cast& op) {
-  std::size_t count = 0;
-  for (Planned& tensor : tensors_) {
-    if (!base::glob_match(op.pattern, tensor.spec.name)) continue;
-    tensor.spec.dtype = op.dtype;
-    ++count;
-  }
-  return count;
 }
 
 bool State::keeps_target(std::string_view name) const {

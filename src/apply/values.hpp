@@ -1,0 +1,37 @@
+// Values: where the leaves of recipes find their tensors. Keeps both checkpoints open, so that recipes can run after
+// the listings are gone.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <tenon/listing.hpp>
+#include <tenon/plan.hpp>
+
+#include "apply/adapter_config.hpp"
+
+namespace tenon::apply_plan {
+
+class Values {
+ public:
+  Values(const Listing& checkpoint, const Listing& target);
+
+  /// Index in the checkpoint of the listing's tensor; nothing where it has no bytes.
+  std::optional<std::size_t> stored(std::size_t listed) const;
+  /// Index in the target's checkpoint of the tensor called `name` there.
+  std::optional<std::size_t> own(const std::string& name) const;
+
+  const Checkpoint& checkpoint() const { return *checkpoint_; }
+  const Checkpoint& target() const { return *target_; }
+  const std::optional<AdapterConfig>& adapter() const { return adapter_; }
+
+ private:
+  std::optional<Checkpoint> checkpoint_, target_;
+  std::vector<std::optional<std::size_t>> stored_;
+  std::unordered_map<std::string, std::size_t> own_;
+  std::optional<AdapterConfig> adapter_;
+};
+
+}  // namespace tenon::apply_plan

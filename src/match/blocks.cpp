@@ -1,0 +1,258 @@
+#include "match/blocks.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "match/alignment.hpp"
+#include "match/hash.hpp"
+#include "match/lexicon.hpp"
+
+namespace tenon::match {
+namespace {
+
+struct List {
+  std::vector<NodeId> blocks;
+  std::vector<Place> places;
+  double mass = 0;
+  Tags tags = 0;
+  std::set<WordId> words;
+};
+
+std::vector<Token> path_of(const Side& side, NodeId node) {
+  std::vector<Token> path;
+  for (; node != kRoot; node = side.nodes[node].parent) path.push_back(side.nodes[node].token);
+  std::reverse(path.begin(), path.end());
+  return path;
+}
+
+/// Only what holds two modules or more is a block: `conv1`, `conv2` are modules with a number in their name.
+std::vector<List> lists_of(const Side& side, const Words& words) {
+  std::map<std::uint32_t, std::vector<NodeId>> by_pattern;
+  for (NodeId node = 1; node < side.nodes.size(); ++node)
+    if (side.nodes[node].token.is_number() && side.nodes[node].modules >= 2)
+      by_pattern[side.nodes[node].pattern].push_back(node);
+  std::vector<List> lists;
+  for (auto& [pattern, blocks] : by_pattern) {
+    std::sort(blocks.begin(), blocks.end(),
+              [&](NodeId a, NodeId b) { return side.nodes[a].first < side.nodes[b].first; });
+    List list;
+    const auto path = path_of(side, blocks.front());
+    list.tags = meaning_of(path, words, {}).towers();
+    for (const Token& token : path)
+      if (!token.is_number()) list.words.insert(token.word);
+    for (const NodeId block : blocks) {
+      const Node& node = side.nodes[block];
+      const bool opens = list.blocks.empty() || side.nodes[list.blocks.back()].parent != node.parent;
+      const std::size_t parent = list.places.empty() ? 0 : list.places.back().parent + (opens ? 1 : 0);
+      list.places.push_back({parent, node.token.number});
+      list.blocks.push_back(block);
+      list.mass += node.mass;
+    }
+    lists.push_back(std::move(list));
+  }
+  return lists;
+}
+
+/// Sizes of the tensors of a block, with how many there are of each.
+using Sizes = std::map<std::int64_t, std::int64_t>;
+
+Sizes sizes_of(const Side& side, NodeId node) {
+  Sizes sizes;
+  const Node& block = side.nodes[node];
+  for (std::uint32_t i = block.first; i < block.first + block.modules; ++i)
+    for (const Member& member : side.modules[i].members)
+      if (member.leaf != Leaf::Counter) ++sizes[member.elements];
+  return sizes;
+}
+
+/// The share of elements that tensors of equal sizes explain. What is left on both sides may be one fused tensor
+/// against several, when the sums agree.
+double likeness_of(const Sizes& a, const Sizes& b) {
+  double mass_a = 0, mass_b = 0, common = 0;
+  for (const auto& [size, count] : a) mass_a += static_cast<double>(size) * static_cast<double>(count);
+  for (const auto& [size, count] : b) mass_b += static_cast<double>(size) * static_cast<double>(count);
+  for (const auto& [size, count] : a) {
+    const auto other = b.find(size);
+    if (other != b.end()) common += static_cast<double>(size) * static_cast<double>(std::min(count, other->second));
+  }
+  const double left_a = mass_a - common, left_b = mass_b - common;
+  if (common > 0.2 * mass_a && std::min(left_a, left_b) > 0.9 * std::max(left_a, left_b)) common += 0.9 * std::min(left_a, left_b);
+  return common / std::max({mass_a, mass_b, 1.0});
+}
+
+/// Likeness of two blocks; each pair of kinds is computed once.
+class Likenesses {
+ public:
+  Likenesses(const Side& source, const Side& target) : source_(source), target_(target) {}
+
+  double between(NodeId a, NodeId b) {
+    const std::uint64_t x = source_.nodes[a].signature, y = target_.nodes[b].signature;
+    if (x == y) return 1;
+    const auto [at, is_new] = known_.try_emplace(combined(x, y), 0);
+    if (is_new) at->second = likeness_of(sizes_of(source_, a), sizes_of(target_, b));
+    return at->second;
+  }
+
+ private:
+  const Side &source_, &target_;
+  std::unordered_map<std::uint64_t, double> known_;
+};
+
+/// Two lists laid side by side.
+struct Pairing {
+  std::size_t source = 0, target = 0;
+  Alignment alignment;
+  double score = 0;
+};
+
+double words_in_common(const std::set<WordId>& a, const std::set<WordId>& b) {
+  std::size_t common = 0;
+  for (const WordId word : a) common += b.count(word);
+  const std::size_t all = a.size() + b.size() - common;
+  return all == 0 ? 0 : static_cast<double>(common) / static_cast<double>(all);
+}
+
+/// What the names say for or against: an encoder's blocks are not a decoder's.
+double lexical(const List& a, const List& b) {
+  double score = 0.1 * words_in_common(a.words, b.words);
+  if (a.tags != 0 && b.tags != 0) score += (a.tags & b.tags) != 0 ? 0.15 : -0.3;
+  return score;
+}
+
+Pairing paired(const Side& source, const Side& target, const List& a, const List& b, Likenesses& likenesses) {
+  Pairing pairing;
+  pairing.alignment = align(a.places, b.places, [&](std::size_t i, std::size_t j) {
+    return likenesses.between(a.blocks[i], b.blocks[j]);
+  });
+  double explained = 0;
+  for (const auto& [i, j] : pairing.alignment.pairs)
+    explained += likenesses.between(a.blocks[i], b.blocks[j]) *
+                 (source.nodes[a.blocks[i]].mass + target.nodes[b.blocks[j]].mass);
+  pairing.score = explained / std::max(a.mass + b.mass, 1.0);
+  return pairing;
+}
+
+constexpr double kLeastScore = 0.15;
+constexpr double kSureMargin = 0.08;
+constexpr std::size_t kMaxPairings = 4096;
+
+class Partnering {
+ public:
+  Partnering(const Side& source, const Side& target, const Words& words)
+      : source_(source), target_(target), likenesses_(source, target), left_(lists_of(source, words)),
+        right_(lists_of(target, words)) {
+    result_.of_source.assign(source.nodes.size(), BlockPartners::kNone);
+    result_.of_target.assign(target.nodes.size(), BlockPartners::kNone);
+    result_.is_sure.assign(source.nodes.size(), false);
+    result_.source_left.assign(source.nodes.size(), false);
+    result_.target_left.assign(target.nodes.size(), false);
+  }
+
+  BlockPartners run() {
+    if (left_.size() * right_.size() > kMaxPairings) return std::move(result_);
+    collect();
+    for (std::size_t i = 0; i < pairings_.size(); ++i) take(i);
+    mark_left();
+    return std::move(result_);
+  }
+
+ private:
+  void collect() {
+    for (std::size_t i = 0; i < left_.size(); ++i)
+      for (std::size_t j = 0; j < right_.size(); ++j) {
+        Pairing pairing = paired(source_, target_, left_[i], right_[j], likenesses_);
+        if (pairing.score < kLeastScore) continue;
+        pairing.source = i;
+        pairing.target = j;
+        pairing.score += lexical(left_[i], right_[j]);
+        scores_[{i, j}] = pairing.score;
+        pairings_.push_back(std::move(pairing));
+      }
+    std::stable_sort(pairings_.begin(), pairings_.end(),
+                     [](const Pairing& a, const Pairing& b) { return a.score > b.score; });
+  }
+
+  /// Exchanging partners with another pairing would do nearly as well: then neither is sure.
+  bool has_rival(const Pairing& mine) const {
+    for (const Pairing& other : pairings_) {
+      if (other.source == mine.source || other.target == mine.target) continue;
+      const auto cross_a = scores_.find({mine.source, other.target}), cross_b = scores_.find({other.source, mine.target});
+      if (cross_a == scores_.end() || cross_b == scores_.end()) continue;
+      if (cross_a->second + cross_b->second > mine.score + other.score - kSureMargin) return true;
+    }
+    return false;
+  }
+
+  void take(std::size_t index) {
+    const Pairing& pairing = pairings_[index];
+    const List &a = left_[pairing.source], &b = right_[pairing.target];
+    std::vector<std::pair<NodeId, NodeId>> free;
+    for (const auto& [i, j] : pairing.alignment.pairs)
+      if (is_free(a.blocks[i], b.blocks[j])) free.emplace_back(a.blocks[i], b.blocks[j]);
+    if (free.size() * 2 < pairing.alignment.pairs.size()) return;
+    const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
+    for (const auto& [x, y] : free) {
+      result_.of_source[x] = y;
+      result_.of_target[y] = x;
+      result_.is_sure[x] = is_sure;
+    }
+  }
+
+  bool is_free(NodeId x, NodeId y) const {
+    return result_.of_source[x] == BlockPartners::kNone && result_.of_target[y] == BlockPartners::kNone &&
+           is_nested_alike(x, y);
+  }
+
+  /// A block's partner stands within the partner of the block around it.
+  bool is_nested_alike(NodeId x, NodeId y) const {
+    for (NodeId up = source_.nodes[x].parent; up != kRoot; up = source_.nodes[up].parent)
+      if (const NodeId other = result_.of_source[up]; other != BlockPartners::kNone) return target_.is_below(y, other);
+    return true;
+  }
+
+  void mark_left() {
+    mark_left(source_, left_, result_.of_source, result_.source_left);
+    mark_left(target_, right_, result_.of_target, result_.target_left);
+  }
+
+  static void mark_left(const Side& side, const std::vector<List>& lists, const std::vector<NodeId>& partner,
+                        std::vector<bool>& left) {
+    for (const List& list : lists) {
+      std::set<std::uint64_t> taken;
+      for (const NodeId block : list.blocks)
+        if (partner[block] != BlockPartners::kNone) taken.insert(side.nodes[block].signature);
+      for (const NodeId block : list.blocks)
+        left[block] = partner[block] == BlockPartners::kNone && is_like_one(side, block, taken, list, partner);
+    }
+  }
+
+  static bool is_like_one(const Side& side, NodeId block, const std::set<std::uint64_t>& taken, const List& list,
+                          const std::vector<NodeId>& partner) {
+    if (taken.contains(side.nodes[block].signature)) return true;
+    const Sizes sizes = sizes_of(side, block);
+    std::set<std::uint64_t> seen;
+    for (const NodeId other : list.blocks)
+      if (partner[other] != BlockPartners::kNone && seen.insert(side.nodes[other].signature).second &&
+          likeness_of(sizes, sizes_of(side, other)) > 0.6)
+        return true;
+    return false;
+  }
+
+  const Side &source_, &target_;
+  Likenesses likenesses_;
+  std::vector<List> left_, right_;
+  std::vector<Pairing> pairings_;
+  std::map<std::pair<std::size_t, std::size_t>, double> scores_;
+  BlockPartners result_;
+};
+
+}  // namespace
+
+BlockPartners partners_of(const Side& source, const Side& target, const Words& words) {
+  return Partnering(source, target, words).run();
+}
+
+}  // namespace tenon::match

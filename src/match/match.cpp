@@ -1,0 +1,328 @@
+#include "match/match.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <unordered_map>
+
+#include "match/blocks.hpp"
+#include "match/hash.hpp"
+#include "match/orientation.hpp"
+#include "match/shapes.hpp"
+
+namespace tenon::match {
+namespace {
+
+constexpr int kRounds = 3;          // of votes
+constexpr double kApply = 0.95;     // surer matches are done unasked
+
+/// Which tensors bear one name and shape on both sides, and which are left.
+struct Named {
+  std::vector<Match> identical;
+  std::vector<std::size_t> source_left, target_left;
+};
+
+Named identical_names(const Listing& source, const Listing& target) {
+  std::unordered_map<std::string_view, std::size_t> by_name;
+  by_name.reserve(source.tensors.size());
+  for (std::size_t i = 0; i < source.tensors.size(); ++i) by_name.emplace(source.tensors[i].name, i);
+  std::vector<bool> used(source.tensors.size(), false);
+  Named named;
+  for (std::size_t j = 0; j < target.tensors.size(); ++j) {
+    const TensorSpec& want = target.tensors[j];
+    const auto found = by_name.find(want.name);
+    const bool fits = found != by_name.end() &&
+                      (!want.shape || !source.tensors[found->second].shape || *want.shape == *source.tensors[found->second].shape);
+    if (fits) {
+      named.identical.push_back({j, {found->second}, How::Identical, 0, 1, 1, true, {}});
+      used[found->second] = true;
+    } else if (want.shape) {
+      named.target_left.push_back(j);
+    }
+  }
+  for (std::size_t i = 0; i < used.size(); ++i)
+    if (!used[i] && source.tensors[i].shape) named.source_left.push_back(i);
+  return named;
+}
+
+WordWeights weights_of(const Side& source, const Side& target, const Words& words) {
+  std::vector<double> count(words.size(), 0);
+  for (const Side* side : {&source, &target})
+    for (const Node& node : side->nodes)
+      if (!node.token.is_number()) count[node.token.word] += node.modules;
+  const double all = static_cast<double>(source.modules.size() + target.modules.size());
+  WordWeights weights;
+  for (const double n : count) weights.push_back(std::log(1 + all / std::max(n, 1.0)));
+  return weights;
+}
+
+std::uint64_t step_hash(std::uint64_t hash, const Token& token) {
+  return combined(hash, token.is_number() ? static_cast<std::uint64_t>(token.number) << 1 | 1
+                                          : static_cast<std::uint64_t>(token.word) << 1);
+}
+
+std::vector<std::uint64_t> prefixes_of(std::span<const Token> path, std::uint64_t seed) {
+  std::vector<std::uint64_t> prefixes;
+  for (const Token& token : path) prefixes.push_back(seed = step_hash(seed, token));
+  if (prefixes.empty()) prefixes.push_back(seed);
+  return prefixes;
+}
+
+std::uint64_t family_of(std::span<const Token> path) {
+  std::uint64_t hash = 0;
+  for (const Token& token : path) hash = token.is_number() ? combined(hash, 1) : step_hash(hash, token);
+  return hash;
+}
+
+/// Where a cell begins on a side, and its modules.
+struct Half {
+  NodeId home = kRoot;
+  std::vector<std::uint32_t> modules;
+};
+struct Draft {
+  Half source, target;
+  bool is_sure = true;
+};
+
+bool ends_in_third_w(std::span<const Token> path, const Words& words) {
+  const std::size_t n = path.size();
+  return n >= 2 && path[n - 1].number == 3 && !path[n - 2].is_number() && words.text(path[n - 2].word) == "w";
+}
+
+/// A side's candidates of a cell, with what their names mean there.
+std::vector<Candidate> candidates_of(const Side& side, const Half& half, const Words& words) {
+  const std::uint32_t depth = side.nodes[half.home].depth;
+  const std::uint64_t seed = half.home == kRoot ? 0 : mixed(side.nodes[half.home].pattern);
+  std::vector<Candidate> candidates;
+  bool has_third_w = false;
+  for (const std::uint32_t index : half.modules) {
+    const std::span<const Token> path = std::span(side.modules[index].path).subspan(depth);
+    has_third_w = has_third_w || ends_in_third_w(path, words);
+    candidates.push_back({index, {path.begin(), path.end()}, prefixes_of(path, seed), family_of(path), {}});
+  }
+  bool has_self = false;
+  for (Candidate& candidate : candidates) {
+    const Module& module = side.modules[candidate.module];
+    const Member& main = module.main();
+    const bool is_alone = main.leaf == Leaf::Alone;
+    candidate.meaning = meaning_of(candidate.path, words,
+                                   {squeezed(side.shape(main)).size() <= 1, is_alone || main.leaf == Leaf::Bias, has_third_w});
+    if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
+    has_self = has_self || (candidate.meaning.tags & tag::kAttention) != 0;
+  }
+  if (!has_self)  // the only attention there is: no matter what it looks at
+    for (Candidate& candidate : candidates)
+      if ((candidate.meaning.tags & tag::kCross) != 0)
+        candidate.meaning.tags = (candidate.meaning.tags & ~tag::kCross) | tag::kAttention;
+  return candidates;
+}
+
+/// Equal for cells with the same names within the block, leaves and shapes.
+std::uint64_t content_of(const Side& side, const Half& half) {
+  const std::uint32_t depth = side.nodes[half.home].depth;
+  std::uint64_t hash = half.home == kRoot ? 0 : mixed(side.nodes[half.home].pattern);
+  for (const std::uint32_t index : half.modules) {
+    const Module& module = side.modules[index];
+    for (std::size_t i = depth; i < module.path.size(); ++i) hash = step_hash(hash, module.path[i]);
+    for (const Member& member : module.members) {
+      hash = combined(hash, static_cast<std::uint64_t>(member.leaf) + 7);
+      for (const std::int64_t extent : side.shape(member)) hash = combined(hash, static_cast<std::uint64_t>(extent));
+    }
+    hash = combined(hash, 3);
+  }
+  return hash;
+}
+
+class Matcher {
+ public:
+  Matcher(const Listing& source, const Listing& target) : source_listing_(source), target_listing_(target) {}
+
+  Matching run() {
+    Named named = identical_names(source_listing_, target_listing_);
+    result_.matches = std::move(named.identical);
+    if (!named.source_left.empty() && !named.target_left.empty()) match_rest(named);
+    std::sort(result_.matches.begin(), result_.matches.end(),
+              [](const Match& a, const Match& b) { return a.to < b.to; });
+    return std::move(result_);
+  }
+
+ private:
+  void match_rest(const Named& named) {
+    source_ = side_of(source_listing_, named.source_left, words_);
+    target_ = side_of(target_listing_, named.target_left, words_);
+    partners_ = partners_of(source_, target_, words_);
+    weights_ = weights_of(source_, target_, words_);
+    make_drafts();
+    vote_for_parents();
+    for (int round = 0; round < kRounds; ++round) {
+      const bool is_last = round + 1 == kRounds;
+      Votes next = parent_votes_;
+      pass(is_last, next);
+      votes_ = std::move(next);
+    }
+    settle_orientation(source_listing_, target_listing_, oriented_);
+    for (Oriented& row : oriented_) {
+      row.match.apply = row.match.confidence >= kApply;
+      result_.matches.push_back(std::move(row.match));
+    }
+  }
+
+  /// For each node the innermost block with a partner that it stands in; kNone within a block that is left over.
+  static std::vector<NodeId> homes_of(const Side& side, const std::vector<NodeId>& partner, const std::vector<bool>& left) {
+    std::vector<NodeId> homes(side.nodes.size(), kRoot);
+    for (NodeId node = 1; node < side.nodes.size(); ++node) {
+      const NodeId above = homes[side.nodes[node].parent];
+      homes[node] = above == BlockPartners::kNone || left[node] ? BlockPartners::kNone
+                    : partner[node] != BlockPartners::kNone     ? node
+                                                                : above;
+    }
+    return homes;
+  }
+
+  void make_drafts() {
+    const auto source_homes = homes_of(source_, partners_.of_source, partners_.source_left);
+    const auto target_homes = homes_of(target_, partners_.of_target, partners_.target_left);
+    drafts_.push_back({});
+    for (NodeId node = 1; node < source_.nodes.size(); ++node) {
+      if (partners_.of_source[node] == BlockPartners::kNone || source_homes[node] != node) continue;
+      draft_of_[node] = drafts_.size();
+      drafts_.push_back({{node, {}}, {partners_.of_source[node], {}}, partners_.is_sure[node]});
+    }
+    for (std::uint32_t i = 0; i < source_.modules.size(); ++i) {
+      const NodeId home = source_homes[source_.modules[i].node];
+      if (home == BlockPartners::kNone) continue;
+      drafts_[home == kRoot ? 0 : draft_of_[home]].source.modules.push_back(i);
+    }
+    for (std::uint32_t j = 0; j < target_.modules.size(); ++j) {
+      const NodeId home = target_homes[target_.modules[j].node];
+      if (home == BlockPartners::kNone) continue;
+      const auto draft = home == kRoot ? draft_of_.end() : draft_of_.find(partners_.of_target[home]);
+      drafts_[draft == draft_of_.end() ? 0 : draft->second].target.modules.push_back(j);
+    }
+    for (std::size_t d = 1; d < drafts_.size(); ++d) order_.push_back(d);
+    std::stable_sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
+      return source_.nodes[drafts_[a].source.home].depth > source_.nodes[drafts_[b].source.home].depth;
+    });
+    order_.push_back(0);
+    for (const std::size_t d : order_) above_.push_back(d == 0 ? 0 : above(d));
+  }
+
+  /// The cell that takes what this one leaves: of the block around it, where both sides' are partners; else the root's.
+  std::size_t above(std::size_t draft) const {
+    NodeId up = source_.nodes[drafts_[draft].source.home].parent;
+    for (; up != kRoot; up = source_.nodes[up].parent) {
+      const auto found = draft_of_.find(up);
+      if (found != draft_of_.end() && target_.is_below(drafts_[draft].target.home, drafts_[found->second].target.home))
+        return found->second;
+    }
+    return 0;
+  }
+
+  std::vector<Token> path_to(const Side& side, NodeId node) const {
+    std::vector<Token> path;
+    for (; node != kRoot; node = side.nodes[node].parent) path.push_back(side.nodes[node].token);
+    std::reverse(path.begin(), path.end());
+    return path;
+  }
+
+  /// Blocks that are partners vote, among what stands outside of blocks, for the modules around them.
+  void vote_for_parents() {
+    std::map<std::pair<NodeId, NodeId>, bool> seen;
+    for (const Draft& draft : drafts_) {
+      if (draft.source.home == kRoot || !draft.is_sure) continue;
+      const NodeId a = source_.nodes[draft.source.home].parent, b = target_.nodes[draft.target.home].parent;
+      if (a == kRoot || b == kRoot || !seen.try_emplace({a, b}, true).second) continue;
+      parent_votes_.add(prefixes_of(path_to(source_, a), 0), prefixes_of(path_to(target_, b), 0), 1);
+    }
+    votes_ = parent_votes_;
+  }
+
+  void pass(bool is_last, Votes& next) {
+    std::vector<Draft> drafts = drafts_;
+    std::unordered_map<std::uint64_t, Solution> solved;
+    for (std::size_t k = 0; k < order_.size(); ++k) {
+      Draft& draft = drafts[order_[k]];
+      std::sort(draft.source.modules.begin(), draft.source.modules.end());
+      std::sort(draft.target.modules.begin(), draft.target.modules.end());
+      const std::uint64_t content = combined(content_of(source_, draft.source), content_of(target_, draft.target));
+      const auto [at, is_new] = solved.try_emplace(content);
+      if (is_new) at->second = solved_now(draft, next);
+      if (is_last) keep(draft, at->second);
+      if (order_[k] == 0) continue;
+      Draft& up = drafts[above_[k]];
+      for (const std::uint32_t i : at->second.source_left) up.source.modules.push_back(draft.source.modules[i]);
+      for (const std::uint32_t j : at->second.target_left) up.target.modules.push_back(draft.target.modules[j]);
+    }
+  }
+
+  Solution solved_now(const Draft& draft, Votes& next) const {
+    Cell cell{&source_, &target_, candidates_of(source_, draft.source, words_),
+              candidates_of(target_, draft.target, words_), draft.source.home == kRoot};
+    Solution solution = solve(cell, votes_, weights_);
+    for (const auto& [i, j] : solution.settled) next.add(cell.source[i].prefixes, cell.target[j].prefixes, 1);
+    return solution;
+  }
+
+  static const Member& member(const Side& side, const Half& half, const Spot& spot) {
+    return side.modules[half.modules[spot.candidate]].members[spot.member];
+  }
+
+  /// Leaves that are laid out alike have one number: `kernel` is not `weight`, a parameter of its own is neither.
+  static std::uint32_t layout_of(const Member& member) {
+    return static_cast<std::uint32_t>(member.leaf) * 2 + (member.is_kernel ? 1 : 0);
+  }
+
+  void keep(const Draft& draft, const Solution& solution) {
+    for (const Link& link : solution.links) {
+      Oriented row;
+      const Member& to = member(target_, draft.target, link.to);
+      row.match = {to.tensor, {}, link.how, link.part, link.parts, link.confidence, false, {}};
+      for (const Spot& spot : link.from) row.match.from.push_back(member(source_, draft.source, spot).tensor);
+      for (const Spot& spot : link.runner_up) row.match.runner_up.push_back(member(source_, draft.source, spot).tensor);
+      row.is_in_block = draft.source.home != kRoot;
+      row.is_table = link.is_table;
+      row.source_leaf = layout_of(member(source_, draft.source, link.from.front()));
+      row.target_leaf = layout_of(to);
+      if (!draft.is_sure) row.match.confidence = std::min(row.match.confidence, 0.7);
+      oriented_.push_back(std::move(row));
+    }
+  }
+
+  const Listing &source_listing_, &target_listing_;
+  Words words_;
+  Side source_, target_;
+  BlockPartners partners_;
+  WordWeights weights_;
+  std::vector<Draft> drafts_;  ///< [0] is the root's
+  std::unordered_map<NodeId, std::size_t> draft_of_;
+  std::vector<std::size_t> order_, above_;
+  Votes votes_, parent_votes_;
+  std::vector<Oriented> oriented_;
+  Matching result_;
+};
+
+}  // namespace
+
+Matching match(const Listing& source, const Listing& target) { return Matcher(source, target).run(); }
+
+std::string_view how_name(How how) {
+  switch (how) {
+    case How::Identical:
+      return "identical";
+    case How::Rename:
+      return "rename";
+    case How::Transpose:
+      return "transpose";
+    case How::Permute:
+      return "permute";
+    case How::Reshape:
+      return "reshape";
+    case How::Split:
+      return "split";
+    case How::Fuse:
+      return "fuse";
+  }
+  return {};
+}
+
+}  // namespace tenon::match

@@ -1,0 +1,62 @@
+#include "match/orientation.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "match/shapes.hpp"
+
+namespace tenon::match {
+namespace {
+
+constexpr double kAmbiguous = 0.8;
+
+struct Tally {
+  std::size_t equal = 0, transposed = 0;
+};
+using Key = std::tuple<bool, std::uint32_t, std::uint32_t>;
+
+Key key_of(const Oriented& row, bool everywhere) {
+  return {!everywhere && row.is_in_block, row.source_leaf, row.target_leaf};
+}
+
+bool is_single(const Oriented& row) {
+  return row.match.from.size() == 1 && (row.match.how == How::Rename || row.match.how == How::Transpose);
+}
+
+bool is_square(const Shape& shape) { return shape.size() == 2 && shape[0] == shape[1]; }
+
+/// True for transposed, false for not; nothing where the siblings disagree or there are none.
+struct Verdict {
+  bool is_known = false, is_transposed = false;
+};
+Verdict verdict(const std::map<Key, Tally>& tallies, const Key& key) {
+  const auto found = tallies.find(key);
+  if (found == tallies.end()) return {};
+  const Tally& tally = found->second;
+  if (tally.equal > 0 && tally.transposed > 0) return {};
+  return {tally.equal + tally.transposed > 0, tally.transposed > 0};
+}
+
+}  // namespace
+
+void settle_orientation(const Listing& source, const Listing& target, std::vector<Oriented>& rows) {
+  std::map<Key, Tally> near, everywhere;
+  for (const Oriented& row : rows) {
+    if (!is_single(row) || row.is_table) continue;
+    const Shape &have = *source.tensors[row.match.from[0]].shape, &want = *target.tensors[row.match.to].shape;
+    if (have.size() != 2 || want.size() != 2 || is_square(want)) continue;
+    for (auto [tallies, all] : {std::pair{&near, false}, {&everywhere, true}})
+      ++((*tallies)[key_of(row, all)].*(have == want ? &Tally::equal : &Tally::transposed));
+  }
+  for (Oriented& row : rows) {
+    if (!is_single(row) || row.is_table || !is_square(*target.tensors[row.match.to].shape)) continue;
+    Verdict told = verdict(near, key_of(row, false));
+    if (!told.is_known) told = verdict(everywhere, key_of(row, true));
+    if (told.is_known && told.is_transposed) row.match.how = How::Transpose;
+    if (!told.is_known && row.source_leaf != row.target_leaf)
+      row.match.confidence = std::min(row.match.confidence, kAmbiguous);
+  }
+}
+
+}  // namespace tenon::match

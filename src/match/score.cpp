@@ -1,0 +1,160 @@
+#include "match/score.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <set>
+
+#include "match/shapes.hpp"
+
+namespace tenon::match {
+namespace {
+
+using namespace tag;
+
+constexpr std::size_t kNoGroup = 0, kNormGroup = 1, kScaleGroup = 2;
+
+std::size_t place_group(const Meaning& meaning) {
+  if (!meaning.has_place || meaning.parts() != 0 || (meaning.tags & (kShortcut | kHead)) != 0) return kNoGroup;
+  return (meaning.tags & kLayerScale) != 0 ? kScaleGroup : kNormGroup;
+}
+
+/// +1 where both say the same, -1 where they contradict each other, 0 where a side says nothing.
+double agreement(Tags a, Tags b) {
+  if (a == 0 || b == 0) return 0;
+  if (a == b) return 1;
+  const int common = std::popcount(a & b), all = std::popcount(a | b);
+  return common == 0 ? -1 : static_cast<double>(common) / all;
+}
+
+/// Two norms that are not ranked among others: both first, both last, or one this and one that.
+double by_place(double a, double b) {
+  const auto end = [](double place) { return place < 1 ? -1 : place > 5 ? 1 : 0; };
+  if (end(a) == 0 || end(b) == 0) return end(a) + end(b) < 0 ? -0.15 : 0;
+  return end(a) == end(b) ? 0.25 : -0.5;
+}
+
+bool is_main(Leaf leaf) { return leaf == Leaf::Weight || leaf == Leaf::Alone || leaf == Leaf::Direction; }
+
+}  // namespace
+
+bool leaves_agree(const Module& a, const Module& b, double& share) {
+  if (is_main(a.main().leaf) != is_main(b.main().leaf)) return false;
+  if (!is_main(a.main().leaf) && a.main().leaf != b.main().leaf) return false;
+  if (a.main().elements != b.main().elements) return false;
+  double common = 1, all = 1;
+  for (const Member& member : a.members) {
+    if (&member == &a.main() || member.leaf == Leaf::Counter) continue;
+    ++all;
+    const Member* other = b.find(member.leaf);
+    if (other == nullptr) continue;
+    if (other->elements != member.elements) return false;
+    ++common;
+  }
+  for (const Member& member : b.members)
+    if (&member != &b.main() && member.leaf != Leaf::Counter && a.find(member.leaf) == nullptr) ++all;
+  share = common / all;
+  return true;
+}
+
+Scorer::Scorer(const Cell& cell, std::vector<std::uint32_t> source, std::vector<std::uint32_t> target,
+               const Votes& votes, const WordWeights& weights)
+    : cell_(cell), votes_(votes), weights_(weights), source_(rows_of(cell.source, source)),
+      target_(rows_of(cell.target, target)) {
+  settle_places();
+}
+
+std::vector<Scorer::Row> Scorer::rows_of(const std::vector<Candidate>& all,
+                                         const std::vector<std::uint32_t>& which) const {
+  std::map<std::uint64_t, std::size_t> families;
+  std::vector<Row> rows;
+  for (const std::uint32_t candidate : which) {
+    const std::uint64_t family = all[candidate].family;
+    rows.push_back({candidate, family, 1, families[family]++, place_group(all[candidate].meaning), 0});
+  }
+  for (Row& row : rows) row.family_size = families[row.family];
+  for (const std::size_t group : {kNormGroup, kScaleGroup}) rank_places(rows, all, group);
+  return rows;
+}
+
+/// Ranks by place; rows of a group whose places are not all different are left without.
+void Scorer::rank_places(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const {
+  std::vector<Row*> members;
+  for (Row& row : rows)
+    if (row.group == group) members.push_back(&row);
+  const auto place = [&](const Row* row) { return all[row->candidate].meaning.place; };
+  std::sort(members.begin(), members.end(), [&](const Row* a, const Row* b) { return place(a) < place(b); });
+  bool are_different = true;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    members[i]->place_rank = i;
+    if (i > 0 && place(members[i]) == place(members[i - 1])) are_different = false;
+  }
+  if (!are_different)
+    for (Row* row : members) row->group = kNoGroup;
+}
+
+void Scorer::settle_places() {
+  for (const std::size_t group : {kNormGroup, kScaleGroup}) {
+    const auto count = [&](const std::vector<Row>& rows) {
+      return std::count_if(rows.begin(), rows.end(), [&](const Row& row) { return row.group == group; });
+    };
+    uses_place_[group] = count(source_) > 1 && count(source_) == count(target_);
+  }
+}
+
+double Scorer::by_words(const Candidate& a, const Candidate& b) const {
+  std::set<WordId> words_a, words_b;
+  for (const Token& token : a.path)
+    if (!token.is_number()) words_a.insert(token.word);
+  for (const Token& token : b.path)
+    if (!token.is_number()) words_b.insert(token.word);
+  double common = 0, all = 0;
+  for (const WordId word : words_a) {
+    all += weights_[word];
+    if (words_b.contains(word)) common += weights_[word];
+  }
+  for (const WordId word : words_b)
+    if (!words_a.contains(word)) all += weights_[word];
+  return all > 0 ? common / all : 0;
+}
+
+double Scorer::by_tags(const Candidate& a, const Candidate& b, bool has_place_rank) const {
+  const Meaning &x = a.meaning, &y = b.meaning;
+  const double parts = agreement(x.parts(), y.parts());
+  double score = parts > 0.9 ? 1 : parts < 0 ? -1.5 : parts > 0 ? -0.5 : 0;
+  if (!has_place_rank) score += 0.5 * agreement(x.units(), y.units());
+  const double things = agreement(x.things(), y.things());
+  score += things < 0 ? -0.8 : 0.8 * things;
+  if ((x.things() == 0) != (y.things() == 0)) score -= 0.05;
+  const double towers = agreement(x.towers(), y.towers());
+  score += towers < 0 ? -0.4 : 0.15 * towers;
+  if ((x.tags & kNorm) != (y.tags & kNorm)) score -= 0.2;
+  if (x.has_norm_word && y.has_norm_word) score += 0.12;
+  return score;
+}
+
+double Scorer::evidence(std::size_t i, std::size_t j) const {
+  const Row &r = source_[i], &q = target_[j];
+  const Candidate &a = cell_.source[r.candidate], &b = cell_.target[q.candidate];
+  const bool has_place = r.group != kNoGroup && r.group == q.group && uses_place_[r.group];
+  double score = by_tags(a, b, has_place);
+  if (!has_place && r.group != kNoGroup && r.group == q.group) score += by_place(a.meaning.place, b.meaning.place);
+  if (has_place) score += r.place_rank == q.place_rank ? 0.7 : -0.7;
+  if (!has_place && !a.meaning.is_behind && !b.meaning.is_behind) score += 0.6 * by_words(a, b);
+  if (r.family_size > 1 && r.family_size == q.family_size) score += r.family_rank == q.family_rank ? 0.4 : -0.4;
+  if (!a.path.empty() && !b.path.empty() && a.path.back().is_number() && a.path.back() == b.path.back()) score += 0.03;
+  return score + 0.8 * votes_.score(a.prefixes, b.prefixes);
+}
+
+double Scorer::score(std::size_t i, std::size_t j) const {
+  const Module& a = cell_.source_side->modules[cell_.source[source_[i].candidate].module];
+  const Module& b = cell_.target_side->modules[cell_.target[target_[j].candidate].module];
+  double share = 0;
+  if (!leaves_agree(a, b, share)) return kImpossible;
+  const Relation relation = relation_between(cell_.source_side->shape(a.main()), cell_.target_side->shape(b.main()));
+  if (relation == Relation::None) return kImpossible;
+  const double cost = relation == Relation::Reshaped ? 0.3 : relation == Relation::Equal ? 0 : 0.05;
+  return 0.2 * share - cost + evidence(i, j);
+}
+
+}  // namespace tenon::match

@@ -1,0 +1,176 @@
+#include "match/side.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <unordered_map>
+
+#include "match/hash.hpp"
+
+namespace tenon::match {
+namespace {
+
+struct Named {
+  ParsedName name;
+  std::size_t tensor = 0;
+  std::int64_t elements = 1;
+};
+
+std::uint64_t hash_of(std::span<const Token> tokens, std::size_t count) {
+  std::uint64_t hash = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    hash = combined(hash, tokens[i].is_number() ? static_cast<std::uint64_t>(tokens[i].number) << 1 | 1
+                                                : static_cast<std::uint64_t>(tokens[i].word) << 1);
+  return hash;
+}
+
+/// Extents multiplied; saturates, so that hostile shapes overflow nothing.
+std::int64_t elements_of(const Shape& shape) {
+  std::int64_t product = 1;
+  for (const std::int64_t extent : shape)
+    if (__builtin_mul_overflow(product, extent, &product)) return INT64_MAX;
+  return product;
+}
+
+/// Numbers by value, words by letters, numbers first.
+bool natural_less(const std::vector<Token>& a, const std::vector<Token>& b, const Words& words) {
+  const auto less = [&](const Token& x, const Token& y) {
+    if (x.is_number() != y.is_number()) return x.is_number();
+    return x.is_number() ? x.number < y.number : words.text(x.word) < words.text(y.word);
+  };
+  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), less);
+}
+
+/// A lone `gamma` or `scale` is a parameter of its own: its word says what it is. With a bias it is a norm's weight.
+void settle_scales(std::vector<Named>& rows) {
+  std::unordered_map<std::uint64_t, bool> has_bias;
+  for (const Named& row : rows)
+    if (row.name.leaf == Leaf::Bias || row.name.leaf == Leaf::Mean)
+      has_bias[hash_of(row.name.tokens, row.name.tokens.size())] = true;
+  for (Named& row : rows) {
+    if (row.name.leaf != Leaf::Scale) continue;
+    if (has_bias.contains(hash_of(row.name.tokens, row.name.tokens.size()))) {
+      row.name.leaf = Leaf::Weight;
+      continue;
+    }
+    row.name.leaf = Leaf::Alone;
+    auto& tokens = row.name.tokens;
+    tokens.insert(tokens.end(), row.name.leaf_own.begin(), row.name.leaf_own.end());
+  }
+}
+
+std::vector<Module> modules_of(std::vector<Named> rows, const Listing& listing, const Words& words) {
+  settle_scales(rows);
+  std::vector<std::size_t> order(rows.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const ParsedName &x = rows[a].name, &y = rows[b].name;
+    if (x.tokens != y.tokens) {
+      if (natural_less(x.tokens, y.tokens, words)) return true;
+      if (natural_less(y.tokens, x.tokens, words)) return false;
+    }
+    if (x.leaf != y.leaf) return x.leaf < y.leaf;
+    return listing.tensors[rows[a].tensor].name < listing.tensors[rows[b].tensor].name;
+  });
+  std::vector<Module> modules;
+  for (const std::size_t index : order) {
+    Named& row = rows[index];
+    const bool continues = !modules.empty() && modules.back().path == row.name.tokens &&
+                           modules.back().find(row.name.leaf) == nullptr;
+    if (!continues) modules.push_back({std::move(row.name.tokens), {}, kRoot});
+    modules.back().members.push_back({row.tensor, row.name.leaf, row.name.is_kernel, row.elements});
+  }
+  return modules;
+}
+
+std::uint64_t signature_of(const Module& module) {
+  std::uint64_t hash = 0;
+  for (const Member& member : module.members)
+    if (member.leaf != Leaf::Counter) hash += mixed(static_cast<std::uint64_t>(member.elements));
+  return hash;
+}
+
+double mass_of(const Module& module) {
+  double mass = 0;
+  for (const Member& member : module.members) mass += static_cast<double>(member.elements);
+  return mass;
+}
+
+/// Adds modules to the tree. Modules come in natural order, so the node to branch from is on the last path.
+class TreeMaker {
+ public:
+  explicit TreeMaker(Side& side) : side_(side) { side_.nodes.push_back({}); }
+
+  void add(std::uint32_t index) {
+    Module& module = side_.modules[index];
+    NodeId at = kRoot;
+    for (const Token& token : module.path) at = child(at, token, index);
+    module.node = at;
+    const std::uint64_t signature = signature_of(module);
+    const double mass = mass_of(module);
+    for (NodeId node = at;; node = side_.nodes[node].parent) {
+      Node& here = side_.nodes[node];
+      ++here.modules;
+      here.signature += signature;
+      here.mass += mass;
+      if (node == kRoot) break;
+    }
+  }
+
+ private:
+  NodeId child(NodeId parent, const Token& token, std::uint32_t first_module) {
+    const std::uint64_t step = token.is_number() ? static_cast<std::uint64_t>(token.number) << 1 | 1
+                                                 : static_cast<std::uint64_t>(token.word) << 1;
+    const auto [at, is_new] = children_.try_emplace(combined(parent, step), static_cast<NodeId>(side_.nodes.size()));
+    if (is_new) {
+      const std::uint64_t starred = token.is_number() ? 1 : static_cast<std::uint64_t>(token.word) << 1;
+      const auto pattern = patterns_.try_emplace(combined(side_.nodes[parent].pattern, starred),
+                                                 static_cast<std::uint32_t>(patterns_.size() + 1));
+      Node node;
+      node.parent = parent;
+      node.token = token;
+      node.depth = side_.nodes[parent].depth + 1;
+      node.pattern = pattern.first->second;
+      node.first = first_module;
+      side_.nodes.push_back(node);
+    }
+    return at->second;
+  }
+
+  Side& side_;
+  std::unordered_map<std::uint64_t, NodeId> children_;
+  std::unordered_map<std::uint64_t, std::uint32_t> patterns_;
+};
+
+}  // namespace
+
+const Member* Module::find(Leaf leaf) const {
+  for (const Member& member : members)
+    if (member.leaf == leaf) return &member;
+  return nullptr;
+}
+
+const Member& Module::main() const {
+  for (const Leaf leaf : {Leaf::Weight, Leaf::Alone, Leaf::Direction})
+    if (const Member* member = find(leaf)) return *member;
+  return members.front();
+}
+
+bool Side::is_below(NodeId node, NodeId above) const {
+  while (nodes[node].depth > nodes[above].depth) node = nodes[node].parent;
+  return node == above;
+}
+
+Side side_of(const Listing& listing, std::span<const std::size_t> tensors, Words& words) {
+  std::vector<Named> rows;
+  rows.reserve(tensors.size());
+  for (const std::size_t index : tensors)
+    rows.push_back({parse_name(listing.tensors[index].name, words), index, elements_of(*listing.tensors[index].shape)});
+  Side side;
+  side.listing = &listing;
+  side.modules = modules_of(std::move(rows), listing, words);
+  TreeMaker maker(side);
+  for (std::uint32_t i = 0; i < side.modules.size(); ++i) maker.add(i);
+  return side;
+}
+
+}  // namespace tenon::match

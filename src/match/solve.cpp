@@ -1,0 +1,289 @@
+#include <algorithm>
+#include <map>
+
+#include "match/assignment.hpp"
+#include "match/cell.hpp"
+#include "match/fusion.hpp"
+#include "match/score.hpp"
+#include "match/shapes.hpp"
+
+namespace tenon::match {
+namespace {
+
+constexpr std::size_t kMaxClass = 64;     // larger classes are paired by families in order, or not at all
+constexpr double kFloor = -0.15;          // worse pairs are none
+constexpr double kIfComplete = 0.9;       // sure where every other module of the cell has found its partner
+constexpr double kSettled = 0.95;         // surer pairs vote
+
+constexpr Tags kTables = tag::kTokens | tag::kPositions | tag::kTypes | tag::kRelative | tag::kIndexTable;
+
+std::uint32_t index_of(const Module& module, const Member* member) {
+  return static_cast<std::uint32_t>(member - module.members.data());
+}
+
+How how_of(Relation relation, std::size_t axes) {
+  switch (relation) {
+    case Relation::Permuted:
+      return axes == 2 ? How::Transpose : How::Permute;
+    case Relation::Squeezed:
+    case Relation::Reshaped:
+      return How::Reshape;
+    case Relation::None:
+    case Relation::Equal:
+      break;
+  }
+  return How::Rename;
+}
+
+class Solver {
+ public:
+  Solver(const Cell& cell, const Votes& votes, const WordWeights& weights)
+      : cell_(cell), votes_(votes), weights_(weights), source_used_(cell.source.size(), false),
+        target_used_(cell.target.size(), false) {}
+
+  Solution solve() {
+    for (const Fusion& fusion : fusions_of(cell_, votes_)) link(fusion);
+    link_lone_biases();
+    link_classes();
+    link_loose_members();
+    raise_complete();
+    for (std::uint32_t i = 0; i < source_used_.size(); ++i)
+      if (!source_used_[i]) solution_.source_left.push_back(i);
+    for (std::uint32_t i = 0; i < target_used_.size(); ++i)
+      if (!target_used_[i]) solution_.target_left.push_back(i);
+    return std::move(solution_);
+  }
+
+ private:
+  const Module& source(std::uint32_t index) const { return cell_.source_side->modules[cell_.source[index].module]; }
+  const Module& target(std::uint32_t index) const { return cell_.target_side->modules[cell_.target[index].module]; }
+
+  // Fused tensors -----------------------------------------------------------------------------------------------------
+
+  void link(const Fusion& fusion) {
+    fusion.direction == Direction::Split ? link_split(fusion) : link_fuse(fusion);
+  }
+
+  void link_split(const Fusion& fusion) {
+    const Module& whole = source(fusion.whole);
+    const auto parts = static_cast<std::uint32_t>(fusion.parts.size());
+    for (std::uint32_t k = 0; k < parts; ++k) {
+      const Module& part = target(fusion.parts[k]);
+      for (const Member& member : part.members) {
+        const Member* from = &member == &part.main() ? &whole.main() : whole.find(member.leaf);
+        if (from == nullptr || member.leaf == Leaf::Counter) continue;
+        solution_.links.push_back({{{fusion.whole, index_of(whole, from)}},
+                                   {fusion.parts[k], index_of(part, &member)},
+                                   How::Split, k, parts, 0.99, {}, false});
+      }
+      target_used_[fusion.parts[k]] = true;
+      solution_.settled.emplace_back(fusion.whole, fusion.parts[k]);
+    }
+    source_used_[fusion.whole] = true;
+  }
+
+  void link_fuse(const Fusion& fusion) {
+    const Module& whole = target(fusion.whole);
+    for (const Member& member : whole.members) {
+      Link link{{}, {fusion.whole, index_of(whole, &member)}, How::Fuse, 0, 1, 0.99, {}, false};
+      for (const std::uint32_t index : fusion.parts) {
+        const Module& part = source(index);
+        const Member* from = &member == &whole.main() ? &part.main() : part.find(member.leaf);
+        if (from != nullptr) link.from.push_back({index, index_of(part, from)});
+      }
+      if (link.from.empty()) continue;
+      if (link.from.size() < fusion.parts.size()) link.confidence = 0.6;  // a missing bias would have to be made of zeros
+      solution_.links.push_back(std::move(link));
+    }
+    for (const std::uint32_t index : fusion.parts) {
+      source_used_[index] = true;
+      solution_.settled.emplace_back(index, fusion.whole);
+    }
+    target_used_[fusion.whole] = true;
+  }
+
+  /// `q_bias` beside a fused weight, against `query.bias`: biases on their own that a fusion left open.
+  void link_lone_biases() {
+    for (std::uint32_t i = 0; i < cell_.source.size(); ++i) {
+      const Module& lone = source(i);
+      if (source_used_[i] || lone.main().leaf != Leaf::Bias || cell_.source[i].meaning.parts() == 0) continue;
+      for (std::uint32_t j = 0; j < cell_.target.size(); ++j) {
+        const Member* bias = target(j).find(Leaf::Bias);
+        if (bias == nullptr || bias->elements != lone.main().elements || !suits(i, j) || is_linked(j, *bias)) continue;
+        solution_.links.push_back({{{i, 0}}, {j, index_of(target(j), bias)}, How::Rename, 0, 1, 0.97, {}, false});
+        source_used_[i] = true;
+        break;
+      }
+    }
+  }
+
+  bool suits(std::uint32_t i, std::uint32_t j) const {
+    const Meaning &a = cell_.source[i].meaning, &b = cell_.target[j].meaning;
+    return a.parts() == b.parts() && (a.units() == 0 || b.units() == 0 || a.units() == b.units());
+  }
+
+  bool is_linked(std::uint32_t j, const Member& member) const {
+    const Spot spot{j, index_of(target(j), &member)};
+    return std::any_of(solution_.links.begin(), solution_.links.end(),
+                       [&](const Link& link) { return link.to == spot; });
+  }
+
+  // One to one --------------------------------------------------------------------------------------------------------
+
+  void link_classes() {
+    std::map<std::int64_t, std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>>> classes;
+    for (std::uint32_t i = 0; i < cell_.source.size(); ++i)
+      if (!source_used_[i]) classes[source(i).main().elements].first.push_back(i);
+    for (std::uint32_t j = 0; j < cell_.target.size(); ++j)
+      if (!target_used_[j]) classes[target(j).main().elements].second.push_back(j);
+    for (const auto& [elements, sides] : classes) {
+      if (sides.first.empty() || sides.second.empty()) continue;
+      if (std::max(sides.first.size(), sides.second.size()) > kMaxClass)
+        link_large_class(sides.first, sides.second);
+      else
+        link_class(sides.first, sides.second);
+    }
+  }
+
+  void link_class(const std::vector<std::uint32_t>& left, const std::vector<std::uint32_t>& right) {
+    const Scorer scorer(cell_, left, right, votes_, weights_);
+    Scores scores{left.size(), right.size(), {}};
+    for (std::size_t i = 0; i < left.size(); ++i)
+      for (std::size_t j = 0; j < right.size(); ++j) scores.values.push_back(scorer.score(i, j));
+    const auto column_of = assign(scores, kFloor);
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      if (column_of[i] == kUnassigned) continue;
+      const std::size_t j = column_of[i];
+      const Module& module = target(right[j]);
+      const bool is_vector = squeezed(cell_.target_side->shape(module.main())).size() < 2;
+      link_pair(left[i], right[j], confidence(scores, column_of, i, scorer.evidence(i, j), is_vector),
+                runner_up(scores, i, j, left));
+    }
+  }
+
+  /// Margin against the next best, and what names, places and votes say. Without them a shape must be one of its kind.
+  double confidence(const Scores& scores, const std::vector<std::size_t>& column_of, std::size_t row, double evidence,
+                    bool is_vector) const {
+    const double lead = margin(scores, column_of, row, kFloor);
+    const bool is_only = is_alone(scores, row, column_of[row]);
+    if (is_only && evidence >= 0.3) return 0.99;
+    if (is_only && evidence >= -0.1 && !is_vector) return 0.97;  // a matrix of this size, and no other
+    if (is_only) return evidence >= 0.1 ? 0.97 : evidence >= -0.1 ? kIfComplete : 0.5;
+    if (lead >= 0.4) return evidence > 0 ? 0.99 : 0.93;
+    if (lead >= 0.25) return evidence > 0 ? 0.97 : 0.9;
+    return lead >= 0.15 ? 0.9 : 0.5 + std::max(lead, 0.0);
+  }
+
+  static bool is_alone(const Scores& scores, std::size_t row, std::size_t column) {
+    for (std::size_t j = 0; j < scores.columns; ++j)
+      if (j != column && scores.at(row, j) > kImpossible / 2) return false;
+    for (std::size_t i = 0; i < scores.rows; ++i)
+      if (i != row && scores.at(i, column) > kImpossible / 2) return false;
+    return true;
+  }
+
+  static std::vector<std::uint32_t> runner_up(const Scores& scores, std::size_t row, std::size_t column,
+                                              const std::vector<std::uint32_t>& left) {
+    std::size_t best = row;
+    for (std::size_t i = 0; i < scores.rows; ++i)
+      if (i != row && (best == row || scores.at(i, column) > scores.at(best, column))) best = i;
+    if (best == row || scores.at(best, column) < kFloor) return {};
+    return {left[best]};
+  }
+
+  /// One family of names against one, in natural order: `layers.0 ... layers.4999`.
+  void link_large_class(const std::vector<std::uint32_t>& left, const std::vector<std::uint32_t>& right) {
+    std::map<std::uint64_t, std::vector<std::uint32_t>> families, others;
+    for (const std::uint32_t i : left) families[cell_.source[i].family].push_back(i);
+    for (const std::uint32_t j : right) others[cell_.target[j].family].push_back(j);
+    if (families.size() != 1 || others.size() != 1 || left.size() != right.size()) return;
+    for (std::size_t k = 0; k < left.size(); ++k) {
+      double share = 0;
+      if (leaves_agree(source(left[k]), target(right[k]), share)) link_pair(left[k], right[k], 0.96, {});
+    }
+  }
+
+  void link_pair(std::uint32_t i, std::uint32_t j, double confidence, const std::vector<std::uint32_t>& rivals) {
+    const Module &a = source(i), &b = target(j);
+    for (const Member& member : b.members) {
+      const Member* from = &member == &b.main() ? &a.main() : a.find(member.leaf);
+      if (from == nullptr) continue;
+      const Shape &have = cell_.source_side->shape(*from), &want = cell_.target_side->shape(member);
+      const Relation relation = relation_between(have, want);
+      if (relation == Relation::None) continue;
+      Link link{{{i, index_of(a, from)}}, {j, index_of(b, &member)}, how_of(relation, squeezed(want).size()), 0, 1,
+                confidence, {}, false};
+      link.is_table = ((cell_.source[i].meaning.tags | cell_.target[j].meaning.tags) & kTables) != 0;
+      for (const std::uint32_t rival : rivals) {
+        const Member* other = member.leaf == from->leaf ? source(rival).find(from->leaf) : &source(rival).main();
+        if (other != nullptr) link.runner_up.push_back({rival, index_of(source(rival), other)});
+      }
+      solution_.links.push_back(std::move(link));
+    }
+    source_used_[i] = true;
+    target_used_[j] = true;
+    if (confidence >= kSettled) solution_.settled.emplace_back(i, j);
+  }
+
+  // What is left ------------------------------------------------------------------------------------------------------
+
+  struct Loose {
+    Spot spot;
+    const Member* member = nullptr;
+  };
+
+  /// Biases (and other leaves) that belong to modules cut otherwise: `lm_head.bias` beside `lm_head.decoder.weight`. Only
+  /// the one tensor of its leaf and size, and only where the names go together.
+  void link_loose_members() {
+    std::map<std::pair<Leaf, std::int64_t>, std::pair<std::vector<Loose>, std::vector<Loose>>> loose;
+    std::map<std::pair<std::uint32_t, std::uint32_t>, bool> taken, filled;
+    for (const Link& link : solution_.links) {
+      filled[{link.to.candidate, link.to.member}] = true;
+      for (const Spot& spot : link.from) taken[{spot.candidate, spot.member}] = true;
+    }
+    const auto collect = [&](std::uint32_t index, const Module& module, const auto& used, auto side) {
+      for (const Member& member : module.members) {
+        const Spot spot{index, index_of(module, &member)};
+        if (member.leaf == Leaf::Bias && !used.contains({spot.candidate, spot.member}))
+          (loose[{member.leaf, member.elements}].*side).push_back({spot, &member});
+      }
+    };
+    using Pair = std::pair<std::vector<Loose>, std::vector<Loose>>;
+    for (std::uint32_t i = 0; i < cell_.source.size(); ++i) collect(i, source(i), taken, &Pair::first);
+    for (std::uint32_t j = 0; j < cell_.target.size(); ++j) collect(j, target(j), filled, &Pair::second);
+    for (const auto& [key, sides] : loose)
+      if (sides.first.size() == 1 && sides.second.size() == 1) link_loose(sides.first[0], sides.second[0]);
+  }
+
+  void link_loose(const Loose& from, const Loose& to) {
+    const bool is_lone = target(to.spot.candidate).members.size() == 1 || source(from.spot.candidate).members.size() == 1;
+    const Candidate &a = cell_.source[from.spot.candidate], &b = cell_.target[to.spot.candidate];
+    const bool agrees = (a.meaning.tags & b.meaning.tags & (tag::kThings | tag::kParts)) != 0;
+    if (!is_lone || !agrees) return;
+    solution_.links.push_back({{from.spot}, to.spot, How::Rename, 0, 1, 0.96, {}, false});
+    source_used_[from.spot.candidate] = true;
+    target_used_[to.spot.candidate] = true;
+  }
+
+  /// Where nothing is left over on either side, what is the only one of its size needs no name to speak for it.
+  void raise_complete() {
+    const auto all = [](const std::vector<bool>& used) { return std::find(used.begin(), used.end(), false) == used.end(); };
+    if (!all(source_used_) || !all(target_used_)) return;
+    for (Link& link : solution_.links)
+      if (link.confidence == kIfComplete && link.runner_up.empty()) link.confidence = 0.96;
+  }
+
+  const Cell& cell_;
+  const Votes& votes_;
+  const WordWeights& weights_;
+  std::vector<bool> source_used_, target_used_;
+  Solution solution_;
+};
+
+}  // namespace
+
+Solution solve(const Cell& cell, const Votes& votes, const WordWeights& weights) {
+  return Solver(cell, votes, weights).solve();
+}
+
+}  // namespace tenon::match

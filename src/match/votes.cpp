@@ -1,0 +1,50 @@
+#include <algorithm>
+
+#include "match/cell.hpp"
+#include "match/hash.hpp"
+
+namespace tenon::match {
+namespace {
+
+double at(const std::unordered_map<std::uint64_t, double>& map, std::uint64_t key) {
+  const auto found = map.find(key);
+  return found == map.end() ? 0 : found->second;
+}
+
+/// How much of the whole path the prefix at `index` is: a longer one tells more.
+double depth(std::size_t index, const std::vector<std::uint64_t>& path) {
+  return static_cast<double>(index + 1) / static_cast<double>(path.size());
+}
+
+}  // namespace
+
+void Votes::add(const std::vector<std::uint64_t>& source, const std::vector<std::uint64_t>& target, double weight) {
+  for (const std::uint64_t a : source) source_[a] += weight;
+  for (const std::uint64_t b : target) target_[b] += weight;
+  for (const std::uint64_t a : source)
+    for (const std::uint64_t b : target) pairs_[combined(a, b)] += weight;
+}
+
+double Votes::score(const std::vector<std::uint64_t>& source, const std::vector<std::uint64_t>& target) const {
+  if (source.empty() || target.empty()) return 0;
+  double best = 0;
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    const double seen_a = at(source_, source[i]);
+    if (seen_a <= 0) continue;
+    for (std::size_t j = 0; j < target.size(); ++j) {
+      const double share = at(pairs_, combined(source[i], target[j])) / std::max(seen_a, at(target_, target[j]));
+      best = std::max(best, share * 0.5 * (depth(i, source) + depth(j, target)));
+    }
+  }
+  const bool whole_known = at(source_, source.back()) > 0 || at(target_, target.back()) > 0;
+  if (whole_known && at(pairs_, combined(source.back(), target.back())) <= 0) return std::min(best, 0.5) - 0.7;
+  return best;
+}
+
+void Votes::clear() {
+  pairs_.clear();
+  source_.clear();
+  target_.clear();
+}
+
+}  // namespace tenon::match

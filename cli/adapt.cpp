@@ -4,9 +4,12 @@
 //   verify
 //
 // Nothing is written before the result is known to fit; --partial writes it all the same.
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -111,6 +114,40 @@ bool takes_nothing(const ApplyResult& result) {
   return result.snapshot.tensors.size() == result.filled_from_target.size();
 }
 
+/// Tensors that the model would keep without any operation saying so, while the checkpoint has some that found no place
+/// and that no operation leaves out. The ones may belong to the others: the result would hold untrained values in
+/// silence. Empty where either side is accounted for.
+std::vector<std::string> kept_unasked(const ApplyResult& result, const Plan& plan, const Listing& checkpoint,
+                                      const Listing& target) {
+  const Rehearsal rehearsal = rehearse(plan, checkpoint);
+  std::unordered_set<std::string_view> wanted, kept;
+  for (const TensorSpec& want : target.tensors) wanted.insert(want.name);
+  std::vector<std::string> unasked;
+  for (const std::string& name : result.filled_from_target) {
+    kept.insert(name);
+    if (std::none_of(rehearsal.kept_patterns.begin(), rehearsal.kept_patterns.end(),
+                     [&](const std::string& pattern) { return base::glob_match(pattern, name); }))
+      unasked.push_back(name);
+  }
+  const bool all_placed = std::all_of(rehearsal.tensors.begin(), rehearsal.tensors.end(), [&](const Planned& planned) {
+    return wanted.count(planned.spec.name) > 0 && kept.count(planned.spec.name) == 0;
+  });
+  return all_placed ? std::vector<std::string>() : unasked;
+}
+
+/// What the result must not be, although every name and shape of it fits.
+void refuse_unasked(const ApplyResult& result, const std::vector<std::string>& unasked, AdaptOutcome& outcome) {
+  if (takes_nothing(result)) {
+    outcome.fits = false;
+    outcome.notes.push_back("no tensor of the checkpoint is in the result: it would be a copy of the target");
+  } else if (!unasked.empty()) {
+    outcome.fits = false;
+    outcome.notes.push_back("the plan does not say where the model's " + base::plural(unasked.size(), "tensor") +
+                            " such as " + unasked.front() +
+                            " come from, and tensors of the checkpoint are left over: they may be theirs");
+  }
+}
+
 void require_whole(const std::string& path) {
   const VerifiedFile verified = verify(path);
   if (verified.ok) return;
@@ -161,10 +198,7 @@ int run(const Options& options, Session& session) {
   ApplyResult result = apply(outcome.plan, checkpoint, target);
   const Report after = diagnose(listing_of(result, outcome.plan, checkpoint, options.out), target);
   outcome.fits = after.fits;
-  if (takes_nothing(result)) {
-    outcome.fits = false;
-    outcome.notes.push_back("no tensor of the checkpoint is in the result: it would be a copy of the target");
-  }
+  refuse_unasked(result, kept_unasked(result, outcome.plan, checkpoint, target), outcome);
   outcome.left = after.difference;
   outcome.tensors = result.snapshot.tensors.size();
   outcome.filled_from_target = result.filled_from_target;

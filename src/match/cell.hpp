@@ -21,16 +21,22 @@ struct Candidate {
   std::vector<Token> path;                ///< within the block
   std::vector<std::uint64_t> prefixes;    ///< hashes of path[0..1), path[0..2), ...: the whole path last
   std::uint64_t family = 0;               ///< hash of the path with its numbers left out
+  std::uint64_t unit = 0;                 ///< hash of the path without the words that tell parts apart: `q`, `k`, `v`
   Meaning meaning;
+  NodeId home = kRoot;                    ///< the source block that it or its partner stands in, below the cell's own
+  std::uint32_t home_pattern = 0;
 };
+
+inline constexpr double kElsewhere = -1.2;
 
 /// Votes for "this prefix is that prefix", over all cells.
 class Votes {
  public:
   void add(const std::vector<std::uint64_t>& source, const std::vector<std::uint64_t>& target, double weight);
-  /// 1 where some prefixes of both always went together; negative where either path is known to belong elsewhere.
+  /// 1 where some prefixes of both always went together; kElsewhere where either path is known to belong elsewhere.
   double score(const std::vector<std::uint64_t>& source, const std::vector<std::uint64_t>& target) const;
-  void clear();
+  bool knows_source(std::uint64_t path) const { return source_.contains(path); }
+  bool knows_target(std::uint64_t path) const { return target_.contains(path); }
 
  private:
   std::unordered_map<std::uint64_t, double> pairs_, source_, target_;

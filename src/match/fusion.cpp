@@ -33,32 +33,22 @@ bool is_matrix(const View& view, std::uint32_t index) {
   return main.leaf != Leaf::Bias && view.side->shape(main).size() >= 2;
 }
 
-/// The parts of one attention or feed-forward network: same path but for the last words.
-std::uint64_t unit_key(const Candidate& candidate) {
-  return candidate.prefixes.size() < 2 ? 0 : candidate.prefixes[candidate.prefixes.size() - 2];
-}
-
 /// One part that stands for each bit, at most one each.
 using Group = std::map<Tags, std::uint32_t>;
 
-/// Groups of parts, by unit and path; a group with two candidates for one bit is none.
-std::vector<Group> groups_of(const View& view, const std::vector<Tags>& bits, Tags units) {
-  std::map<std::uint64_t, Group> by_path;
+/// Groups of parts: those of one unit by their paths; a group with two candidates for one bit is none.
+std::vector<Group> groups_of(const View& view, const std::vector<Tags>& bits) {
+  std::map<std::uint64_t, Group> by_unit;
   std::map<std::uint64_t, bool> is_double;
-  Group all;
-  bool all_double = false;
   for (std::uint32_t i = 0; i < view.size(); ++i) {
-    const Meaning& meaning = view.meaning(i);
-    if (std::find(bits.begin(), bits.end(), meaning.parts()) == bits.end() || !is_matrix(view, i)) continue;
-    if (meaning.units() != 0 && units != 0 && (meaning.units() & units) == 0) continue;
-    const std::uint64_t key = unit_key((*view.candidates)[i]);
-    if (!by_path[key].emplace(meaning.parts(), i).second) is_double[key] = true;
-    if (!all.emplace(meaning.parts(), i).second) all_double = true;
+    const Tags part = view.meaning(i).parts();
+    if (std::find(bits.begin(), bits.end(), part) == bits.end() || !is_matrix(view, i)) continue;
+    const std::uint64_t unit = (*view.candidates)[i].unit;
+    if (!by_unit[unit].emplace(part, i).second) is_double[unit] = true;
   }
   std::vector<Group> groups;
-  if (!all_double && all.size() == bits.size()) return {all};
-  for (auto& [key, group] : by_path)
-    if (group.size() == bits.size() && !is_double[key]) groups.push_back(std::move(group));
+  for (auto& [unit, group] : by_unit)
+    if (group.size() == bits.size() && !is_double[unit]) groups.push_back(std::move(group));
   std::sort(groups.begin(), groups.end(),
             [](const Group& a, const Group& b) { return a.begin()->second < b.begin()->second; });
   return groups;
@@ -106,48 +96,48 @@ class Finder {
 
  private:
   void find(const View& one, const View& many, Direction direction) {
-    std::map<std::pair<Tags, Tags>, std::vector<std::uint32_t>> wholes;
+    std::map<Tags, std::vector<std::uint32_t>> wholes;
     for (std::uint32_t i = 0; i < one.size(); ++i)
       if (is_matrix(one, i))
-        for (const Tags parts : readings(one.meaning(i).parts())) wholes[{parts, one.meaning(i).units()}].push_back(i);
-    for (const auto& [key, list] : wholes) {
-      auto groups = groups_of(many, bits_of(key.first), key.second);
-      pair_up(one, list, many, std::move(groups), direction);
-    }
+        for (const Tags parts : readings(one.meaning(i).parts())) wholes[parts].push_back(i);
+    for (const auto& [parts, list] : wholes) pair_up(one, list, many, groups_of(many, bits_of(parts)), direction);
   }
 
-  /// One whole and one group are partners; of several, each whole takes the group that votes or order give it.
-  void pair_up(const View& one, const std::vector<std::uint32_t>& wholes, const View& many, std::vector<Group> groups,
-               Direction direction) {
-    std::vector<std::pair<std::uint32_t, std::size_t>> fits;
+  /// A whole and a group that could be each other's.
+  struct Fit {
+    std::uint32_t whole = 0;
+    std::size_t group = 0;
+    double score = 0;
+  };
+
+  /// A whole takes the group that the names of the unit and the other cells give it, if they give it clearly.
+  void pair_up(const View& one, const std::vector<std::uint32_t>& wholes, const View& many,
+               const std::vector<Group>& groups, Direction direction) {
+    std::vector<Fit> fits;
     for (const std::uint32_t whole : wholes)
-      for (std::size_t g = 0; g < groups.size(); ++g)
-        if (!is_used(groups[g], direction) && adds_up(one, whole, many, groups[g])) fits.emplace_back(whole, g);
-    for (const auto& [whole, g] : fits) {
-      const auto rivals = std::count_if(fits.begin(), fits.end(), [&, w = whole, h = g](const auto& other) {
-        return (other.first == w) != (other.second == h);
+      for (std::size_t g = 0; g < groups.size(); ++g) {
+        if (is_used(groups[g], direction) || !adds_up(one, whole, many, groups[g])) continue;
+        const double score = suits(one, whole, many, groups[g], direction);
+        if (score > -0.4) fits.push_back({whole, g, score});
+      }
+    for (const Fit& fit : fits) {
+      const bool has_rival = std::any_of(fits.begin(), fits.end(), [&](const Fit& other) {
+        return (other.whole == fit.whole) != (other.group == fit.group) && other.score > fit.score - 0.25;
       });
-      if (rivals == 0 || is_preferred(one, whole, many, groups[g], fits, groups, direction))
-        take(whole, groups[g], direction);
+      if (!has_rival) take(fit.whole, groups[fit.group], direction);
     }
   }
 
-  double vote(std::uint32_t whole, const Group& group, Direction direction) const {
+  double suits(const View& one, std::uint32_t whole, const View& many, const Group& group, Direction direction) const {
     const std::uint32_t part = group.begin()->second;
-    return direction == Direction::Split
-               ? votes_.score(cell_.source[whole].prefixes, cell_.target[part].prefixes)
-               : votes_.score(cell_.source[part].prefixes, cell_.target[whole].prefixes);
-  }
-
-  bool is_preferred(const View&, std::uint32_t whole, const View&, const Group& group,
-                    const std::vector<std::pair<std::uint32_t, std::size_t>>& fits, const std::vector<Group>& groups,
-                    Direction direction) const {
-    const double mine = vote(whole, group, direction);
-    for (const auto& [other_whole, other] : fits)
-      if ((other_whole == whole) != (&groups[other] == &group) &&
-          vote(other_whole, groups[other], direction) > mine - 0.3)
-        return false;
-    return mine > 0.4;
+    const Tags a = one.meaning(whole).units(), b = many.meaning(part).units();
+    const double units = a == 0 || b == 0 ? 0 : (a & b) != 0 ? 0.6 : -0.6;
+    const double vote = direction == Direction::Split
+                            ? votes_.score(cell_.source[whole].prefixes, cell_.target[part].prefixes)
+                            : votes_.score(cell_.source[part].prefixes, cell_.target[whole].prefixes);
+    const Candidate &x = (*one.candidates)[whole], &y = (*many.candidates)[part];
+    const bool is_elsewhere = x.home != y.home && x.home != kRoot && y.home != kRoot && x.home_pattern == y.home_pattern;
+    return is_elsewhere ? -1 : units + 0.8 * vote;
   }
 
   bool is_used(const Group& group, Direction direction) const {

@@ -254,6 +254,12 @@ class Reader {
 
 }  // namespace
 
+bool names_part(const std::string& word) {
+  if (is_one_of(word, {"w", "wi", "fc", "lin", "linear"})) return true;
+  const auto found = table().find(word);
+  return found != table().end() && (found->second & kParts) != 0 && (found->second & kUnits) == 0;
+}
+
 Meaning meaning_of(std::span<const Token> path, const Words& words, const Kind& kind) {
   return Reader(spelled(path, words), kind).read();
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "match/name.hpp"
 
@@ -57,6 +58,9 @@ struct Kind {
   bool is_alone = false;      ///< a parameter of its own, not a module's weight
   bool has_third_w = false;   ///< `w3` stands beside it: then `w1` is the gate
 };
+
+/// Whether a word tells one part of a unit from the others: `q`, `value`, `gate`, `w` before a number.
+bool names_part(const std::string& word);
 
 /// O(tokens). `path` is the path within the block, or the whole one for modules outside of blocks.
 Meaning meaning_of(std::span<const Token> path, const Words& words, const Kind& kind);

@@ -74,10 +74,23 @@ std::uint64_t family_of(std::span<const Token> path) {
   return hash;
 }
 
+/// What is left of a path without the words that tell the parts of a unit apart, and the numbers behind them.
+std::uint64_t unit_of(std::span<const Token> path, const Words& words) {
+  std::uint64_t hash = 1;
+  bool is_behind_part = false;
+  for (const Token& token : path) {
+    const bool is_part = !token.is_number() && names_part(words.text(token.word));
+    if (!is_part && !(token.is_number() && is_behind_part)) hash = step_hash(hash, token);
+    is_behind_part = is_part;
+  }
+  return hash;
+}
+
 /// Where a cell begins on a side, and its modules.
 struct Half {
   NodeId home = kRoot;
   std::vector<std::uint32_t> modules;
+  bool has_third_w = false;  ///< somewhere on this side
 };
 struct Draft {
   Half source, target;
@@ -94,11 +107,11 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
   const std::uint32_t depth = side.nodes[half.home].depth;
   const std::uint64_t seed = half.home == kRoot ? 0 : mixed(side.nodes[half.home].pattern);
   std::vector<Candidate> candidates;
-  bool has_third_w = false;
   for (const std::uint32_t index : half.modules) {
     const std::span<const Token> path = std::span(side.modules[index].path).subspan(depth);
-    has_third_w = has_third_w || ends_in_third_w(path, words);
-    candidates.push_back({index, {path.begin(), path.end()}, prefixes_of(path, seed), family_of(path), {}});
+    Candidate candidate{index, {path.begin(), path.end()}, prefixes_of(path, seed), family_of(path),
+                        unit_of(path, words), {}, kRoot, 0};
+    candidates.push_back(std::move(candidate));
   }
   bool has_self = false;
   for (Candidate& candidate : candidates) {
@@ -106,7 +119,7 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
     const Member& main = module.main();
     const bool is_alone = main.leaf == Leaf::Alone;
     candidate.meaning = meaning_of(candidate.path, words,
-                                   {squeezed(side.shape(main)).size() <= 1, is_alone || main.leaf == Leaf::Bias, has_third_w});
+                                   {squeezed(side.shape(main)).size() <= 1, is_alone || main.leaf == Leaf::Bias, half.has_third_w});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
     has_self = has_self || (candidate.meaning.tags & tag::kAttention) != 0;
   }
@@ -118,7 +131,7 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
 }
 
 /// Equal for cells with the same names within the block, leaves and shapes.
-std::uint64_t content_of(const Side& side, const Half& half) {
+std::uint64_t content_of(const Side& side, const Half& half, const std::vector<NodeId>& home_of_module) {
   const std::uint32_t depth = side.nodes[half.home].depth;
   std::uint64_t hash = half.home == kRoot ? 0 : mixed(side.nodes[half.home].pattern);
   for (const std::uint32_t index : half.modules) {
@@ -128,7 +141,8 @@ std::uint64_t content_of(const Side& side, const Half& half) {
       hash = combined(hash, static_cast<std::uint64_t>(member.leaf) + 7);
       for (const std::int64_t extent : side.shape(member)) hash = combined(hash, static_cast<std::uint64_t>(extent));
     }
-    hash = combined(hash, 3);
+    const NodeId home = home_of_module[index];
+    hash = combined(hash, home == half.home ? 0 : home + 3);
   }
   return hash;
 }
@@ -183,21 +197,32 @@ class Matcher {
     const auto source_homes = homes_of(source_, partners_.of_source, partners_.source_left);
     const auto target_homes = homes_of(target_, partners_.of_target, partners_.target_left);
     drafts_.push_back({});
+    const auto has_third = [&](const Side& side) {
+      return std::any_of(side.modules.begin(), side.modules.end(),
+                         [&](const Module& module) { return ends_in_third_w(module.path, words_); });
+    };
+    const bool source_third = has_third(source_), target_third = has_third(target_);
     for (NodeId node = 1; node < source_.nodes.size(); ++node) {
       if (partners_.of_source[node] == BlockPartners::kNone || source_homes[node] != node) continue;
       draft_of_[node] = drafts_.size();
-      drafts_.push_back({{node, {}}, {partners_.of_source[node], {}}, partners_.is_sure[node]});
+      drafts_.push_back({{node, {}, false}, {partners_.of_source[node], {}, false}, partners_.is_sure[node]});
     }
     for (std::uint32_t i = 0; i < source_.modules.size(); ++i) {
       const NodeId home = source_homes[source_.modules[i].node];
+      source_home_.push_back(home);
       if (home == BlockPartners::kNone) continue;
       drafts_[home == kRoot ? 0 : draft_of_[home]].source.modules.push_back(i);
     }
     for (std::uint32_t j = 0; j < target_.modules.size(); ++j) {
       const NodeId home = target_homes[target_.modules[j].node];
+      target_home_.push_back(home);
       if (home == BlockPartners::kNone) continue;
       const auto draft = home == kRoot ? draft_of_.end() : draft_of_.find(partners_.of_target[home]);
       drafts_[draft == draft_of_.end() ? 0 : draft->second].target.modules.push_back(j);
+    }
+    for (Draft& draft : drafts_) {
+      draft.source.has_third_w = source_third;
+      draft.target.has_third_w = target_third;
     }
     for (std::size_t d = 1; d < drafts_.size(); ++d) order_.push_back(d);
     std::stable_sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
@@ -237,30 +262,63 @@ class Matcher {
     votes_ = parent_votes_;
   }
 
+  /// A cell solved, with the paths that its settled pairs vote for, once for every cell that is like it.
+  struct Solved {
+    Solution solution;
+    std::vector<std::pair<std::vector<std::uint64_t>, std::vector<std::uint64_t>>> votes;
+    std::vector<std::uint32_t> source_up, target_up;  ///< candidates that the cell above may try
+    double times = 0;
+  };
+
   void pass(bool is_last, Votes& next) {
     std::vector<Draft> drafts = drafts_;
-    std::unordered_map<std::uint64_t, Solution> solved;
+    std::unordered_map<std::uint64_t, Solved> solved;
     for (std::size_t k = 0; k < order_.size(); ++k) {
       Draft& draft = drafts[order_[k]];
       std::sort(draft.source.modules.begin(), draft.source.modules.end());
       std::sort(draft.target.modules.begin(), draft.target.modules.end());
-      const std::uint64_t content = combined(content_of(source_, draft.source), content_of(target_, draft.target));
+      const std::uint64_t content = combined(content_of(source_, draft.source, source_home_),
+                                             content_of(target_, draft.target, target_home_));
       const auto [at, is_new] = solved.try_emplace(content);
-      if (is_new) at->second = solved_now(draft, next);
-      if (is_last) keep(draft, at->second);
+      if (is_new) at->second = solved_now(draft);
+      at->second.times += 1;
+      if (is_last) keep(draft, at->second.solution);
       if (order_[k] == 0) continue;
       Draft& up = drafts[above_[k]];
-      for (const std::uint32_t i : at->second.source_left) up.source.modules.push_back(draft.source.modules[i]);
-      for (const std::uint32_t j : at->second.target_left) up.target.modules.push_back(draft.target.modules[j]);
+      for (const std::uint32_t i : at->second.source_up) up.source.modules.push_back(draft.source.modules[i]);
+      for (const std::uint32_t j : at->second.target_up) up.target.modules.push_back(draft.target.modules[j]);
     }
+    for (const auto& [content, cell] : solved)
+      for (const auto& [a, b] : cell.votes) next.add(a, b, cell.times);
   }
 
-  Solution solved_now(const Draft& draft, Votes& next) const {
+  Solved solved_now(const Draft& draft) const {
     Cell cell{&source_, &target_, candidates_of(source_, draft.source, words_),
               candidates_of(target_, draft.target, words_), draft.source.home == kRoot};
-    Solution solution = solve(cell, votes_, weights_);
-    for (const auto& [i, j] : solution.settled) next.add(cell.source[i].prefixes, cell.target[j].prefixes, 1);
-    return solution;
+    set_homes(cell, draft);
+    Solved solved;
+    solved.solution = solve(cell, votes_, weights_);
+    for (const auto& [i, j] : solved.solution.settled)
+      solved.votes.emplace_back(cell.source[i].prefixes, cell.target[j].prefixes);
+    for (const std::uint32_t i : solved.solution.source_left)
+      if (!votes_.knows_source(cell.source[i].prefixes.back())) solved.source_up.push_back(i);
+    for (const std::uint32_t j : solved.solution.target_left)
+      if (!votes_.knows_target(cell.target[j].prefixes.back())) solved.target_up.push_back(j);
+    return solved;
+  }
+
+  /// What an inner block left keeps to its block's partner, where that has one.
+  void set_homes(Cell& cell, const Draft& draft) const {
+    for (Candidate& candidate : cell.source) candidate.home = source_home_[candidate.module];
+    for (Candidate& candidate : cell.target) {
+      const NodeId home = target_home_[candidate.module];
+      candidate.home = home == kRoot ? kRoot : partners_.of_target[home];
+    }
+    for (auto* side : {&cell.source, &cell.target})
+      for (Candidate& candidate : *side) {
+        if (candidate.home == draft.source.home) candidate.home = kRoot;
+        candidate.home_pattern = source_.nodes[candidate.home].pattern;
+      }
   }
 
   static const Member& member(const Side& side, const Half& half, const Spot& spot) {
@@ -296,6 +354,7 @@ class Matcher {
   std::vector<Draft> drafts_;  ///< [0] is the root's
   std::unordered_map<NodeId, std::size_t> draft_of_;
   std::vector<std::size_t> order_, above_;
+  std::vector<NodeId> source_home_, target_home_;  ///< by module: the innermost block with a partner
   Votes votes_, parent_votes_;
   std::vector<Oriented> oriented_;
   Matching result_;

@@ -143,17 +143,26 @@ double Scorer::evidence(std::size_t i, std::size_t j) const {
   if (!has_place && !a.meaning.is_behind && !b.meaning.is_behind) score += 0.6 * by_words(a, b);
   if (r.family_size > 1 && r.family_size == q.family_size) score += r.family_rank == q.family_rank ? 0.4 : -0.4;
   if (!a.path.empty() && !b.path.empty() && a.path.back().is_number() && a.path.back() == b.path.back()) score += 0.03;
-  return score + 0.8 * votes_.score(a.prefixes, b.prefixes);
+  return score + 0.8 * vote(i, j);
+}
+
+double Scorer::vote(std::size_t i, std::size_t j) const {
+  return votes_.score(cell_.source[source_[i].candidate].prefixes, cell_.target[target_[j].candidate].prefixes);
 }
 
 double Scorer::score(std::size_t i, std::size_t j) const {
   const Module& a = cell_.source_side->modules[cell_.source[source_[i].candidate].module];
   const Module& b = cell_.target_side->modules[cell_.target[target_[j].candidate].module];
+  const Candidate &x = cell_.source[source_[i].candidate], &y = cell_.target[target_[j].candidate];
+  if (x.home != y.home && x.home != kRoot && y.home != kRoot && x.home_pattern == y.home_pattern) return kImpossible;
   double share = 0;
   if (!leaves_agree(a, b, share)) return kImpossible;
   const Relation relation = relation_between(cell_.source_side->shape(a.main()), cell_.target_side->shape(b.main()));
   if (relation == Relation::None) return kImpossible;
-  const double cost = relation == Relation::Reshaped ? 0.3 : relation == Relation::Equal ? 0 : 0.05;
+  const bool leaves_block = (x.home == kRoot) != (y.home == kRoot);
+  if (leaves_block && relation == Relation::Reshaped) return kImpossible;
+  const double cost = (relation == Relation::Reshaped ? 0.3 : relation == Relation::Equal ? 0 : 0.05) +
+                      (leaves_block ? 0.15 : 0);
   return 0.2 * share - cost + evidence(i, j);
 }
 

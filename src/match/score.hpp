@@ -22,6 +22,8 @@ class Scorer {
   double score(std::size_t i, std::size_t j) const;
   /// The part of the score that names, places and votes make: 0 where only the shapes speak.
   double evidence(std::size_t i, std::size_t j) const;
+  /// What other cells say.
+  double vote(std::size_t i, std::size_t j) const;
 
  private:
   struct Row {

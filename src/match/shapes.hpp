@@ -10,7 +10,7 @@ namespace tenon::match {
 
 enum class Relation : std::uint8_t { None, Equal, Squeezed, Permuted, Reshaped };
 
-/// How the elements of a tensor of shape `a` can be those of one of shape `b`; None where their number differs.
+/// How the elements of a tensor of shape `a` can be those of one of shape `b`; None where they cannot.
 /// Permuted also covers permuted and squeezed.
 Relation relation_between(const Shape& a, const Shape& b);
 

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::size_t kMaxClass = 64;     // larger classes are paired by families in order, or not at all
 constexpr double kFloor = -0.15;          // worse pairs are none
-constexpr double kIfComplete = 0.9;       // sure where every other module of the cell has found its partner
+constexpr double kIfFilled = 0.92;        // sure where every module of one side of the cell has found its partner
+constexpr double kIfComplete = 0.9;       // sure where those of both sides have
 constexpr double kSettled = 0.95;         // surer pairs vote
 
 constexpr Tags kTables = tag::kTokens | tag::kPositions | tag::kTypes | tag::kRelative | tag::kIndexTable;
@@ -156,8 +157,9 @@ class Solver {
       const std::size_t j = column_of[i];
       const Module& module = target(right[j]);
       const bool is_vector = squeezed(cell_.target_side->shape(module.main())).size() < 2;
-      link_pair(left[i], right[j], confidence(scores, column_of, i, scorer.evidence(i, j), is_vector),
-                runner_up(scores, i, j, left));
+      double sure = confidence(scores, column_of, i, scorer.evidence(i, j), is_vector);
+      if (scorer.vote(i, j) < 0) sure = std::min(sure, 0.6);  // other blocks say otherwise
+      link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }
 
@@ -166,12 +168,11 @@ class Solver {
                     bool is_vector) const {
     const double lead = margin(scores, column_of, row, kFloor);
     const bool is_only = is_alone(scores, row, column_of[row]);
-    if (is_only && evidence >= 0.3) return 0.99;
-    if (is_only && evidence >= -0.1 && !is_vector) return 0.97;  // a matrix of this size, and no other
-    if (is_only) return evidence >= 0.1 ? 0.97 : evidence >= -0.1 ? kIfComplete : 0.5;
-    if (lead >= 0.4) return evidence > 0 ? 0.99 : 0.93;
-    if (lead >= 0.25) return evidence > 0 ? 0.97 : 0.9;
-    return lead >= 0.15 ? 0.9 : 0.5 + std::max(lead, 0.0);
+    if (lead < 0.25 && !is_only) return lead >= 0.15 ? 0.85 : 0.5 + std::max(lead, 0.0);
+    if (evidence >= 0.25) return lead >= 0.4 || is_only ? 0.99 : 0.97;
+    if (is_only && !is_vector && evidence >= (cell_.is_root ? 0.03 : -0.1)) return 0.97;  // no other of this size
+    if (is_only && evidence >= 0.15) return 0.97;
+    return evidence >= 0.03 ? kIfFilled : evidence >= -0.1 ? kIfComplete : 0.5;
   }
 
   static bool is_alone(const Scores& scores, std::size_t row, std::size_t column) {
@@ -265,12 +266,15 @@ class Solver {
     target_used_[to.spot.candidate] = true;
   }
 
-  /// Where nothing is left over on either side, what is the only one of its size needs no name to speak for it.
+  /// Where nothing is left over, what is the only one of its size needs little or no name to speak for it.
   void raise_complete() {
     const auto all = [](const std::vector<bool>& used) { return std::find(used.begin(), used.end(), false) == used.end(); };
-    if (!all(source_used_) || !all(target_used_)) return;
-    for (Link& link : solution_.links)
-      if (link.confidence == kIfComplete && link.runner_up.empty()) link.confidence = 0.96;
+    const bool source_done = all(source_used_), target_done = all(target_used_);
+    for (Link& link : solution_.links) {
+      const bool is_sure = (link.confidence == kIfFilled && (source_done || target_done)) ||
+                           (link.confidence == kIfComplete && source_done && target_done);
+      if (is_sure && link.runner_up.empty()) link.confidence = 0.96;
+    }
   }
 
   const Cell& cell_;

@@ -37,14 +37,8 @@ double Votes::score(const std::vector<std::uint64_t>& source, const std::vector<
     }
   }
   const bool whole_known = at(source_, source.back()) > 0 || at(target_, target.back()) > 0;
-  if (whole_known && at(pairs_, combined(source.back(), target.back())) <= 0) return std::min(best, 0.5) - 0.7;
+  if (whole_known && at(pairs_, combined(source.back(), target.back())) <= 0) return kElsewhere;
   return best;
-}
-
-void Votes::clear() {
-  pairs_.clear();
-  source_.clear();
-  target_.clear();
 }
 
 }  // namespace tenon::match

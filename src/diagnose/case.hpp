@@ -36,6 +36,12 @@ struct UnreadableFile {
 
 struct FunctionDifference;
 
+/// What findings without operations have explained so far: rules behind them look at the rest.
+struct Told {
+  std::vector<bool> want;  ///< beside the target's tensors
+  std::vector<bool> have;  ///< beside the checkpoint's tensors (Planned::source)
+};
+
 struct Case {
   const Listing& checkpoint;  ///< as given
   const Listing& target;      ///< the model within what was given
@@ -44,6 +50,7 @@ struct Case {
   const UnreadableFile* unreadable = nullptr;
   plan::State state;  ///< the checkpoint after the operations so far
   Gap gap;            ///< between `state` and `target`
+  Told told = {};
   /// What the blueprints tell; null before the names were settled, or where a side has none.
   std::shared_ptr<const FunctionDifference> function = nullptr;
 
@@ -59,6 +66,8 @@ struct Finding {
   Cause cause;                             ///< `ops` is filled in by the engine
   std::vector<Op> ops;                     ///< tried by the engine: a finding whose operations do not help is not given
   std::vector<DTypeChange> dtype_changes;  ///< for the report's difference
+  std::vector<std::size_t> told_want;      ///< indexes into the target's tensors that it explains
+  std::vector<std::size_t> told_have;      ///< indexes into the state's tensors that it explains
 };
 
 /// A rule: recognises one cause in a case, or says nothing. Pure: it reads the case (and tensor values where it must),

@@ -12,6 +12,11 @@
 namespace tenon::diagnosis {
 namespace {
 
+constexpr std::size_t kMostCauses = 5;
+constexpr double kSure = 0.6;         // below it two candidates are named, and what decides between them
+constexpr double kLeastShare = 0.35;  // what a cause weighs that explains one row of many
+constexpr double kFaintSecond = 0.35, kFaint = 0.5;  // shares of the best weight below which a cause is not given
+
 /// How sure the way of one tensor from its name in the file to its name in the state is.
 struct Trust {
   double confidence = 1;
@@ -60,12 +65,21 @@ void record(Finding finding, Report& report) {
   report.causes.push_back(std::move(finding.cause));
 }
 
+/// Rows that a finding without operations explains: later rules look at the rest.
+void tell(const Finding& finding, Case& facts) {
+  facts.told.want.resize(facts.target.tensors.size(), false);
+  facts.told.have.resize(facts.checkpoint.tensors.size(), false);
+  for (const std::size_t index : finding.told_want) facts.told.want[index] = true;
+  for (const std::size_t index : finding.told_have) facts.told.have[facts.state.tensors()[index].source] = true;
+}
+
 void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust) {
   for (const Rule& rule : rules)
     for (int round = 0; round < rule.rounds; ++round) {
       auto finding = rule.find(facts);
       if (!finding) break;
       finding->cause.id = std::string(rule.id);
+      tell(*finding, facts);
       const bool is_remark = finding->ops.empty();
       if (!is_remark) {
         auto step = attempt(facts, finding->ops);
@@ -142,6 +156,36 @@ void order_causes(Report& report) {
   });
 }
 
+/// How much a cause explains of what a text shows, weighed by how sure it is.
+double weight(const Cause& cause, double shown) {
+  const double share = shown > 0 ? std::min(1.0, static_cast<double>(cause.keys) / shown) : 1;
+  return cause.confidence * (kLeastShare + (1 - kLeastShare) * share);
+}
+
+/// From a text alone several causes may fit the same rows. The ones that explain little beside the best are left out.
+void weigh_causes(const Balance& before, Report& report) {
+  const auto shown = static_cast<double>(before.missing + before.unexpected + before.mismatched);
+  std::stable_sort(report.causes.begin(), report.causes.end(), [&](const Cause& a, const Cause& b) {
+    return a.severity != b.severity ? a.severity < b.severity : weight(a, shown) > weight(b, shown);
+  });
+  if (report.causes.empty()) return;
+  const double best = weight(report.causes.front(), shown);
+  std::size_t rank = 0;
+  std::erase_if(report.causes, [&](const Cause& cause) {
+    const bool is_faint = weight(cause, shown) < best * (rank < 2 ? kFaintSecond : kFaint);
+    ++rank;
+    return is_faint && cause.ops.empty();
+  });
+}
+
+/// At most five; where nothing is sure, what decides between the first two.
+void close_causes(Report& report) {
+  if (report.causes.size() > kMostCauses) report.causes.resize(kMostCauses);
+  if (report.causes.size() < 2 || report.causes.front().confidence >= kSure) return;
+  report.advice.push_back("not sure: `" + report.causes[0].id + "` or `" + report.causes[1].id +
+                          "`; what decides    tenon check FILE --against MODEL");
+}
+
 }  // namespace
 
 Difference difference_of(const Case& facts) {
@@ -170,7 +214,11 @@ void solve(Case& facts, Report& report) {
     fill_mapping(facts, trust, report);
     fill_coverage(facts, report);
   }
-  order_causes(report);
+  if (facts.knowledge == Knowledge::Whole)
+    order_causes(report);
+  else
+    weigh_causes(before, report);
+  close_causes(report);
 }
 
 }  // namespace tenon::diagnosis

@@ -13,6 +13,29 @@ std::optional<Finding> find_wrong_object(const Case& facts);
 std::optional<Finding> find_nested_container(const Case& facts);
 std::optional<Finding> find_wrapper_prefix(const Case& facts);
 std::optional<Finding> find_head_changed(const Case& facts);
+std::optional<Finding> find_missing_class(const Case& facts);
+std::optional<Finding> find_format_version(const Case& facts);
+std::optional<Finding> find_unsafe_pickle(const Case& facts);
+std::optional<Finding> find_sharded_distributed(const Case& facts);
+std::optional<Finding> find_quantized(const Case& facts);
+std::optional<Finding> find_adapter_weights(const Case& facts);
+std::optional<Finding> find_version_drift(const Case& facts);
+std::optional<Finding> find_training_only_extras(const Case& facts);
+std::optional<Finding> find_fused_or_split(const Case& facts);
+std::optional<Finding> find_layout_changed(const Case& facts);
+std::optional<Finding> find_resolution_changed(const Case& facts);
+std::optional<Finding> find_vocab_changed(const Case& facts);
+std::optional<Finding> find_input_channels_changed(const Case& facts);
+std::optional<Finding> find_renamed_modules(const Case& facts);
+std::optional<Finding> find_new_modules(const Case& facts);
+std::optional<Finding> find_different_config(const Case& facts);
+std::optional<Finding> find_different_architecture(const Case& facts);
+std::optional<Finding> find_optimizer_state(const Case& facts);
+std::optional<Finding> find_device_mismatch(const Case& facts);
+std::optional<Finding> find_cpp_interop(const Case& facts);
+std::optional<Finding> find_unpicklable(const Case& facts);
+std::optional<Finding> find_save_io(const Case& facts);
+std::optional<Finding> find_name_collision(const Case& facts);
 std::optional<Finding> find_dtype_mismatch(const Case& facts);
 std::optional<Finding> find_custom_layer_state(const Case& facts);
 std::optional<Finding> find_parameter_free_change(const Case& facts);
@@ -35,8 +58,31 @@ inline constexpr Rule kRules[] = {
     {"wrong_object", "the file holds another kind of object than a state dict", find_wrong_object},
     {"nested_container", "the state dict stands inside another dict", find_nested_container, 2},
     {"wrapper_prefix", "a wrapper added a prefix to every name, or took one off", find_wrapper_prefix, 3},
+    {"missing_class", "unpickling or building needs a class, module or operator that is not there", find_missing_class},
+    {"format_version", "the format is newer or older than the reader", find_format_version},
+    {"unsafe_pickle", "the reader refuses what the pickle would call", find_unsafe_pickle},
+    {"sharded_distributed", "one process's part, or a placeholder, of what was spread over many", find_sharded_distributed},
+    {"quantized", "quantised tensors and their scales against plain ones", find_quantized},
+    {"adapter_weights", "low-rank adapters without their base, or built otherwise", find_adapter_weights},
+    {"version_drift", "another release of a library has other buffers or names", find_version_drift},
+    {"training_only_extras", "parts that only training needs", find_training_only_extras},
+    {"fused_or_split", "one tensor here is several there", find_fused_or_split},
+    {"layout_changed", "axes in another order, or of one element more or less", find_layout_changed},
+    {"resolution_changed", "tables that follow from the size of the input", find_resolution_changed},
+    {"vocab_changed", "a table of tokens, symbols or classes has other rows", find_vocab_changed},
+    {"input_channels_changed", "the first layer takes another number of channels", find_input_channels_changed},
     {"head_changed", "the last layer is for another task: other classes, or another name", find_head_changed, 2},
+    {"renamed_modules", "the same tensors under other names", find_renamed_modules},
+    {"new_modules", "the model has parts that the checkpoint never had", find_new_modules},
+    {"different_config", "the same architecture with other options", find_different_config},
+    {"different_architecture", "another model or variant altogether", find_different_architecture},
     {"dtype_mismatch", "the same tensors in another type of number", find_dtype_mismatch},
+    {"device_mismatch", "tensors of a device that is not here, or on two devices", find_device_mismatch},
+    {"optimizer_state", "the optimizer's state does not fit the parameters", find_optimizer_state},
+    {"cpp_interop", "C++ or another language cannot read what Python wrote, or the reverse", find_cpp_interop},
+    {"unpicklable", "the object holds what cannot be written", find_unpicklable},
+    {"save_io", "disk, permissions, paths, locks, size limits", find_save_io},
+    {"name_collision", "two tensors want one name in the file", find_name_collision},
 };
 
 // Asked when the names are settled: then modules of both blueprints can be laid side by side.

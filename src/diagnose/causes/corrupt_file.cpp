@@ -5,6 +5,7 @@
 // was a zip.
 #include "base/text.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 
 namespace tenon::diagnosis {
@@ -42,25 +43,34 @@ std::optional<Finding> in_file(const UnreadableFile& file) {
   return finding;
 }
 
-struct Reading {
-  Symptom symptom;
-  double confidence;
-  std::string_view summary;
-  std::string_view why;
-};
+constexpr std::string_view kSee = "see what the file is    tenon check FILE --against TARGET";
 constexpr Reading kReadings[] = {
-    {Symptom::CutArchive, 0.85,
-     "the file is no whole zip archive: its directory, which stands at the end, was not found",
-     "a download, upload or copy was cut; or the file is of another kind and never was a zip archive"},
+    {Symptom::LfsPointer, 0.98, "the file is a git-lfs pointer, not the file that it stands for",
+     "a checkout without git-lfs leaves the pointer", "git lfs pull"},
+    {Symptom::WebPage, 0.9, "the file is a web page: a login, quota or confirmation page",
+     "a download stored the page in the file's place", kDownload},
+    {Symptom::CutArchive, 0.85, "the file is no whole zip archive: its directory, which stands at the end, was not found",
+     "a download, upload or copy was cut; or the file is of another kind and never was a zip archive", kDownload},
     {Symptom::DamagedArchive, 0.95, "the archive has its directory, and an entry in it is damaged",
-     "bytes changed in a copy, or two processes wrote the file at once"},
-    {Symptom::EarlyEnd, 0.95, "the file ends before its content does", "a save, download or copy was interrupted"},
+     "bytes changed in a copy, or two processes wrote the file at once", kDownload},
+    {Symptom::EarlyEnd, 0.95, "the file ends before its content does", "a save, download or copy was interrupted", kDownload},
     {Symptom::StorageSize, 0.9, "a tensor's bytes are not as many as the file says",
-     "the file was cut, or several processes wrote to one path"},
+     "the file was cut, or several processes wrote to one path", kDownload},
     {Symptom::BadHeader, 0.9, "the safetensors header contradicts the file",
-     "the file is cut, or a git-lfs pointer or web page stands in its place"},
+     "the file is cut, or a git-lfs pointer or web page stands in its place", kDownload},
+    {Symptom::LargeHeader, 0.85, "the safetensors header would be longer than any reader allows",
+     "the first eight bytes are text, of a git-lfs pointer or web page; or the header is legal and beyond the reader's limit", kDownload},
+    {Symptom::BadHdf5, 0.88, "the HDF5 file is cut or damaged, or is no HDF5 file",
+     "a save or download was interrupted, or another format was saved under this name", kDownload},
+    {Symptom::BadTensorTable, 0.8, "the TensorFlow bundle is damaged, or is another kind of file",
+     "a copy lost or changed a part: index, data and metadata belong together", kDownload},
+    {Symptom::BadHash, 0.92, "the file's digest is not the one that was published",
+     "a download was cut or changed, or another version was published", kDownload},
+    {Symptom::BadStream, 0.85, "the pickle's operations make no sense",
+     "the file is damaged, or its bytes are of another format", kDownload},
     {Symptom::BadMagic, 0.5, "the file does not begin as a checkpoint does",
-     "it is damaged, or it is another kind of pickle than torch.save writes"},
+     "it is damaged, or it is another kind of pickle than torch.save writes", kDownload},
+    {Symptom::AbsentFile, 0.5, "a file of the checkpoint is not there: `%`", "a shard or part was not downloaded or copied", kDownload},
 };
 
 /// What the first byte that was no pickle tells.
@@ -96,21 +106,9 @@ Finding from_load_key(const Case& facts, const Sighting& sighting) {
 
 std::optional<Finding> in_text(const Case& facts) {
   if (const Sighting* sighting = facts.text->find(Symptom::LoadKey)) return from_load_key(facts, *sighting);
-  for (const Reading& reading : kReadings) {
-    const Sighting* sighting = facts.text->find(reading.symptom);
-    if (sighting == nullptr) continue;
-    Finding finding;
-    Cause& cause = finding.cause;
-    cause.confidence = reading.confidence;
-    cause.place = facts.checkpoint.label;
-    cause.keys = 1;
-    cause.summary = reading.summary;
-    cause.why = reading.why;
-    cause.evidence = {sighting->excerpt};
-    cause.help = {std::string(kDownload), "see what the file is    tenon check FILE --against TARGET"};
-    return finding;
-  }
-  return std::nullopt;
+  auto finding = read_sightings(facts, kReadings);
+  if (finding) finding->cause.help.emplace_back(kSee);
+  return finding;
 }
 
 }  // namespace

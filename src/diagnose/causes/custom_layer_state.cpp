@@ -4,12 +4,20 @@
 #include <unordered_map>
 
 #include "base/text.hpp"
+#include "diagnose/families.hpp"
 #include "diagnose/function/function_difference.hpp"
+#include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/shape_relation.hpp"
 
 namespace tenon::diagnosis {
 namespace {
+
+constexpr std::string_view kUnregistered =
+    "a state dict holds registered parameters and persistent buffers; anything else a module keeps is left out";
 
 using Reasons = std::unordered_map<std::string_view, std::string_view>;
 
@@ -40,8 +48,7 @@ Finding finding_of(const Case& facts, std::string summary, const std::vector<std
   cause.place = facts.checkpoint.label + ", blueprint";
   cause.keys = names.size();
   cause.evidence = evidence;
-  cause.why =
-      "a state dict holds registered parameters and persistent buffers; anything else a module keeps is left out";
+  cause.why = kUnregistered;
   cause.help = {"register it, and save anew    " + registration(first_why)};
   return finding;
 }
@@ -93,9 +100,68 @@ std::optional<Finding> unsaved_weights(const Case& facts, const Listing& side, c
   return finding;
 }
 
+constexpr Reading kReadings[] = {
+    {Symptom::ExtraStateWords, 0.7, "a module's own state is not saved, or not restored", kUnregistered,
+     "register parameters and buffers; implement get_extra_state and set_extra_state for the rest"},
+    {Symptom::UnbuiltLayer, 0.8, "a layer has no variables where the file has some", "a layer that builds its variables late, or outside build(), is empty when weights are loaded",
+     "build the model first: call it on an input; create variables in build()"},
+    {Symptom::RenamedOnLoad, 0.78, "a module's own load hook changes names wrongly", "a custom _load_from_state_dict or pre-hook runs for every file, old or new", "make the hook look at the file's version"},
+    {Symptom::NameTaken, 0.5, "a custom layer may give several weights one name", "sub-layers and weights without names of their own get equal ones", "name every weight and sub-layer of the custom layer"},
+    {Symptom::NoConfig, 0.5, "a custom layer does not describe itself", "get_config() is what a layer is rebuilt from", "write get_config() and from_config()"},
+    {Symptom::LocalObject, 0.15, "an attribute of a custom layer cannot be saved", "lambdas and local functions", "use named functions"},
+};
+
+bool is_extra_state(const OpenName& row) { return family_of(row.name) == Family::ExtraState; }
+
+/// Names that no layer of the library has: a buffer or parameter of someone's own module.
+bool is_own(const OpenName& row) {
+  const std::string_view leaf = leaf_of(row.name);
+  const bool is_recurrent = leaf.starts_with("weight_hh_l") || leaf.starts_with("weight_ih_l");
+  const bool is_wrapped = is_recurrent && leaf_of(module_of(row.name)) == "module";
+  if (is_wrapped || leaf.ends_with("_raw")) return true;
+  return !is_plain_leaf(leaf) && !is_recurrent && !leaf.starts_with("bias_") && family_of(row.name) != Family::Copy && !is_called_container(leaf);
+}
+
+/// A few tensors on one side only, called like no layer's own.
+std::optional<Finding> own_state(const Case& facts) {
+  constexpr std::size_t kMost = 8;
+  const OpenRows rows = open_rows(facts);
+  const bool in_file = rows.missing.empty();
+  const auto& side = in_file ? rows.unexpected : rows.missing;
+  if (side.empty() || (!rows.missing.empty() && !rows.unexpected.empty())) return std::nullopt;
+  const auto extra = rows_where(side, is_extra_state);
+  const auto own = extra.empty() ? rows_where(side, is_own) : extra;
+  if (own.empty() || own.size() < side.size() || (extra.empty() && own.size() > kMost)) return std::nullopt;
+  Finding finding = say(facts, {extra.empty() ? 0.62 : 0.85, std::string(in_file ? "the checkpoint" : "the model") + " has state of a module's own: " + list_text(names_of_rows(own)),
+                                "a custom module registers, creates or saves its state in one version and not in the other: a lazily made buffer, a parameter that became an attribute",
+                                {base::plural(own.size(), "key") + ", none called as layers call their tensors"},
+                                {in_file ? "register it before loading: self.register_buffer(name, tensor)" : "give it a default, or leave it out of the state dict: persistent=False"}});
+  finding.cause.keys = own.size();
+  picture_of(in_file ? std::vector<OpenName>() : own, in_file ? own : std::vector<OpenName>(), {}, finding.cause);
+  return finding;
+}
+
+/// One tensor without content: a module that makes its parameters when it first runs.
+std::optional<Finding> lazy_module(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  const auto lazy = rows_where(facts.gap.mismatched, [&](const Pair& pair) { return is_empty_shape(*facts.have(pair.state).shape) || is_empty_shape(*facts.want(pair.target).shape); });
+  if (lazy.empty() || lazy.size() > 2 || lazy.size() != facts.gap.size()) return std::nullopt;
+  Finding finding = say(facts, {0.45, "a parameter has no shape yet: a module that makes it when it first runs", "lazy modules hold a placeholder until they have seen an input",
+                                {base::plural(lazy.size(), "key") + " of shape [0]"}, {"run the module once before saving or loading"}});
+  finding.cause.keys = lazy.size();
+  return finding;
+}
+
+std::optional<Finding> from_text(const Case& facts) {
+  if (auto finding = lazy_module(facts)) return finding;
+  if (auto finding = own_state(facts)) return finding;
+  return facts.text != nullptr && !facts.text->tells_keys() ? read_sightings(facts, kReadings) : std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Finding> find_custom_layer_state(const Case& facts) {
+  if (facts.knowledge == Knowledge::Partial) return from_text(facts);
   if (auto finding = half_registered(facts)) return finding;
   if (auto finding = unsaved_weights(facts, facts.checkpoint, "the saved model")) return finding;
   return unsaved_weights(facts, facts.target, "the model");

@@ -13,6 +13,7 @@
 #include "diagnose/dtype_changes.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "plan/patterns.hpp"
 
@@ -115,27 +116,23 @@ Finding from_listings(const Case& facts, const std::vector<DTypeFact>& changes) 
   return finding;
 }
 
-Finding from_text(const Case& facts, const Sighting& sighting) {
-  Finding finding;
-  Cause& cause = finding.cause;
-  cause.confidence = 0.8;
-  cause.keys = 1;
-  cause.summary = "two tensors of different dtypes meet";
-  cause.place = facts.checkpoint.label;
-  cause.why = "weights were loaded, or the model was cast, in another dtype than the rest of the computation has";
-  cause.evidence = {sighting.excerpt};
-  cause.help = {"cast the model and its inputs alike, or say which dtype to load"};
-  return finding;
-}
+constexpr Reading kReadings[] = {
+    {Symptom::OtherDType, 0.8, "two tensors of different dtypes meet",
+     "weights were loaded, or the model was cast, in another dtype than the rest of the computation has",
+     "cast the model and its inputs alike, or say which dtype to load"},
+    {Symptom::NoKernel, 0.75, "an operation or reader does not know the dtype `%`",
+     "half types have no kernels for some operations, and old readers do not know new dtypes",
+     "cast to float32 before, or use a release that knows the dtype"},
+    {Symptom::SameShapeCopy, 0.45, "a tensor was refused though its shape is right", "types of numbers that do not copy into each other", "compare dtypes    tenon check FILE --against MODEL"},
+};
 
 }  // namespace
 
 std::optional<Finding> find_dtype_mismatch(const Case& facts) {
   const auto changes = dtype_changes(facts);
   if (!changes.empty()) return from_listings(facts, changes);
-  const Sighting* sighting = facts.text == nullptr ? nullptr : facts.text->find(Symptom::OtherDType);
-  if (sighting != nullptr && facts.knowledge == Knowledge::Partial) return from_text(facts, *sighting);
-  return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  return read_sightings(facts, kReadings);
 }
 
 }  // namespace tenon::diagnosis

@@ -142,7 +142,8 @@ std::optional<Finding> in_text(const Case& facts) {
       others.push_back(name);
   }
   const bool has_bookkeeping = std::any_of(others.begin(), others.end(), is_called_bookkeeping);
-  const bool is_sure = container == "state_dict" || (!container.empty() && has_bookkeeping);
+  const bool is_alone = facts.gap.unexpected.size() == plain.size() && !facts.gap.missing.empty();
+  const bool is_sure = container == "state_dict" || (!container.empty() && (has_bookkeeping || is_alone));
   if (!is_sure || plain.size() * 2 < facts.gap.unexpected.size()) return std::nullopt;
 
   Finding finding;
@@ -161,10 +162,13 @@ std::optional<Finding> in_text(const Case& facts) {
 /// `KeyError: 'state_dict'`: the program asked for a part that the file does not have; the file may be that part.
 std::optional<Finding> in_reverse(const Case& facts) {
   const Sighting* absent = facts.text == nullptr ? nullptr : facts.text->find(Symptom::AbsentMember);
-  if (absent == nullptr || !is_called_container(absent->detail)) return std::nullopt;
+  if (absent == nullptr) return std::nullopt;
+  const bool is_container = is_called_container(absent->detail);
+  const bool is_part = is_container || is_called_bookkeeping(absent->detail) || absent->detail.find("state_dict") != std::string::npos;
+  if (!is_part || (is_called_optimizer(absent->detail) && !is_container)) return std::nullopt;
   Finding finding;
   Cause& cause = finding.cause;
-  cause.confidence = 0.7;
+  cause.confidence = is_container ? 0.8 : 0.5;
   cause.summary = "the program takes " + quoted(absent->detail) + " out of the file's dict, and it is not there";
   cause.place = facts.checkpoint.label;
   cause.why = "the file is the bare state dict, or keeps it under another name";

@@ -4,8 +4,10 @@
 #include <unordered_set>
 
 #include "base/text.hpp"
+#include "diagnose/families.hpp"
 #include "diagnose/function/function_difference.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 
 namespace tenon::diagnosis {
@@ -33,9 +35,38 @@ std::string agreement(const FunctionDifference& function, std::size_t weights) {
   return text;
 }
 
+constexpr Reading kReadings[] = {
+    {Symptom::SilentWords, 0.75, "it loads without a word, and computes something else",
+     "what a load does not compare: layouts, order, dtypes, options, parts that stayed as initialised",
+     "compare outputs on one input before saving and after loading; a blueprint with a probe does it    tenon check FILE --against MODEL"},
+};
+
+/// Adapters whose keys are all missing leave the base as it was: nothing fails where the load is not strict.
+std::optional<Finding> unloaded_adapter(const Case& facts) {
+  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.empty() || !facts.gap.unexpected.empty()) return std::nullopt;
+  const bool are_adapters = std::all_of(facts.gap.missing.begin(), facts.gap.missing.end(), [&](std::size_t index) { return family_of(facts.want(index).name) == Family::Adapter; });
+  if (!are_adapters) return std::nullopt;
+  Finding finding;
+  finding.cause.confidence = 0.35;
+  finding.cause.keys = facts.gap.missing.size();
+  finding.cause.summary = "the adapter stays as initialised, and where the load is not strict nothing says so";
+  finding.cause.place = facts.checkpoint.label;
+  finding.cause.why = "a fresh adapter changes nothing: its second factor is zero";
+  finding.cause.evidence = {base::plural(facts.gap.missing.size(), "missing key") + ", all of an adapter"};
+  finding.cause.help = {"compare outputs with and without the adapter"};
+  return finding;
+}
+
+std::optional<Finding> from_text(const Case& facts) {
+  if (facts.text == nullptr) return std::nullopt;
+  if (auto finding = unloaded_adapter(facts)) return finding;
+  return facts.text->tells_keys() ? std::nullopt : read_sightings(facts, kReadings);
+}
+
 }  // namespace
 
 std::optional<Finding> find_silent_wrong(const Case& facts) {
+  if (facts.knowledge == Knowledge::Partial) return from_text(facts);
   if (!facts.function || !facts.function->probe || !facts.function->architecture.empty()) return std::nullopt;
   const ProbeComparison& probe = *facts.function->probe;
   if (probe.verdict != ProbeVerdict::OtherFunction) return std::nullopt;

@@ -1,12 +1,19 @@
 // tied_or_shared: weights that were one tensor are two, or the reverse.
 #include <algorithm>
+#include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "base/text.hpp"
+#include "diagnose/families.hpp"
 #include "diagnose/function/function_difference.hpp"
+#include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/structure.hpp"
 
 namespace tenon::diagnosis {
 
@@ -49,9 +56,58 @@ std::string help_of(const ArchitectureChange& change) {
   return "tie them again    " + attribute_text(name) + " = " + attribute_text(partner);
 }
 
+constexpr Reading kReadings[] = {
+    {Symptom::SharedTensors, 0.95, "tensors share memory, and the format wants each by itself",
+     "a tie (one tensor of two names) or slices of one buffer: safetensors knows neither",
+     "a true tie: save one name and tie again after loading (safetensors.torch.save_model); slices: .clone() or .contiguous() first"},
+    {Symptom::NameTaken, 0.3, "one variable may be saved under two owners", "a wrapper and the layer within both own it", "let one of them own it"},
+};
+
+/// The only missing tensors are output layers or embeddings that are usually tied to another that was found.
+std::optional<Finding> left_out_tie(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  if (rows.missing.empty() || !rows.unexpected.empty() || !rows.mismatched.empty()) return std::nullopt;
+  const auto tied = rows_where(rows.missing, [](const OpenName& row) { return is_tied_name(row.name); });
+  if (tied.size() != rows.missing.size()) return std::nullopt;
+  Finding finding = say(facts, {0.8, "the missing tensor is usually tied to another one: " + list_text(names_of_rows(tied)),
+                                "a tied weight is saved once; a load has to tie it again", {base::plural(tied.size(), "missing key") + ", all of them usually tied"},
+                                {"tie after loading: model.tie_weights(), or model.lm_head.weight = model.embed_tokens.weight"}});
+  finding.cause.keys = tied.size();
+  picture_of(tied, {}, {}, finding.cause);
+  return finding;
+}
+
+/// One name of the checkpoint stands against several of the model: a layer that was shared.
+std::optional<Finding> split_share(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  std::unordered_map<std::string, std::set<std::string_view>> names;
+  std::size_t shared = 0;
+  for (const OpenName& row : rows.unexpected) names.emplace(template_of(leaf_of(module_of(row.name))) + "\n" + std::string(leaf_of(row.name)), std::set<std::string_view>());
+  for (const OpenName& row : rows.missing) {
+    std::string stem(leaf_of(module_of(row.name)));
+    while (!stem.empty() && stem.back() >= '0' && stem.back() <= '9') stem.pop_back();
+    const auto found = names.find(stem + "\n" + std::string(leaf_of(row.name)));
+    if (found == names.end() || stem == leaf_of(module_of(row.name)) || stem.empty()) continue;
+    found->second.insert(leaf_of(module_of(row.name)));
+  }
+  for (const auto& [stem, variants] : names) shared += variants.size() > 1 ? 1U : 0U;
+  if (shared == 0) return std::nullopt;
+  Finding finding = say(facts, {0.5, "one layer of the checkpoint stands against several of the model", "a layer that was used twice was split, or the code changed: whether it was shared cannot be told from names",
+                                {base::plural(shared, "name") + " with two or more numbered counterparts"}, {"copy the one into each of the others, if the old code shared it"}});
+  finding.cause.keys = rows.missing.size();
+  return finding;
+}
+
+std::optional<Finding> from_text(const Case& facts) {
+  if (auto finding = left_out_tie(facts)) return finding;
+  if (auto finding = split_share(facts)) return finding;
+  return read_sightings(facts, kReadings);
+}
+
 }  // namespace
 
 std::optional<Finding> find_tied_or_shared(const Case& facts) {
+  if (facts.knowledge == Knowledge::Partial) return from_text(facts);
   if (!facts.function) return std::nullopt;
   std::vector<const ArchitectureChange*> changes;
   for (const ArchitectureChange& change : facts.function->architecture)

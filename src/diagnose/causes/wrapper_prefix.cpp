@@ -12,9 +12,12 @@
 
 #include "base/text.hpp"
 #include "diagnose/names.hpp"
+#include "diagnose/families.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/prefix_fit.hpp"
 #include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/structure.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -205,32 +208,85 @@ std::string evidence(const Case& facts, const PrefixFit& fit, const Sides& sides
   return text;
 }
 
-/// A text may show the checkpoint's side only, or two stretches of the lists that do not meet: then the wrapper's name
-/// is all there is.
+/// Wrappers that are told by name where the other side is not shown.
+constexpr std::string_view kTellingNames[] = {"module.", "_orig_mod.", "_fsdp_wrapped_module.", "_forward_module.", "base_model.model.", "encoder_q.", "student.", "online_encoder.", "base_encoder.", "model.", "net.", "network.", "_model.", "backbone.", "self.model."};
+
+/// Every, or nearly every, name of one side starts with a wrapper's name, and none of the other side does.
 std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
-  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
-  for (const Wrapper& wrapper : {kWrappers[0], kWrappers[1], kWrappers[2]}) {
-    const auto starts = [&](const NamedShape& row) { return row.name.starts_with(wrapper.prefix); };
+  for (const std::string_view prefix : kTellingNames) {
+    const auto starts = [&](const NamedShape& row) { return row.name.starts_with(prefix); };
     const auto saved = static_cast<std::size_t>(std::count_if(sides.have.begin(), sides.have.end(), starts));
     const auto wanted = static_cast<std::size_t>(std::count_if(sides.want.begin(), sides.want.end(), starts));
-    const bool strips = saved > 0 && saved == sides.have.size() && wanted == 0;
+    const bool strips = saved > 0 && saved * 5 >= sides.have.size() * 4 && wanted == 0;
     const bool adds = wanted > 0 && wanted == sides.want.size() && saved == 0;
-    if (!strips && !adds) continue;
+    const bool is_sure = prefix == "module." || prefix.front() == '_' || !sides.have.empty();
+    if (!strips && (!adds || !is_sure)) continue;
+    const bool is_both = !sides.have.empty() && !sides.want.empty();
     Finding finding;
-    finding.cause.confidence = 0.7;
-    finding.cause.summary = "every " + std::string(strips ? "unexpected" : "missing") + " key starts with " +
-                            quoted(wrapper.prefix) + " and no " + (strips ? "missing" : "unexpected") + " key does";
+    finding.cause.confidence = prefix == "module." || prefix.front() == '_' ? 0.75 : is_both ? 0.5 : 0.4;
+    finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) + " and no " +
+                            (strips ? "missing" : "unexpected") + " key does";
     finding.cause.place = place_of(facts);
-    finding.cause.why = wrapper.why;
-    finding.cause.keys = saved + wanted;
-    finding.cause.evidence = {base::count_text(saved + wanted) + " of " +
-                              base::count_text(strips ? sides.have.size() : sides.want.size()) +
-                              " keys shown start with " + quoted(wrapper.prefix)};
+    finding.cause.why = why({std::string(strips ? prefix : ""), std::string(strips ? "" : prefix), 0, 0, {}});
+    finding.cause.keys = saved + wanted + (is_both ? std::min(sides.have.size(), sides.want.size()) : 0);
+    finding.cause.evidence = {base::count_text(saved + wanted) + " of " + base::count_text(strips ? sides.have.size() : sides.want.size()) +
+                              " keys shown start with " + quoted(prefix)};
     finding.cause.help = {strips ? "strip the prefix, or save unwrapped: model.module.state_dict()"
                                  : "load into the model within the wrapper: model.module.load_state_dict(...)"};
     return finding;
   }
   return std::nullopt;
+}
+
+/// Cut lists whose names meet only when indices are left out of account; or a level that stands in the middle.
+std::optional<Finding> from_levels(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  const auto edit = best_edit(rows.missing, rows.unexpected);
+  if (!edit) return std::nullopt;
+  const bool is_level = edit->from.empty() || edit->to.empty();
+  const std::string& level = edit->from.empty() ? edit->to : edit->from;
+  const double explained = share_of(edit->missing.size(), std::min(rows.missing.size(), rows.unexpected.size()));
+  const double place = edit->at_front ? 1 : 0.75;
+  if (!edit->at_front && !is_level) return std::nullopt;
+  Finding finding = say(facts, {(is_level ? 0.45 + 0.45 * std::min(1.0, explained) : 0.35) * place,
+                                is_level ? std::string(edit->to.empty() ? "the checkpoint's" : "the model's") + " names have the level " + quoted(level) + " more"
+                                         : "the checkpoint has " + quoted(edit->from) + " in front where the model has " + quoted(edit->to),
+                                "one side was saved from, or is loaded into, a module one level up or down the tree",
+                                {part_text(edit->missing.size(), rows.missing.size(), "missing key") + " agree with unexpected ones after that" + (edit->by_template ? ", indices aside" : "")},
+                                {"take the level out of the names, or load into the part that has them"}});
+  if (is_level && edit->at_front) {
+    tell_missing(edit->missing, finding);
+    tell_unexpected(edit->unexpected, finding);
+    if (edit->by_template) finding.cause.keys = rows.size();
+  } else {
+    finding.cause.keys = edit->missing.size() + edit->unexpected.size();
+  }
+  finding.cause.picture.push_back({std::string(edit->unexpected.front().name), std::string(edit->missing.front().name), ""});
+  return finding;
+}
+
+/// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a prefix.
+std::optional<Finding> from_nothing(const Case& facts) {
+  constexpr std::size_t kLeast = 8;
+  const OpenRows rows = open_rows(facts);
+  if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty() || !common_module(rows.missing).empty()) return std::nullopt;
+  const bool is_sequence = rows.missing.front().name.front() == '0';
+  const auto is_plain = [](const OpenName& row) { return family_of(row.name) == Family::None || family_of(row.name) == Family::NormStatistics; };
+  if (rows_where(rows.missing, is_plain).size() * 10 < rows.missing.size() * 9 || shared_leaf(rows.missing)) return std::nullopt;
+  Finding finding = say(facts, {is_sequence ? 0.6 : 0.42, "the model's tensors are missing from the first layer on: the file may have them behind a prefix, or inside another dict",
+                                "a wrapper, a container or another file shows the same: everything is missing",
+                                {base::plural(rows.missing.size(), "missing key") + " from " + quoted(rows.missing.front().name) + " on, 0 unexpected shown"},
+                                {"see what the file's names are    tenon inspect FILE"}});
+  finding.cause.keys = rows.missing.size();
+  return finding;
+}
+
+std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
+  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  auto by_name = from_name_alone(facts, sides);
+  if (by_name && by_name->cause.confidence >= 0.7) return by_name;
+  if (auto finding = from_levels(facts)) return finding;
+  return by_name ? std::move(by_name) : from_nothing(facts);
 }
 
 }  // namespace
@@ -239,7 +295,7 @@ std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   const Sides sides = sides_of(facts);
   if (sides.have.empty() && sides.want.empty()) return std::nullopt;
   const PrefixFit fit = settle_rivals(best_prefix(sides.have, sides.want));
-  if (!explains_enough(facts, fit, sides)) return from_name_alone(facts, sides);
+  if (!explains_enough(facts, fit, sides)) return from_text(facts, sides);
 
   const Applicability applicability = is_settled(fit) ? Applicability::Exact : Applicability::Guess;
   Finding finding;

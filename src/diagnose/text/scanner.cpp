@@ -19,7 +19,7 @@ bool Scanner::find(std::string_view phrase) {
 }
 
 void Scanner::skip_spaces() {
-  while (at_ < text_.size() && text_[at_] == ' ') ++at_;
+  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
 }
 
 bool Scanner::accept(std::string_view phrase) {
@@ -54,7 +54,7 @@ std::optional<std::string> Scanner::quoted() {
     at_ = start;
     return std::nullopt;
   }
-  name->erase(std::remove(name->begin(), name->end(), ' '), name->end());
+  name->erase(std::remove_if(name->begin(), name->end(), [](char c) { return c == ' ' || c == '\n'; }), name->end());
   return name;
 }
 

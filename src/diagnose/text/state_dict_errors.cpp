@@ -15,7 +15,6 @@
 //
 // Source: torch/nn/modules/module.py of these versions.
 #include <algorithm>
-#include <unordered_set>
 
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
@@ -39,6 +38,7 @@ void read_class(std::string_view text, TextFacts& facts) {
 void read_lists(std::string_view text, std::string_view phrase, std::vector<std::string>& to, bool& is_cut) {
   for (Scanner in(text); in.find(phrase);) {
     in.accept(":");
+    in.accept("[") || in.accept("{") || in.accept("(");
     append(to, in.quoted_list(is_cut));
   }
 }
@@ -79,16 +79,22 @@ void read_copy_failures(std::string_view text, TextFacts& facts) {
   }
 }
 
-template <class Row, class Name>
-void keep_first(std::vector<Row>& rows, Name name) {
-  std::unordered_set<std::string> seen;
-  rows.erase(std::remove_if(rows.begin(), rows.end(), [&](const Row& row) { return !seen.insert(name(row)).second; }),
-             rows.end());
+/// `Unexpected running stats buffer(s) "a" and "b" for InstanceNorm2d with track_running_stats=False.`
+void read_running_stats(std::string_view text, TextFacts& facts) {
+  for (Scanner in(text); in.find("nexpected running stats buffer(s) ");) {
+    auto name = in.quoted();
+    while (name) {
+      facts.unexpected.push_back(std::move(*name));
+      const bool has_more = in.accept("and") || in.accept(",");
+      name = has_more ? in.quoted() : std::nullopt;
+    }
+  }
 }
 
 }  // namespace
 
-void recognise_state_dict_errors(std::string_view text, TextFacts& facts) {
+void recognise_state_dict_errors(const PlainText& plain, TextFacts& facts) {
+  const std::string_view text = plain.flat;
   read_class(text, facts);
   read_lists(text, "issing key(s) in state_dict", facts.missing, facts.is_cut);
   read_lists(text, "nexpected key(s) in state_dict", facts.unexpected, facts.is_cut);
@@ -98,10 +104,7 @@ void recognise_state_dict_errors(std::string_view text, TextFacts& facts) {
   read_bracketed(text, "unexpected_keys=", facts.unexpected, facts.is_cut);
   read_size_mismatches(text, facts);
   read_copy_failures(text, facts);
-  const auto itself = [](const std::string& name) { return name; };
-  keep_first(facts.missing, itself);
-  keep_first(facts.unexpected, itself);
-  keep_first(facts.mismatched, [](const Mismatch& row) { return row.key; });
+  read_running_stats(text, facts);
 }
 
 }  // namespace tenon::diagnosis

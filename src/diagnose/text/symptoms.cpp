@@ -1,10 +1,13 @@
-// Messages that are fixed phrases: a table of them and of the symptoms they show.
+// Finds every phrase of the tables (phrases.hpp) in one walk over the text.
 //
-// Source of the phrases: torch/serialization.py, caffe2/serialize/inline_container.cc, torch/csrc/jit (1.6 to 2.x),
-// CPython's pickle and zipfile, the safetensors library.
+// Phrases are kept by their first four bytes; at each place of the text one look-up says which phrases could stand there.
 #include <algorithm>
+#include <cstring>
+#include <unordered_map>
+#include <vector>
 
 #include "base/utf8.hpp"
+#include "diagnose/text/phrases.hpp"
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
 
@@ -13,76 +16,98 @@ namespace {
 
 constexpr std::size_t kExcerptBytes = 120;
 constexpr std::size_t kMaxDetailBytes = 200;
+constexpr std::size_t kStem = 4;
 
-struct Phrase {
-  std::string_view words;
-  Symptom symptom;
-  std::string_view detail_end;  ///< the detail is what follows up to this; "" if there is none
-};
-constexpr Phrase kPhrases[] = {
-    {"failed finding central directory", Symptom::CutArchive, ""},
-    {"not a ZIP archive", Symptom::CutArchive, ""},
-    {"File is not a zip file", Symptom::CutArchive, ""},
-    {"invalid header or archive is corrupted", Symptom::DamagedArchive, ""},
-    {"archive is corrupted", Symptom::DamagedArchive, ""},
-    {"Bad CRC-32 for file", Symptom::DamagedArchive, ""},
-    {"invalid load key, '", Symptom::LoadKey, "'"},
-    {"Invalid magic number", Symptom::BadMagic, ""},
-    {"unexpected EOF", Symptom::EarlyEnd, ""},
-    {"Ran out of input", Symptom::EarlyEnd, ""},
-    {"pickle data was truncated", Symptom::EarlyEnd, ""},
-    {"pickle exhausted before seeing STOP", Symptom::EarlyEnd, ""},
-    {"storage has wrong size", Symptom::StorageSize, ""},
-    {"storage has wrong byte size", Symptom::StorageSize, ""},
-    {"HeaderTooLarge", Symptom::BadHeader, ""},
-    {"HeaderTooSmall", Symptom::BadHeader, ""},
-    {"header too large", Symptom::BadHeader, ""},
-    {"InvalidHeader", Symptom::BadHeader, ""},
-    {"MetadataIncompleteBuffer", Symptom::BadHeader, ""},
-    {"incomplete metadata, file not fully covered", Symptom::BadHeader, ""},
-    {"failed locating file constants.pkl", Symptom::StateDictToJit, ""},
-    {"constants.pkl: file not found", Symptom::StateDictToJit, ""},
-    {"received a file from `torch.save()`", Symptom::StateDictToJit, ""},
-    {"Unknown pickler class id", Symptom::StateDictToJit, ""},
-    {"No module named '__torch__'", Symptom::ArchiveToPickle, ""},
-    {"zip file that looks like a TorchScript archive", Symptom::ArchiveToPickle, ""},
-    {"Cannot use ``weights_only=True`` with TorchScript archives", Symptom::ArchiveToPickle, ""},
-    {"Expected state_dict to be dict-like, got <class '", Symptom::ObjectNotDict, "'"},
-    {"OrderedDict' object has no attribute '", Symptom::DictNotModule, "'"},
-    {"'dict' object has no attribute '", Symptom::DictNotModule, "'"},
-    {"expected scalar type ", Symptom::OtherDType, "("},
-    {"must have the same dtype", Symptom::OtherDType, ""},
-    {"should be the same", Symptom::OtherDType, ""},
-    {"mismatched dtypes", Symptom::OtherDType, ""},
-};
+using Index = std::unordered_map<std::uint32_t, std::vector<const Phrase*>>;
+
+std::uint32_t stem_of(std::string_view text) {
+  std::uint32_t stem = 0;
+  std::memcpy(&stem, text.data(), kStem);
+  return stem;
+}
+
+Index index_of_phrases() {
+  Index index;
+  for (const auto table : {file_phrases(), code_phrases(), saving_phrases(), runtime_phrases(), framework_phrases()})
+    for (const Phrase& phrase : table) index[stem_of(phrase.words)].push_back(&phrase);
+  return index;
+}
 
 /// The words around a find, from `begin`: enough to know them again.
 std::string excerpt(std::string_view text, std::size_t begin, std::size_t count) {
   return base::to_valid_utf8(text.substr(begin, std::min(kExcerptBytes, count)));  // the cut may part a character
 }
 
-void read_phrase(std::string_view text, const Phrase& phrase, TextFacts& facts) {
-  Scanner in(text);
-  if (!in.find(phrase.words) || facts.find(phrase.symptom) != nullptr) return;
-  const std::size_t end = in.position();
-  std::string detail;
-  if (!phrase.detail_end.empty()) detail = in.until(phrase.detail_end, kMaxDetailBytes).value_or("");
-  facts.sightings.push_back(
-      {phrase.symptom, detail, excerpt(text, end - phrase.words.size(), phrase.words.size() + detail.size())});
+Sighting sighting_of(std::string_view text, std::size_t at, const Phrase& phrase) {
+  const std::size_t end = at + phrase.words.size();
+  std::string_view detail;
+  if (!phrase.detail_end.empty()) {
+    detail = text.substr(end, kMaxDetailBytes);
+    detail = detail.substr(0, detail.find_first_of(phrase.detail_end));
+  }
+  return {phrase.symptom, base::to_valid_utf8(detail), excerpt(text, at, phrase.words.size() + detail.size())};
+}
+
+/// The first sighting of each symptom is kept; one that knows its detail is better than one that does not.
+void keep(Sighting sighting, TextFacts& facts) {
+  const auto same = std::find_if(facts.sightings.begin(), facts.sightings.end(),
+                                 [&](const Sighting& other) { return other.symptom == sighting.symptom; });
+  if (same == facts.sightings.end())
+    facts.sightings.push_back(std::move(sighting));
+  else if (same->detail.empty() && !sighting.detail.empty())
+    *same = std::move(sighting);
+}
+
+void read_phrases(std::string_view text, TextFacts& facts) {
+  static const Index kIndex = index_of_phrases();
+  for (std::size_t at = 0; at + kStem <= text.size(); ++at) {
+    const auto found = kIndex.find(stem_of(text.substr(at)));
+    if (found == kIndex.end()) continue;
+    for (const Phrase* phrase : found->second)
+      if (text.substr(at).starts_with(phrase->words)) keep(sighting_of(text, at, *phrase), facts);
+  }
+}
+
+bool is_plain_value(std::string_view name) {
+  constexpr std::string_view kNames[] = {"NoneType", "int", "float", "method", "tuple", "builtin_function_or_method"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+bool is_optimizer_class(std::string_view name) {
+  constexpr std::string_view kNames[] = {"SGD",  "Adam",   "AdamW", "Adagrad",   "Adadelta",  "RMSprop",
+                                         "LBFGS", "Adamax", "LARS",  "Adafactor", "Optimizer", "SparseAdam"};
+  return std::any_of(std::begin(kNames), std::end(kNames), [&](std::string_view known) { return name.ends_with(known); }) ||
+         name.ends_with("Optimizer") || name.ends_with("Scheduler") || name.ends_with("LR");
 }
 
 /// `'ResNet' object has no attribute 'copy'` (a module given to load_state_dict) and `'Adam' object is not
 /// subscriptable`.
 void read_wrong_objects(std::string_view text, TextFacts& facts) {
-  for (const std::string_view words : {"' object has no attribute 'copy'", "' object is not subscriptable"}) {
+  for (const std::string_view words :
+       {"' object has no attribute 'copy'", "' object has no attribute 'keys'", "' object has no attribute 'items'",
+        "' object is not subscriptable", "' is not iterable", "' object is not iterable",
+        "' object does not support item assignment", "' object has no attribute 'startswith'"}) {
     const auto found = text.find(words);
-    if (found == std::string_view::npos || facts.find(Symptom::ObjectNotDict) != nullptr) continue;
+    if (found == std::string_view::npos) continue;
     const auto quote = text.rfind('\'', found == 0 ? 0 : found - 1);
     if (quote == std::string_view::npos || found - quote > kMaxDetailBytes) continue;
     const std::string name(text.substr(quote + 1, found - quote - 1));
-    if (name == "NoneType" || name == "int" || name == "float" || name == "method") continue;
-    facts.sightings.push_back({Symptom::ObjectNotDict, name, excerpt(text, quote, name.size() + 1 + words.size())});
+    if (is_plain_value(name)) continue;
+    const std::string words_shown = excerpt(text, quote, name.size() + 1 + words.size());
+    keep({Symptom::ObjectNotDict, name, words_shown}, facts);
+    if (is_optimizer_class(name)) keep({Symptom::OptimizerObject, name, words_shown}, facts);
   }
+}
+
+/// What optimizers and schedulers keep, as KeyErrors name it.
+bool is_optimizer_member(std::string_view key) {
+  constexpr std::string_view kMembers[] = {
+      "exp_avg",     "exp_avg_sq",   "momentum_buffer", "momentum", "betas",        "param_groups", "state",
+      "step",        "initial_lr",   "lr",              "amsgrad",  "nesterov",     "max_exp_avg_sq", "square_avg",
+      "foreach",     "maximize",     "capturable",      "fused",    "weight_decay", "last_epoch",   "sum",
+      "optimizer",   "optimizer_states", "optimizer_state_dict", "lr_scheduler", "lr_schedulers", "scheduler",
+      "differentiable", "base_momentum", "amp", "scaler", "grad_scaler", "eps", "dampening", "params"};
+  return std::find(std::begin(kMembers), std::end(kMembers), key) != std::end(kMembers);
 }
 
 /// `KeyError: 'state_dict'`: the program asked the loaded dict for a part. Names with dots are other stories.
@@ -90,16 +115,19 @@ void read_key_errors(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("KeyError: ");) {
     const std::size_t start = in.position();
     const auto key = in.quoted();
-    if (!key || key->empty() || key->find_first_of(".\"/:") != std::string::npos) continue;
-    if (facts.find(Symptom::AbsentMember) != nullptr) return;
-    facts.sightings.push_back({Symptom::AbsentMember, *key, "KeyError: " + excerpt(text, start, key->size() + 2)});
+    if (!key || key->empty() || key->find_first_of("\"/:") != std::string::npos) continue;
+    const std::string shown = "KeyError: " + excerpt(text, start, key->size() + 2);
+    if (key->find('.') == std::string::npos) keep({Symptom::AbsentMember, *key, shown}, facts);
+    if (is_optimizer_member(*key)) keep({Symptom::OptimizerMember, *key, shown}, facts);
+    if (key->find('.') != std::string::npos && facts.missing.empty()) facts.missing.push_back(*key);
   }
 }
 
 }  // namespace
 
-void recognise_symptoms(std::string_view text, TextFacts& facts) {
-  for (const Phrase& phrase : kPhrases) read_phrase(text, phrase, facts);
+void recognise_symptoms(const PlainText& plain, TextFacts& facts) {
+  const std::string_view text = plain.flat;
+  read_phrases(text, facts);
   read_wrong_objects(text, facts);
   read_key_errors(text, facts);
 }

@@ -1,6 +1,7 @@
 // read_text: makes a text plain, then lets every recogniser read it.
 #include "diagnose/text/text_facts.hpp"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "base/utf8.hpp"
@@ -36,8 +37,21 @@ const Quote* quote_at(std::string_view text, std::size_t at) {
   return nullptr;
 }
 
+enum class LineEnds : std::uint8_t { Blanks, Kept };
+
+void append_space(bool is_line_end, LineEnds line_ends, std::string& result) {
+  const bool keeps = is_line_end && line_ends == LineEnds::Kept;
+  if (result.empty() || result.back() == '\n') return;
+  if (!keeps) {
+    if (result.back() != ' ') result += ' ';
+    return;
+  }
+  if (result.back() == ' ') result.pop_back();
+  result += '\n';
+}
+
 /// One space for every run of white space, straight quotes, no colours.
-std::string plain(std::string_view text) {
+std::string plain(std::string_view text, LineEnds line_ends) {
   std::string result;
   result.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
@@ -47,7 +61,7 @@ std::string plain(std::string_view text) {
       result += quote->to;
       at += quote->from.size();
     } else if (is_space(text[at])) {
-      if (!result.empty() && result.back() != ' ') result += ' ';
+      append_space(text[at] == '\n', line_ends, result);
       ++at;
     } else {
       result += text[at++];
@@ -56,12 +70,29 @@ std::string plain(std::string_view text) {
   return result;
 }
 
+template <class Row, class Name>
+void keep_first(std::vector<Row>& rows, Name name) {
+  std::unordered_set<std::string> seen;
+  rows.erase(std::remove_if(rows.begin(), rows.end(), [&](const Row& row) { return !seen.insert(name(row)).second; }),
+             rows.end());
+}
+
+/// A text shows its error twice, or says one thing in two dialects.
+void remove_repeats(TextFacts& facts) {
+  const auto itself = [](const std::string& name) { return name; };
+  keep_first(facts.missing, itself);
+  keep_first(facts.unexpected, itself);
+  keep_first(facts.mismatched, [](const Mismatch& row) { return row.key; });
+}
+
 }  // namespace
 
 TextFacts read_text(std::string_view text) {
-  const std::string readable = plain(base::to_valid_utf8(text));
+  const std::string valid = base::to_valid_utf8(text);
+  const PlainText readable{plain(valid, LineEnds::Blanks), plain(valid, LineEnds::Kept)};
   TextFacts facts;
   for (const Recognise recognise : kRecognisers) recognise(readable, facts);
+  remove_repeats(facts);
   return facts;
 }
 

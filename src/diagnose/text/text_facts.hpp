@@ -1,38 +1,15 @@
 // TextFacts: what an error text says, as facts. Made by read_text(), looked at by the rules.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <tenon/diagnose.hpp>
 
+#include "diagnose/text/symptom.hpp"
+
 namespace tenon::diagnosis {
-
-/// What a loader complained of, beyond keys and shapes. One symptom may have several causes, and the causes' rules
-/// weigh them.
-enum class Symptom : std::uint8_t {
-  CutArchive,       ///< no central directory, no end record
-  DamagedArchive,   ///< an entry that cannot be read, a checksum
-  LoadKey,          ///< the unpickler met a first byte that is no pickle; `detail` is that byte as Python prints it
-  BadMagic,         ///< the legacy format's magic number
-  EarlyEnd,         ///< the bytes end too soon
-  StorageSize,      ///< a storage of another size than recorded
-  BadHeader,        ///< safetensors' header
-  StateDictToJit,   ///< a torch.save file where a TorchScript archive is wanted
-  ArchiveToPickle,  ///< a TorchScript or LibTorch archive where a torch.save file is wanted
-  ObjectNotDict,    ///< a module or other object where a state dict is wanted; `detail`: its class
-  DictNotModule,    ///< a state dict where a module is wanted; `detail`: what was asked of it
-  AbsentMember,     ///< KeyError for a part of the loaded dict; `detail`: the key
-  OtherDType,       ///< operands or tensors of two dtypes; `detail`: which
-};
-
-struct Sighting {
-  Symptom symptom;
-  std::string detail;
-  std::string excerpt;  ///< the words of the text, for evidence
-};
 
 struct TextFacts {
   std::string target_class;  ///< `ResNet` of "loading state_dict for ResNet"

@@ -1,0 +1,83 @@
+// different_architecture: the file is of another model or variant altogether.
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/text.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
+#include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/structure.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr std::string_view kWhy = "another class, variant or part of the project was saved than is loading";
+constexpr std::string_view kHelp = "give the file that belongs to this class, or build the class that the file belongs to    tenon inspect FILE";
+
+constexpr Reading kReadings[] = {
+    {Symptom::LayerCount, 0.75, "the file has another number of layers than the model", kWhy, kHelp},
+    {Symptom::OtherModel, 0.75, "the reader finds another model in the file", kWhy, kHelp},
+    {Symptom::LayerWeights, 0.4, "a layer has another number of weights than the file", kWhy, kHelp},
+    {Symptom::KernelShape, 0.35, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
+};
+
+/// Names of both sides, indices aside, that agree.
+double common_templates(const OpenRows& rows) {
+  std::unordered_set<std::string> wanted;
+  for (const OpenName& row : rows.missing) wanted.insert(template_of(row.name));
+  std::size_t common = 0;
+  for (const OpenName& row : rows.unexpected) common += wanted.count(template_of(row.name));
+  return share_of(common, std::max<std::size_t>(rows.unexpected.size(), 1));
+}
+
+/// Both sides have names of their own, and few of them are alike.
+std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
+  if (rows.missing.empty() || rows.unexpected.empty()) return std::nullopt;
+  const std::size_t keys = rows.missing.size() + rows.unexpected.size();
+  const double size = std::min(1.0, static_cast<double>(keys) / 12);
+  const double apart = 1 - common_templates(rows);
+  const double mixed = rows.mismatched.empty() ? 0 : 0.1;
+  Finding finding = say(facts, {0.3 + 0.3 * size * apart + mixed, "the checkpoint and the model have different parts: " + list_text(first_levels(rows.unexpected)) + " against " + list_text(first_levels(rows.missing)), std::string(kWhy),
+                                {base::plural(rows.missing.size(), "missing key") + " and " + base::plural(rows.unexpected.size(), "unexpected key") + " without counterpart"}, {std::string(kHelp)}});
+  finding.cause.keys = keys + rows.mismatched.size();
+  picture_of(rows.missing, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
+/// Everything is missing, from the first layer on, and the other side is not shown.
+std::optional<Finding> all_missing(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 8;
+  if (!rows.unexpected.empty() || rows.missing.size() < kLeast) return std::nullopt;
+  Finding finding = say(facts, {0.4, "many of the model's tensors are not in the file, and the text does not show what is", std::string(kWhy),
+                                {base::plural(rows.missing.size(), "missing key") + ", 0 unexpected"}, {std::string(kHelp)}});
+  finding.cause.keys = rows.missing.size();
+  picture_of(rows.missing, {}, {}, finding.cause);
+  return finding;
+}
+
+std::optional<Finding> other_sizes(const Case& facts, const OpenRows& rows) {
+  if (rows.mismatched.empty()) return std::nullopt;
+  const auto other_rank = rows_where(rows.mismatched, [](const OpenPair& row) { return row.have->size() != row.want->size(); });
+  const double share = share_of(other_rank.size(), rows.mismatched.size());
+  const double many = std::min(1.0, static_cast<double>(rows.mismatched.size()) / 10);
+  Finding finding = say(facts, {0.25 + 0.25 * share + 0.15 * many, "layers of one name are of another kind or size", std::string(kWhy),
+                                {part_text(other_rank.size(), rows.mismatched.size(), "mismatched key") + " have another number of axes"}, {std::string(kHelp)}});
+  finding.cause.keys = rows.mismatched.size();
+  picture_of({}, {}, rows.mismatched, finding.cause);
+  return finding;
+}
+
+}  // namespace
+
+std::optional<Finding> find_different_architecture(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  if (facts.knowledge == Knowledge::Whole && facts.gap.matched.size() * 4 > facts.target.tensors.size()) return std::nullopt;
+  if (auto finding = two_families(facts, rows)) return finding;
+  if (auto finding = all_missing(facts, rows)) return finding;
+  if (auto finding = other_sizes(facts, rows)) return finding;
+  return read_sightings(facts, kReadings);
+}
+
+}  // namespace tenon::diagnosis

@@ -1,0 +1,123 @@
+// different_config: the same architecture with other options: depth, width, kernel, groups, a branch switched on or off.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/text.hpp"
+#include "diagnose/families.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
+#include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/shape_relation.hpp"
+#include "diagnose/structure.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr std::string_view kWhy = "the class is the same and its options are not: number of layers, width, kernel, optional branches";
+constexpr std::string_view kHelp = "build the model with the options it was saved with: they are in the checkpoint's configuration or arguments";
+
+constexpr Reading kReadings[] = {
+    {Symptom::KernelShape, 0.6, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
+    {Symptom::LayerWeights, 0.5, "a layer has another number of weights than the file", kWhy, kHelp},
+    {Symptom::LayerCount, 0.4, "the model has another number of layers than the file", kWhy, kHelp},
+    {Symptom::EmptyIndex, 0.4, "an index goes beyond a table", kWhy, kHelp},
+};
+
+std::optional<Finding> depth(const Case& facts, const OpenRows& rows) {
+  const auto wanted = index_tail(rows.missing), saved = index_tail(rows.unexpected);
+  const std::size_t in_missing = wanted ? wanted->rows.size() : 0, in_unexpected = saved ? saved->rows.size() : 0;
+  if (in_missing + in_unexpected == 0 || (in_missing > 0 && in_unexpected > 0)) return std::nullopt;
+  const IndexTail& tail = in_missing > 0 ? *wanted : *saved;
+  const double share = share_of(tail.rows.size(), rows.size());
+  if (share < 0.25) return std::nullopt;
+  const bool is_deep = tail.first >= 2;
+  Finding finding = say(facts, {(is_deep ? 0.4 : 0.2) + 0.42 * share, std::string(in_missing > 0 ? "the model" : "the checkpoint") + " has blocks that the other side has not: " + quoted(tail.stem + std::to_string(tail.first)) + " and on",
+                                std::string(kWhy), {part_text(tail.rows.size(), rows.size(), "key") + " are in blocks " + std::to_string(tail.first) + " to " + std::to_string(tail.last) + " of " + quoted(tail.stem) + ", none in those before"},
+                                {std::string(kHelp)}});
+  finding.cause.keys = tail.rows.size();
+  picture_of(in_missing > 0 ? tail.rows : std::vector<OpenName>(), in_missing > 0 ? std::vector<OpenName>() : tail.rows, {}, finding.cause);
+  return finding;
+}
+
+/// The ratio that explains most pairs: "5 : 4".
+struct Ratio {
+  std::pair<std::int64_t, std::int64_t> terms{0, 0};
+  std::size_t pairs = 0;
+};
+
+Ratio common_ratio(const std::vector<OpenPair>& rows) {
+  std::map<std::pair<std::int64_t, std::int64_t>, std::size_t> counts;
+  for (const OpenPair& row : rows) {
+    if (row.have->size() != row.want->size()) continue;
+    std::set<std::pair<std::int64_t, std::int64_t>> seen;
+    for (std::size_t i = 0; i < row.have->size(); ++i) {
+      const std::int64_t a = (*row.have)[i], b = (*row.want)[i];
+      if (a == b || a <= 0 || b <= 0) continue;
+      std::int64_t x = a, y = b;
+      while (y != 0) std::swap(x %= y, y);
+      seen.insert({a / x, b / x});
+    }
+    for (const auto& ratio : seen) ++counts[ratio];
+  }
+  Ratio best;
+  for (const auto& [terms, pairs] : counts)
+    if (pairs > best.pairs) best = {terms, pairs};
+  return best;
+}
+
+bool is_kernel(const OpenPair& row) {
+  if (row.have->size() != row.want->size() || row.have->size() < 3) return false;
+  return (*row.have)[0] == (*row.want)[0] && (*row.have)[1] == (*row.want)[1] && *row.have != *row.want;
+}
+
+std::string shape_summary(const std::vector<OpenPair>& rows, const Ratio& ratio) {
+  if (std::all_of(rows.begin(), rows.end(), is_kernel)) return "kernels are of another size: " + list_text(names_of_rows(rows));
+  if (ratio.pairs * 2 > rows.size() && rows.size() > 1)
+    return "widths differ by the ratio " + std::to_string(ratio.terms.first) + " : " + std::to_string(ratio.terms.second);
+  return "layers are of other sizes: " + list_text(names_of_rows(rows));
+}
+
+std::optional<Finding> sizes(const Case& facts, const OpenRows& rows) {
+  if (rows.mismatched.empty()) return std::nullopt;
+  const Ratio ratio = common_ratio(rows.mismatched);
+  const double regular = share_of(ratio.pairs, rows.mismatched.size());
+  const double share = share_of(rows.mismatched.size(), rows.size());
+  Finding finding = say(facts, {0.35 + 0.25 * regular + 0.25 * share, shape_summary(rows.mismatched, ratio), std::string(kWhy),
+                                {part_text(ratio.pairs, rows.mismatched.size(), "mismatched key") + " show one ratio, " + std::to_string(ratio.terms.first) + " : " + std::to_string(ratio.terms.second)},
+                                {std::string(kHelp)}});
+  finding.cause.keys = rows.mismatched.size();
+  picture_of({}, {}, rows.mismatched, finding.cause);
+  return finding;
+}
+
+/// A few parts on one side, or on both, that an option may switch.
+std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kMostParts = 6;
+  const auto wanted = first_levels(rows.missing), saved = first_levels(rows.unexpected);
+  if (wanted.size() + saved.size() == 0 || wanted.size() > kMostParts || saved.size() > kMostParts) return std::nullopt;
+  const bool is_one_sided = wanted.empty() || saved.empty();
+  const std::size_t keys = rows.missing.size() + rows.unexpected.size();
+  Finding finding = say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.35) : 0.35, "an option may switch parts on or off: " + list_text(saved.empty() ? wanted : saved), std::string(kWhy),
+                                {base::plural(keys, "key") + " in " + base::plural(wanted.size() + saved.size(), "part")}, {std::string(kHelp)}});
+  finding.cause.keys = keys;
+  finding.cause.notes = {"leaving a branch out is harmful where it feeds the output: names alone do not tell"};
+  picture_of(rows.missing, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
+}  // namespace
+
+std::optional<Finding> find_different_config(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  if (facts.knowledge == Knowledge::Whole && facts.gap.matched.empty()) return std::nullopt;
+  if (auto finding = depth(facts, rows)) return finding;
+  if (auto finding = sizes(facts, rows)) return finding;
+  if (facts.knowledge == Knowledge::Partial)
+    if (auto finding = branch(facts, rows)) return finding;
+  return read_sightings(facts, kReadings);
+}
+
+}  // namespace tenon::diagnosis

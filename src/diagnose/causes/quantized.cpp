@@ -1,0 +1,57 @@
+// quantized: one side holds quantised tensors with their scales and maps, the other plain ones, or another dialect.
+//
+//   plain          weight [4096, 4096]
+//   bitsandbytes   weight (packed) + weight.absmax, weight.quant_map, SCB
+//   GPTQ, AWQ      qweight + qzeros + scales + g_idx
+//   torch.ao       _packed_params, scale, zero_point, activation_post_process.*
+//   fp8            weight + weight_scale_inv, input_scale
+#include "base/text.hpp"
+#include "diagnose/families.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
+#include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr Reading kReadings[] = {
+    {Symptom::QuantState, 0.75, "the state of quantised tensors does not fit",
+     "quantisers keep scales, zero points and maps beside the weights, and their names and forms differ by library and release",
+     "load with the library and settings that quantised it, or take the unquantised file"},
+    {Symptom::SameShapeCopy, 0.6, "a tensor was refused though its shape is right", "quantised and plain tensors, or two dtypes, do not copy into each other", "quantise the model first, or dequantise the file"},
+};
+
+std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
+  const auto is_quantised = [](const OpenName& row) { return family_of(row.name) == Family::Quantised; };
+  auto missing = rows_where(rows.missing, is_quantised);
+  const auto unexpected = rows_where(rows.unexpected, is_quantised);
+  const std::size_t found = missing.size() + unexpected.size();
+  if (found == 0) return std::nullopt;
+  const bool in_file = unexpected.size() >= missing.size();
+  if (!unexpected.empty() && missing.empty()) missing = rows.missing;  // what was packed is missing under its plain name
+  Finding finding = say(facts, {0.55 + 0.4 * share_of(found, rows.missing.size() + rows.unexpected.size()),
+                                in_file ? "the checkpoint is quantised in a way that the model is not"
+                                        : "the model is quantised in a way that the checkpoint is not",
+                                "quantising puts scales, zero points and maps beside the weights, and packs the weights themselves",
+                                {base::plural(found, "key") + " of quantisation state: " + list_text(names_of_rows(in_file ? unexpected : missing))},
+                                {in_file ? "build the model quantised (same library, same settings) before loading, or take the plain file"
+                                         : "load the plain weights first, then quantise; or take a file quantised in this dialect"}});
+  finding.cause.notes = {in_file ? "leaving these keys out is harmful where they scale weights: packed values without them are noise"
+                                 : "these tensors come from calibration and are not in any plain checkpoint"};
+  tell_missing(missing, finding);
+  tell_unexpected(unexpected, finding);
+  picture_of(missing, unexpected, {}, finding.cause);
+  return finding;
+}
+
+}  // namespace
+
+std::optional<Finding> find_quantized(const Case& facts) {
+  if (auto finding = from_names(facts, open_rows(facts))) return finding;
+  if (facts.text != nullptr && !facts.text->tells_keys()) return read_sightings(facts, kReadings);
+  return std::nullopt;
+}
+
+}  // namespace tenon::diagnosis

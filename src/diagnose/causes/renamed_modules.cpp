@@ -1,0 +1,77 @@
+// renamed_modules: the same tensors under other names, seen from names alone: one edit of neighbouring levels turns the
+// checkpoint's names into the model's.
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "diagnose/names.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
+#include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/structure.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr Reading kReadings[] = {
+    {Symptom::RenamedOnLoad, 0.72, "a loader renames keys that do not need it, or the reverse", "code that reads old files changes names; the file already has the new ones", "load without the renaming, or mark the file's version"},
+    {Symptom::CppArchive, 0.55, "the module tree and the file name the same layers in different ways", "names are made by the attribute names of each language's code", "rename one side's modules"},
+};
+
+std::string level_text(const std::string& level) { return level.empty() ? "nothing" : quoted(level); }
+
+double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
+  const std::size_t fewer = std::min(rows.missing.size(), rows.unexpected.size());
+  const double explained = share_of(std::min(edit.missing.size(), edit.unexpected.size()), fewer);
+  const double few = edit.missing.size() < 2 ? 0.75 : 1;
+  const double alike = edit.from.empty() || edit.to.empty() ? 0.7 : likeness(edit.from, edit.to);
+  return few * (edit.by_template ? 0.85 : 1) * (0.4 + 0.35 * explained + 0.2 * alike);
+}
+
+std::optional<Finding> from_edit(const Case& facts, const OpenRows& rows) {
+  const auto edit = best_edit(rows.missing, rows.unexpected);
+  if (!edit) return std::nullopt;
+  Finding finding = say(facts, {edit_confidence(*edit, rows), "the checkpoint has " + level_text(edit->from) + " where the model has " + level_text(edit->to),
+                                "the code was refactored, or another library's naming is used: the tensors may be the same",
+                                {part_text(edit->missing.size(), rows.missing.size(), "missing key") + " and " +
+                                 part_text(edit->unexpected.size(), rows.unexpected.size(), "unexpected key") + " agree after this one change" +
+                                 (edit->by_template ? ", indices aside" : "")},
+                                {"rename, where shapes agree too    tenon check FILE --against MODEL"}});
+  tell_missing(edit->missing, finding);
+  tell_unexpected(edit->unexpected, finding);
+  if (!edit->missing.empty() && !edit->unexpected.empty())
+    finding.cause.picture.push_back({std::string(edit->unexpected.front().name), std::string(edit->missing.front().name), ""});
+  return finding;
+}
+
+/// Same leaves on both sides and no edit between them: a rename is possible, and no more than that.
+std::optional<Finding> by_leaves(const Case& facts, const OpenRows& rows) {
+  if (rows.missing.empty() || rows.unexpected.empty()) return std::nullopt;
+  std::vector<OpenName> missing, unexpected;
+  for (const OpenName& row : rows.missing)
+    if (std::any_of(rows.unexpected.begin(), rows.unexpected.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(rows.unexpected.size(), 64)),
+                    [&](const OpenName& other) { return leaf_of(other.name) == leaf_of(row.name); }))
+      missing.push_back(row);
+  if (missing.empty()) return std::nullopt;
+  const double alike = likeness(rows.missing.front().name, rows.unexpected.front().name);
+  const std::size_t fewer = std::min(rows.missing.size(), rows.unexpected.size()), more = std::max(rows.missing.size(), rows.unexpected.size());
+  Finding finding = say(facts, {0.25 + 0.3 * alike * share_of(fewer, more), "the two sides may name the same tensors in different ways",
+                                "leaves agree, paths do not; names alone cannot tell a rename from another network",
+                                {base::plural(rows.missing.size(), "missing key") + " against " + base::plural(rows.unexpected.size(), "unexpected key")},
+                                {"shapes decide    tenon check FILE --against MODEL"}});
+  finding.cause.keys = rows.missing.size() + rows.unexpected.size();
+  picture_of(rows.missing, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
+}  // namespace
+
+std::optional<Finding> find_renamed_modules(const Case& facts) {
+  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  const OpenRows rows = open_rows(facts);
+  if (auto finding = from_edit(facts, rows)) return finding;
+  if (auto finding = by_leaves(facts, rows)) return finding;
+  return read_sightings(facts, kReadings);
+}
+
+}  // namespace tenon::diagnosis

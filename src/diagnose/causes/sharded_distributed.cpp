@@ -1,0 +1,82 @@
+// sharded_distributed: the file holds one process's part, or a placeholder, of what was spread over many.
+//
+//   checkpoint [0] against [4096, 4096]   saved under ZeRO-3 without gathering (old DeepSpeed: [1])
+//   checkpoint [4096, 4096] against [0]   the model's own parameters are placeholders while it loads
+//   _flat_param, _fsdp_wrapped_module     FSDP's flattened parameters or its wrapper
+#include "base/text.hpp"
+#include "diagnose/families.hpp"
+#include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
+#include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/shape_relation.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr Reading kReadings[] = {
+    {Symptom::ShardWords, 0.85, "the state is spread over processes, and this reader does not put it together",
+     "sharded training saves one part for each rank, in an order and number that a load has to repeat",
+     "gather first (a full state dict, zero_to_fp32.py), or load with as many ranks as saved"},
+    {Symptom::MetaTensor, 0.4, "a parameter is a placeholder without content", "ZeRO-3, FSDP and lazy modules hold placeholders until the parts are gathered", "gather the parameters before saving or loading"},
+};
+
+bool is_one(const Shape& shape) { return shape.size() == 1 && shape[0] == 1; }
+
+/// [0], or [1] where several tensors of other sizes are wanted: a head of one class has its rows on the other axes, too.
+std::vector<OpenPair> placeholders(const std::vector<OpenPair>& pairs, bool in_file) {
+  const auto side = [&](const OpenPair& row) -> const Shape& { return in_file ? *row.have : *row.want; };
+  const auto other = [&](const OpenPair& row) -> const Shape& { return in_file ? *row.want : *row.have; };
+  auto empty = rows_where(pairs, [&](const OpenPair& row) { return is_empty_shape(side(row)); });
+  if (!empty.empty()) return empty;
+  auto ones = rows_where(pairs, [&](const OpenPair& row) { return is_one(side(row)) && element_count(other(row)) > 1; });
+  constexpr std::size_t kLeast = 3;
+  return ones.size() == pairs.size() && ones.size() >= kLeast ? ones : std::vector<OpenPair>();
+}
+
+std::optional<Finding> from_shapes(const Case& facts, const OpenRows& rows) {
+  for (const bool in_file : {true, false}) {
+    const auto found = placeholders(rows.mismatched, in_file);
+    if (found.empty()) continue;
+    const double share = share_of(found.size(), rows.mismatched.size());
+    Finding finding = say(facts, {(found.size() > 1 ? 0.75 : 0.6) + 0.2 * share,
+                                  std::string(in_file ? "the file holds placeholders" : "the model holds placeholders") +
+                                      " instead of tensors: shape " + base::shape_text(in_file ? *found[0].have : *found[0].want),
+                                  "ZeRO-3 and FSDP spread each parameter over the ranks and leave an empty one in its place; "
+                                  "saving or loading without gathering sees only that",
+                                  {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " are without content on that side"},
+                                  {in_file ? "gather before saving: stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py on the shards"
+                                           : "load before the model is partitioned, or inside deepspeed.zero.GatheredParameters"}});
+    tell_mismatched(found, finding);
+    picture_of({}, {}, found, finding.cause);
+    return finding;
+  }
+  return std::nullopt;
+}
+
+std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
+  const auto is_shard = [](const OpenName& row) { return family_of(row.name) == Family::Shard; };
+  const auto missing = rows_where(rows.missing, is_shard), unexpected = rows_where(rows.unexpected, is_shard);
+  if (missing.empty() && unexpected.empty()) return std::nullopt;
+  const bool in_file = !unexpected.empty();
+  Finding finding = say(facts, {0.75 + 0.2 * share_of(missing.size() + unexpected.size(), rows.size()),
+                                std::string(in_file ? "the file" : "the model") + " has the flattened or wrapped parameters of sharded training",
+                                "FSDP joins a module's parameters into one flat tensor, and names its wrapper in every key",
+                                {base::plural(missing.size() + unexpected.size(), "key") + " named by FSDP"},
+                                {"save with a full state dict: StateDictType.FULL_STATE_DICT"}});
+  tell_missing(missing, finding);
+  tell_unexpected(unexpected, finding);
+  picture_of(missing, unexpected, {}, finding.cause);
+  return finding;
+}
+
+}  // namespace
+
+std::optional<Finding> find_sharded_distributed(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  if (auto finding = from_shapes(facts, rows)) return finding;
+  if (auto finding = from_names(facts, rows)) return finding;
+  return read_sightings(facts, kReadings);
+}
+
+}  // namespace tenon::diagnosis

@@ -1,0 +1,60 @@
+#include "diagnose/open_rows.hpp"
+
+#include "base/text.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr std::size_t kPictureRows = 3;
+
+const Shape* shape_in(const TensorSpec& spec) { return spec.shape ? &*spec.shape : nullptr; }
+
+bool is_told(const std::vector<bool>& told, std::size_t index) { return index < told.size() && told[index]; }
+
+}  // namespace
+
+OpenRows open_rows(const Case& facts) {
+  OpenRows rows;
+  const auto source = [&](std::size_t index) { return facts.state.tensors()[index].source; };
+  for (const std::size_t index : facts.gap.missing)
+    if (!is_told(facts.told.want, index))
+      rows.missing.push_back({facts.want(index).name, index, shape_in(facts.want(index))});
+  for (const std::size_t index : facts.gap.unexpected)
+    if (!is_told(facts.told.have, source(index)))
+      rows.unexpected.push_back({facts.have(index).name, index, shape_in(facts.have(index))});
+  for (const Pair& pair : facts.gap.mismatched)
+    if (!is_told(facts.told.want, pair.target))
+      rows.mismatched.push_back({facts.want(pair.target).name, shape_in(facts.have(pair.state)),
+                                 shape_in(facts.want(pair.target)), pair});
+  return rows;
+}
+
+void tell_missing(const std::vector<OpenName>& rows, Finding& finding) {
+  for (const OpenName& row : rows) finding.told_want.push_back(row.index);
+  finding.cause.keys += rows.size();
+}
+
+void tell_unexpected(const std::vector<OpenName>& rows, Finding& finding) {
+  for (const OpenName& row : rows) finding.told_have.push_back(row.index);
+  finding.cause.keys += rows.size();
+}
+
+void tell_mismatched(const std::vector<OpenPair>& rows, Finding& finding) {
+  for (const OpenPair& row : rows) finding.told_want.push_back(row.pair.target);
+  finding.cause.keys += rows.size();
+}
+
+void picture_of(const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected,
+                const std::vector<OpenPair>& mismatched, Cause& cause) {
+  const auto add = [&](PictureRow row) {
+    if (cause.picture.size() < kPictureRows) cause.picture.push_back(std::move(row));
+  };
+  const auto cell = [](std::string_view name, const Shape* shape) {
+    return std::string(name) + (shape == nullptr ? "" : "  " + base::shape_text(*shape));
+  };
+  for (const OpenPair& row : mismatched) add({cell(row.name, row.have), cell(row.name, row.want), ""});
+  for (const OpenName& row : unexpected) add({cell(row.name, row.shape), "", "only here"});
+  for (const OpenName& row : missing) add({"", cell(row.name, row.shape), "only here"});
+}
+
+}  // namespace tenon::diagnosis

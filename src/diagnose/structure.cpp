@@ -1,0 +1,214 @@
+#include "diagnose/structure.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "diagnose/names.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr std::size_t kMaxLevels = 16;
+constexpr std::size_t kMaxEditedLevels = 3;
+constexpr std::size_t kMostPerKey = 8;
+constexpr std::size_t kMostNames = 20'000;  // of a side: beyond that, the first ones tell
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool is_index(std::string_view level) {
+  return !level.empty() && level.size() < 10 && std::all_of(level.begin(), level.end(), is_digit);
+}
+
+/// Begins of the levels of a name, and its end.
+std::vector<std::size_t> level_begins(std::string_view name) {
+  std::vector<std::size_t> begins{0};
+  for (std::size_t at = 0; at < name.size() && begins.size() < kMaxLevels; ++at)
+    if (name[at] == '.') begins.push_back(at + 1);
+  return begins;
+}
+
+struct Gap3 {
+  std::string_view level;  ///< what stands in the gap, without its dot at the end
+  std::size_t row = 0;
+  bool at_front = false;
+};
+using GapsByRest = std::unordered_map<std::string, std::vector<Gap3>>;
+
+/// Every way to take up to three neighbouring levels out of a name, under what remains. The leaf always remains.
+GapsByRest gaps_of(const std::vector<std::string>& names) {
+  GapsByRest gaps;
+  for (std::size_t row = 0; row < names.size(); ++row) {
+    const std::string_view name = names[row];
+    const auto begins = level_begins(name);
+    for (std::size_t from = 0; from < begins.size(); ++from)
+      for (std::size_t to = from; to < begins.size() && to <= from + kMaxEditedLevels; ++to) {
+        std::string rest(name.substr(0, begins[from]));
+        rest += '\1';
+        rest += name.substr(begins[to]);
+        auto& entries = gaps[std::move(rest)];
+        if (entries.size() < kMostPerKey)
+          entries.push_back({name.substr(begins[from], begins[to] - begins[from]), row, from == 0});
+      }
+  }
+  return gaps;
+}
+
+struct Edit {
+  std::set<std::size_t> missing, unexpected;
+  std::size_t front = 0;
+};
+using Edits = std::map<std::pair<std::string, std::string>, Edit>;
+
+std::string without_dot(std::string_view level) {
+  return std::string(level.ends_with('.') ? level.substr(0, level.size() - 1) : level);
+}
+
+bool share_end(std::string_view a, std::string_view b) {
+  const std::string_view x = without_dot(a), y = without_dot(b);
+  return !x.empty() && !y.empty() && (leaf_of(x) == leaf_of(y) || first_level(x) == first_level(y));
+}
+
+Edits edits_between(const std::vector<std::string>& missing, const std::vector<std::string>& unexpected) {
+  const GapsByRest wanted = gaps_of(missing), offered = gaps_of(unexpected);
+  Edits edits;
+  for (const auto& [rest, offers] : offered) {
+    const auto found = wanted.find(rest);
+    if (found == wanted.end()) continue;
+    for (const Gap3& have : offers)
+      for (const Gap3& want : found->second) {
+        if (have.level == want.level || share_end(have.level, want.level)) continue;  // a shorter edit says the same
+        Edit& edit = edits[{without_dot(have.level), without_dot(want.level)}];
+        edit.missing.insert(want.row);
+        edit.unexpected.insert(have.row);
+        edit.front += have.at_front ? 1U : 0U;
+      }
+  }
+  return edits;
+}
+
+std::vector<std::string> texts_of(const std::vector<OpenName>& rows, bool as_template) {
+  std::vector<std::string> texts;
+  for (const OpenName& row : rows) {
+    if (texts.size() == kMostNames) break;
+    texts.push_back(as_template ? template_of(row.name) : std::string(row.name));
+  }
+  return texts;
+}
+
+std::optional<LevelEdit> edit_of(const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected,
+                                 bool by_template) {
+  const auto edits = edits_between(texts_of(missing, by_template), texts_of(unexpected, by_template));
+  const auto weight = [](const auto& row) {
+    const std::size_t length = row.first.first.size() + row.first.second.size();
+    return std::make_pair(std::min(row.second.missing.size(), row.second.unexpected.size()), -static_cast<long>(length));
+  };
+  const auto best = std::max_element(edits.begin(), edits.end(),
+                                     [&](const auto& a, const auto& b) { return weight(a) < weight(b); });
+  if (best == edits.end()) return std::nullopt;
+  LevelEdit edit{best->first.first, best->first.second, best->second.front > 0, {}, {}, by_template};
+  for (const std::size_t row : best->second.missing) edit.missing.push_back(missing[row]);
+  for (const std::size_t row : best->second.unexpected) edit.unexpected.push_back(unexpected[row]);
+  return edit;
+}
+
+}  // namespace
+
+std::string template_of(std::string_view name) {
+  std::string result;
+  for (const char c : name) {
+    if (!is_digit(c))
+      result += c;
+    else if (result.empty() || result.back() != '#')
+      result += '#';
+  }
+  return result;
+}
+
+std::string_view common_module(const std::vector<OpenName>& rows) {
+  if (rows.empty()) return {};
+  std::string_view common = module_of(rows.front().name);
+  for (const OpenName& row : rows)
+    while (!common.empty() && !(row.name.starts_with(common) && row.name.size() > common.size() && row.name[common.size()] == '.'))
+      common = module_of(common);
+  return common;
+}
+
+std::vector<std::string> first_levels(const std::vector<OpenName>& rows, std::size_t most) {
+  std::vector<std::string> levels;
+  for (const OpenName& row : rows) {
+    const std::string level(first_level(row.name));
+    if (std::find(levels.begin(), levels.end(), level) == levels.end()) levels.push_back(level);
+    if (levels.size() == most) break;
+  }
+  return levels;
+}
+
+std::optional<IndexTail> index_tail(const std::vector<OpenName>& rows) {
+  std::map<std::string, IndexTail> tails;
+  for (const OpenName& row : rows) {
+    const auto begins = level_begins(row.name);
+    for (std::size_t i = 0; i + 1 < begins.size(); ++i) {
+      const std::string_view level = row.name.substr(begins[i], begins[i + 1] - begins[i] - 1);
+      if (!is_index(level)) continue;
+      const std::string stem(row.name.substr(0, begins[i]));
+      const std::int64_t number = std::stoll(std::string(level));
+      const auto [found, is_new] = tails.try_emplace(stem, IndexTail{stem, number, number, {}});
+      IndexTail& tail = found->second;
+      tail.first = std::min(tail.first, number);
+      tail.last = std::max(tail.last, number);
+      tail.rows.push_back(row);
+      break;  // the outermost index counts the blocks
+    }
+  }
+  const IndexTail* best = nullptr;
+  for (const auto& [stem, tail] : tails)
+    if (tail.first > 0 && tail.rows.size() >= 2 && (best == nullptr || tail.rows.size() > best->rows.size())) best = &tail;
+  return best == nullptr ? std::nullopt : std::optional<IndexTail>(*best);
+}
+
+std::optional<LevelEdit> best_edit(const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected) {
+  if (missing.empty() || unexpected.empty()) return std::nullopt;
+  auto exact = edit_of(missing, unexpected, false);
+  const std::size_t fewer = std::min(missing.size(), unexpected.size());
+  if (exact && exact->missing.size() * 2 >= fewer) return exact;
+  auto loose = edit_of(missing, unexpected, true);
+  if (!exact) return loose;
+  return loose && loose->missing.size() > exact->missing.size() * 2 ? loose : exact;
+}
+
+double likeness(std::string_view a, std::string_view b) {
+  constexpr std::size_t kMost = 64;
+  a = a.substr(0, kMost);
+  b = b.substr(0, kMost);
+  if (a.empty() || b.empty()) return 0;
+  std::vector<std::size_t> row(b.size() + 1, 0);  // longest common subsequence
+  for (const char x : a) {
+    std::size_t diagonal = 0;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t above = row[j + 1];
+      row[j + 1] = x == b[j] ? diagonal + 1 : std::max(above, row[j]);
+      diagonal = above;
+    }
+  }
+  return static_cast<double>(row.back()) / static_cast<double>(std::max(a.size(), b.size()));
+}
+
+std::optional<std::string> shared_leaf(const std::vector<OpenName>& rows) {
+  constexpr std::size_t kLeastModules = 3, kMostLeaves = 2;
+  std::set<std::string> leaves;
+  std::unordered_set<std::string_view> modules;
+  for (const OpenName& row : rows) {
+    leaves.insert(template_of(leaf_of(row.name)));
+    modules.insert(module_of(row.name));
+    if (leaves.size() > kMostLeaves) return std::nullopt;
+  }
+  if (modules.size() < kLeastModules) return std::nullopt;
+  std::string text;
+  for (const std::string& leaf : leaves) text += (text.empty() ? "" : ", ") + leaf;
+  return text;
+}
+
+}  // namespace tenon::diagnosis

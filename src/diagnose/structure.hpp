@@ -1,0 +1,49 @@
+// Structure of lists of names: templates, subtrees, index tails, and the one edit that turns one list into another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "diagnose/open_rows.hpp"
+
+namespace tenon::diagnosis {
+
+/// `layers.#.conv.weight` of `layers.12.conv.weight`: every run of digits is one `#`.
+std::string template_of(std::string_view name);
+
+/// The deepest module that holds all names; "" when there is none.
+std::string_view common_module(const std::vector<OpenName>& rows);
+
+/// Distinct first levels, in order of appearance, at most `most`.
+std::vector<std::string> first_levels(const std::vector<OpenName>& rows, std::size_t most = 16);
+
+/// Blocks that are there from index `first` on, and none before: `layers.6.`, `layers.7.`, ... of a deeper model.
+struct IndexTail {
+  std::string stem;  ///< `encoder.layers.`
+  std::int64_t first = 0, last = 0;
+  std::vector<OpenName> rows;
+};
+/// The tail with most rows, if it has two rows or more.
+std::optional<IndexTail> index_tail(const std::vector<OpenName>& rows);
+
+/// Levels `from` of the checkpoint's names stand where the model has `to`; either may be empty.
+struct LevelEdit {
+  std::string from, to;
+  bool at_front = false;  ///< nothing stands before it
+  std::vector<OpenName> missing, unexpected;  ///< names that it explains: the model's and the checkpoint's
+  bool by_template = false;  ///< indices were let out of account: the lists are cut
+};
+/// The edit of up to three neighbouring levels that pairs the most names; nothing when no two names pair. O(names x levels).
+std::optional<LevelEdit> best_edit(const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected);
+
+/// How alike two level names are, 0..1: shared letters in order.
+double likeness(std::string_view a, std::string_view b);
+
+/// Every name ends in one of two leaves at most, in three modules or more: `dwconv.bias` in every block.
+std::optional<std::string> shared_leaf(const std::vector<OpenName>& rows);
+
+}  // namespace tenon::diagnosis

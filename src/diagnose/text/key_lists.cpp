@@ -1,0 +1,155 @@
+// Lists of names as other libraries print them, behind a heading.
+//
+//   mmcv, mmengine   unexpected key in source state_dict: queue, encoder_q.0.conv1.weight      (bare, one line)
+//                    missing keys in source state_dict: conv1.weight, bn1.weight
+//   transformers     Some weights of the model checkpoint at P were not used when initializing C: ['a', 'b']
+//                    Some weights of C were not initialized from the model checkpoint at P and are newly initialized: ['a']
+//   diffusers        Cannot load <class ...> from P because the following keys are missing: a, b.
+//                    Incompatible keys detected: a, b
+//   fvcore           The checkpoint state_dict contains keys that are not used by the model:   (one a line)
+//                      proposal_generator.anchor_generator.cell_anchors.{0, 1, 2}
+//   many programs    Missing keys: ['a', 'b']   missing keys: a, b   unexpected keys = {'a'}
+//
+// Source: the named libraries' loaders.
+#include <algorithm>
+
+#include "diagnose/text/recognisers.hpp"
+#include "diagnose/text/scanner.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr std::size_t kMaxHeadingBytes = 300;
+constexpr std::size_t kMaxNameBytes = 2'000;
+
+enum class Side : std::uint8_t { Missing, Unexpected };
+
+struct Heading {
+  std::string_view words;
+  Side side;
+  bool has_more_words = false;  ///< the heading goes on to the next ": "
+};
+constexpr Heading kHeadings[] = {
+    {"issing keys in source state_dict", Side::Missing},
+    {"issing key in source state_dict", Side::Missing},
+    {"issing key(s) in source state_dict", Side::Missing},
+    {"issing key(s): ", Side::Missing},
+    {"issing keys", Side::Missing},
+    {"issing_keys:", Side::Missing},
+    {"issing parameters:", Side::Missing},
+    {"issing params:", Side::Missing},
+    {"issing in state_dict", Side::Missing},
+    {"following keys are missing", Side::Missing},
+    {"and are newly initialized", Side::Missing, true},
+    {"are not found in the checkpoint", Side::Missing},
+    {"not found in the checkpoint", Side::Missing},
+    {"keys not found in checkpoint", Side::Missing},
+    {"nexpected keys in source state_dict", Side::Unexpected},
+    {"nexpected key in source state_dict", Side::Unexpected},
+    {"nexpected key(s) in source state_dict", Side::Unexpected},
+    {"nexpected key(s): ", Side::Unexpected},
+    {"nexpected keys", Side::Unexpected},
+    {"nexpected_keys:", Side::Unexpected},
+    {"nexpected parameters:", Side::Unexpected},
+    {"nexpected params:", Side::Unexpected},
+    {"ncompatible keys detected", Side::Unexpected},
+    {"were not used when initializing", Side::Unexpected, true},
+    {"were not used when loading", Side::Unexpected, true},
+    {"keys that are not used by the model", Side::Unexpected},
+    {"contains keys that are not in the model", Side::Unexpected},
+    {"unused keys", Side::Unexpected},
+    {"Unused keys", Side::Unexpected},
+    {"xtra keys in", Side::Unexpected, true},
+    {"keys in the checkpoint but not in the model", Side::Unexpected},
+};
+
+bool is_name_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' ||
+         c == '/' || c == '[' || c == ']' || c == '*' || c == '|' || c == '{' || c == '}' || c == ':';
+}
+
+/// `a.{b, c}` as `a.b` and `a.c`.
+void append_group(const std::string& name, std::vector<std::string>& names) {
+  const auto open = name.find('{');
+  const auto close = name.find('}');
+  if (open == std::string::npos || close == std::string::npos || close < open) {
+    names.push_back(name);
+    return;
+  }
+  const std::string front = name.substr(0, open);
+  std::size_t at = open + 1;
+  while (at < close) {
+    const std::size_t end = std::min(name.find(',', at), close);
+    std::string part = name.substr(at, end - at);
+    part.erase(std::remove(part.begin(), part.end(), ' '), part.end());
+    if (!part.empty()) names.push_back(front + part);
+    at = end + 1;
+  }
+}
+
+/// The end of the name that begins at `at`: blanks count only inside braces.
+std::size_t end_of_name(std::string_view text, std::size_t at) {
+  bool is_group = false;
+  const std::size_t limit = std::min(text.size(), at + kMaxNameBytes);
+  for (; at < limit; ++at) {
+    const char c = text[at];
+    if (c == '{') is_group = true;
+    if (c == '}') is_group = false;
+    if (is_name_char(c) || (is_group && (c == ',' || c == ' '))) continue;
+    break;
+  }
+  return at;
+}
+
+/// A word of a sentence is no name: names have a dot or an underscore, or stand alone between commas or line ends.
+bool looks_like_name(std::string_view name) {
+  if (name.empty() || name.size() > 500 || name == "..." || name.ends_with(':')) return false;
+  const bool has_letter = std::any_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  });
+  return has_letter && name.front() != '.' && name.front() != '-' && name.find("://") == std::string_view::npos;
+}
+
+/// Names without quotes between commas and line ends. A sentence's full stop ends the list.
+std::vector<std::string> bare_list(std::string_view text, std::size_t at, bool& is_cut) {
+  std::vector<std::string> names;
+  while (at < text.size()) {
+    while (at < text.size() && (text[at] == ' ' || text[at] == '\n')) ++at;
+    const std::size_t end = end_of_name(text, at);
+    std::string name(text.substr(at, end - at));
+    if (name.ends_with("...")) is_cut = true;
+    const bool is_stop = name.ends_with('.');
+    while (name.ends_with('.')) name.pop_back();
+    const char next = end < text.size() ? text[end] : '\n';
+    const bool is_alone = next == ',' || next == '\n' || next == ' ' || next == ';' || next == ')';
+    const bool is_dotted = name.find_first_of("._") != std::string::npos;
+    if (!looks_like_name(name) || !is_alone || ((next == ' ' || next == '\n') && !is_dotted)) break;
+    append_group(name, names);
+    at = end;
+    if (is_stop || is_cut) break;
+    while (at < text.size() && text[at] == ' ') ++at;
+    if (at >= text.size() || (text[at] != ',' && text[at] != '\n')) break;
+    ++at;
+  }
+  return names;
+}
+
+void read_heading(std::string_view text, const Heading& heading, TextFacts& facts) {
+  auto& to = heading.side == Side::Missing ? facts.missing : facts.unexpected;
+  for (Scanner in(text); in.find(heading.words);) {
+    if (heading.has_more_words && !in.until(": ", kMaxHeadingBytes) && !in.until(":\n", kMaxHeadingBytes)) continue;
+    in.accept(":") || in.accept("=");
+    const bool is_bracketed = in.accept("[") || in.accept("{") || in.accept("(");
+    auto names = in.quoted_list(facts.is_cut);
+    if (names.empty() && !is_bracketed) names = bare_list(text, in.position(), facts.is_cut);
+    std::move(names.begin(), names.end(), std::back_inserter(to));
+  }
+}
+
+}  // namespace
+
+void recognise_key_lists(const PlainText& text, TextFacts& facts) {
+  for (const Heading& heading : kHeadings) read_heading(text.lined, heading, facts);
+}
+
+}  // namespace tenon::diagnosis

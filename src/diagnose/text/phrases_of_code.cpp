@@ -1,0 +1,88 @@
+// Messages about classes and modules that a file needs, their attributes, and what a reader refuses to call.
+//
+// Sources: CPython's pickle and import system, torch/serialization.py and _weights_only_unpickler.py, torch/csrc/jit,
+// Keras's deserialisation, registries of the OpenMMLab libraries, transformers.
+#include "diagnose/text/phrases.hpp"
+
+namespace tenon::diagnosis {
+namespace {
+
+constexpr Phrase kPhrases[] = {
+    {"Can't get attribute '", Symptom::AbsentClass, "'"},
+    {"Unknown layer: ", Symptom::AbsentClass, ". "},
+    {"Unknown object: ", Symptom::AbsentClass, ". "},
+    {"Unknown activation function", Symptom::AbsentClass},
+    {"Unknown loss function", Symptom::AbsentClass},
+    {"Unknown metric function", Symptom::AbsentClass},
+    {"Unknown initializer", Symptom::AbsentClass},
+    {"Unknown regularizer", Symptom::AbsentClass},
+    {"Unknown optimizer", Symptom::AbsentClass},
+    {"Unknown entry in loss dictionary", Symptom::AbsentClass},
+    {"Could not locate class '", Symptom::AbsentClass, "'"},
+    {"Could not locate function '", Symptom::AbsentClass, "'"},
+    {"Could not deserialize class '", Symptom::AbsentClass, "'"},
+    {"Could not interpret activation function identifier", Symptom::AbsentClass},
+    {"Unable to restore custom object", Symptom::AbsentClass},
+    {"custom_objects", Symptom::AbsentClass},
+    {"cannot import name '", Symptom::AbsentClass, "'"},
+    {"cannot import name ", Symptom::AbsentClass, " "},
+    {"registry", Symptom::AbsentClass},
+    {"Unknown type name '", Symptom::AbsentClass, "'"},
+    {"source code of class '", Symptom::AbsentClass, "'"},
+    {"No module named '", Symptom::AbsentModule, "'"},
+    {"No module named \"", Symptom::AbsentModule, "\""},
+    {"No module named ", Symptom::AbsentModule, " ;,"},
+    {"Unknown builtin op: ", Symptom::AbsentOperator, ". "},
+    {"Couldn't find an operator for ", Symptom::AbsentOperator, ". "},
+    {"Could not find any similar ops to", Symptom::AbsentOperator},
+    {"Op type not registered '", Symptom::AbsentOperator, "'"},
+    {"No Op registered for ", Symptom::AbsentOperator, " "},
+    {"does not recognize this architecture", Symptom::AbsentClass},
+    {"has no attribute '_", Symptom::ForeignAttribute, "'"},
+    {"Conv2d' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"Norm2d' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"Linear' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"Upsample' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"GELU' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"ReLU' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"Pool2d' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"Dropout' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"Softmax' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"LSTM' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"GRU' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"MultiheadAttention' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"Transformer' object has no attribute '", Symptom::ForeignAttribute, "'"},
+    {"has no attribute '_rebuild", Symptom::ForeignAttribute, "'"},
+    {"got an unexpected keyword argument '", Symptom::UnknownArgument, "'"},
+    {"Unrecognized keyword arguments", Symptom::UnknownArgument},
+    {"Keyword argument not understood", Symptom::UnknownArgument},
+    {"required positional argument: '", Symptom::UnknownArgument, "'"},
+    {"`rope_scaling` must be a dictionary", Symptom::UnknownArgument},
+    {"Weights only load failed", Symptom::UnsafePickle},
+    {"WeightsUnpickler error", Symptom::UnsafePickle},
+    {"Unsupported global: GLOBAL ", Symptom::UnsafePickle, " "},
+    {"Unsupported class ", Symptom::UnsafePickle, " "},
+    {"Unsupported operand", Symptom::UnsafePickle},
+    {"was not an allowed global by default", Symptom::UnsafePickle},
+    {"weights_only=False", Symptom::UnsafePickle},
+    {"weights_only=True", Symptom::UnsafePickle},
+    {"add_safe_globals", Symptom::UnsafePickle},
+    {"CVE-2025-32434", Symptom::UnsafePickle},
+    {"upgrade torch to at least v2.6", Symptom::UnsafePickle},
+    {"allow_pickle=False", Symptom::UnsafePickle},
+    {"safe_mode=False", Symptom::UnsafePickle},
+    {"enable_unsafe_deserialization", Symptom::UnsafePickle},
+    {"Requested the deserialization of a `Lambda`", Symptom::UnsafePickle},
+    {"can execute arbitrary code", Symptom::UnsafePickle},
+    {"arbitrary code execution", Symptom::UnsafePickle},
+    {"Unsafe Pickle", Symptom::UnsafePickle},
+    {"unsafe global", Symptom::UnsafePickle},
+    {"is forbidden", Symptom::UnsafePickle},
+    {"malicious", Symptom::UnsafePickle},
+};
+
+}  // namespace
+
+std::span<const Phrase> code_phrases() { return kPhrases; }
+
+}  // namespace tenon::diagnosis

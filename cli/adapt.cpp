@@ -30,7 +30,7 @@ namespace {
 struct Options {
   std::string file, target, out, plan, emit_plan;
   std::vector<std::string> accept;
-  bool all = false, dry_run = false, partial = false, force = false, salvage = false;
+  bool all = false, dry_run = false, partial = false, force = false, salvage = false, inverse = false;
 
   Existing existing() const { return force ? Existing::Replace : Existing::Refuse; }
 };
@@ -46,7 +46,8 @@ Acceptance acceptance_of(const Options& options) {
 
 Plan plan_for(const Options& options, const Listing& checkpoint, const Listing& target) {
   if (options.plan.empty()) return diagnose(checkpoint, target).plan;
-  return parse_plan(io::read_text(options.plan, Limits{}.json_file_bytes), options.plan);
+  const Plan plan = parse_plan(io::read_text(options.plan, Limits{}.json_file_bytes), options.plan);
+  return options.inverse ? invert(plan, target) : plan;
 }
 
 void write_plan(const Options& options, const Plan& plan) {
@@ -189,7 +190,9 @@ void answer(const Session& session, const AdaptOutcome& outcome, const TextStyle
 int run(const Options& options, Session& session) {
   if (!options.out.empty()) static_cast<void>(save_options(options));  // wrong usage is said before any work
   const Listing checkpoint = read_side(options.file, options.salvage ? Salvage::Yes : Salvage::No, session);
-  const Listing target = target_model(checkpoint, read_side(options.target, Salvage::No, session));
+  const Listing given = read_side(options.target, Salvage::No, session);
+  // The way back leads to all names that the plan began with, wherever they stood.
+  const Listing target = options.inverse ? given : target_model(checkpoint, given);
   const Plan plan = plan_for(options, checkpoint, target);
   const Acceptance acceptance = acceptance_of(options);
 
@@ -204,6 +207,8 @@ int run(const Options& options, Session& session) {
   outcome.filled_from_target = result.filled_from_target;
   outcome.dropped = result.dropped;
   outcome.unfilled = result.unfilled;
+  outcome.notes.insert(outcome.notes.end(), result.notes.begin(), result.notes.end());
+  outcome.casts = cast_report(outcome.plan, checkpoint, target);
   note_left_out(plan, outcome.plan, acceptance, outcome);
 
   write_plan(options, plan);
@@ -233,13 +238,16 @@ void add_adapt(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, session, "adapt", "Makes a checkpoint fit a model and saves the result",
                                   "  tenon adapt old.pth --to model.safetensors -o fitted.safetensors\n"
                                   "  tenon adapt old.pth --to model.pth --dry-run --emit-plan plan.json\n"
-                                  "  tenon adapt old.pth --to model.pth --plan plan.json -o fitted.pth --accept guess");
+                                  "  tenon adapt old.pth --to model.pth --plan plan.json -o fitted.pth --accept guess\n"
+                                  "  tenon adapt fitted.pth --to old.pth --plan plan.json --inverse -o back.pth");
   command->add_option("FILE", options->file, "The checkpoint")->required();
   command->add_option("--to", options->target, "What names the model's tensors: checkpoint, blueprint")
       ->required()
       ->type_name("TARGET");
   command->add_option("-o,--output", options->out, "The file to write: .safetensors, .pt, .pth")->type_name("OUT");
   command->add_option("--plan", options->plan, "Carry out this plan instead of tenon's own")->type_name("PLAN");
+  command->add_flag("--inverse", options->inverse, "Go the plan's way back: TARGET is what the plan was made for")
+      ->needs("--plan");
   command->add_option("--emit-plan", options->emit_plan, "Write the whole plan as JSON, to edit it")->type_name("PLAN");
   command->add_option("--accept", options->accept, "Also do what is a guess, or lossy (changes values)")
       ->type_name("guess|lossy")

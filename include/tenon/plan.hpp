@@ -112,8 +112,8 @@ struct Tie {
 /// with align_corners=False.
 ///
 /// One axis changes: it holds a flattened grid, with `tokens` rows before it (class and distillation token) that stay;
-/// or, with `Linear`, the axis itself is interpolated. Two neighbouring axes change: they are the grid. Tokens and grids
-/// are told by the extents (n = g*g + tokens, tokens 0 to 2; 3 at the end as in BEiT), or given here.
+/// or, with `Linear`, the axis itself is interpolated. Two neighbouring axes change: they are the grid. Tokens and
+/// grids are told by the extents (n = g*g + tokens, tokens 0 to 2; 3 at the end as in BEiT), or given here.
 struct Resize {
   std::string pattern;
   Shape shape;
@@ -236,21 +236,39 @@ struct Rehearsal {
 /// shape; Limit when the plan asks for more than `Limits` allows.
 TENON_API Rehearsal rehearse(const Plan& plan, const Listing& checkpoint);
 
+/// The plan that leads back from what `plan` makes of `checkpoint`: apply(invert(p, c), apply(p, c)) is c, bit for bit.
+///
+/// Names and shapes come from the listing, so that only operations that keep all values are needed: names, layout,
+/// split and fuse, ties, casts that are exact. Throws Error: Unsupported (names the operation that has no inverse: it
+/// leaves tensors out or computes values), Limit, and what rehearse() throws. O(operations * tensors).
+TENON_API Plan invert(const Plan& plan, const Listing& checkpoint);
+
+/// What a cast of the plan does to the values of one tensor.
+struct CastReport {
+  std::string key;
+  DType from = DType::Float32, to = DType::Float32;
+  CastLoss loss;
+};
+
 struct ApplyResult {
   Snapshot snapshot;  ///< tensors in the target's order; bytes are produced when they are saved
   std::vector<std::string> filled_from_target;
   std::vector<std::string> dropped;   ///< names in the checkpoint that are not in the result
   std::vector<std::string> unfilled;  ///< wanted, but neither side holds values
+  std::vector<std::string> notes;     ///< which values new rows got; moments that keep an old layout
 };
 
-/// Carries out one recipe. `target` may have no values where the recipe needs none of them. O(tensors) to look names up:
-/// for single tensors; apply() does it for all. Throws Error: Invalid (values that are not there), Refused (a cast said
-/// to be exact changes values), and what Checkpoint::tensor throws.
+/// Carries out one recipe. `target` may have no values where the recipe needs none of them. O(tensors) to look names
+/// up: for single tensors; apply() does it for all. Throws Error: Invalid (values that are not there), Refused (a cast
+/// said to be exact changes values), and what Checkpoint::tensor throws.
 TENON_API Tensor evaluate(const Planned& planned, const Listing& checkpoint, const Listing& target);
 
 /// Carries out a plan on values: lazy, tensor by tensor; memory does not grow with the checkpoint.
 /// The result holds every target tensor that can be filled, in the target's order. Both listings may be destroyed
 /// afterwards.
 TENON_API ApplyResult apply(const Plan& plan, const Listing& checkpoint, const Listing& target);
+
+/// The losses of all casts of a plan on tensors that the target wants. Reads their values.
+TENON_API std::vector<CastReport> cast_report(const Plan& plan, const Listing& checkpoint, const Listing& target);
 
 }  // namespace tenon

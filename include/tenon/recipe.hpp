@@ -61,8 +61,8 @@ enum class ResizeMode : std::uint8_t { Bicubic, Bilinear, Linear, Nearest };
 /// stay as they are. With `from_grid` and `to_grid` of one extent each it is an interpolation along one axis.
 struct Interpolate {
   ResizeMode mode = ResizeMode::Bicubic;
-  std::size_t dim = 0;    ///< first axis of the grid
-  std::size_t axes = 1;   ///< axes of the tensor that hold the grid: 1 (rows x columns flattened into it) or 2
+  std::size_t dim = 0;   ///< first axis of the grid
+  std::size_t axes = 1;  ///< axes of the tensor that hold the grid: 1 (rows x columns flattened into it) or 2
   std::int64_t tokens = 0;
   bool tokens_at_end = false;
   Shape from_grid, to_grid;  ///< two extents each; one each for Linear
@@ -87,7 +87,8 @@ struct AddLora {
 /// scale * (q - zero point) of a torch quantised tensor; its parts stand in the checkpoint under the input's name.
 struct DequantizeStored {};
 
-/// inputs: weight, mean, variance, then the conv's bias, the norm's weight, the norm's bias, each where its flag is set.
+/// inputs: weight, mean, variance, then the conv's bias, the norm's weight, the norm's bias, each where its flag is
+/// set.
 struct FoldNorm {
   bool makes_bias = false;  ///< the bias of the folded layer, else its weight
   bool has_bias = false, has_gamma = false, has_beta = false;

@@ -43,6 +43,7 @@ struct AdaptOutcome {
   Plan plan;                 ///< the part that was carried out
   Difference left;           ///< what still does not fit
   std::vector<std::string> filled_from_target, dropped, unfilled;
+  std::vector<CastReport> casts;  ///< what the plan's casts do to values
   std::uint64_t tensors = 0;
   std::uint64_t file_bytes = 0;    ///< 0 where nothing was written
   std::vector<std::string> notes;  ///< what changed form on the way, what was not done

@@ -10,6 +10,7 @@
 #include <tenon/error.hpp>
 
 #include "apply/evaluate.hpp"
+#include "apply/notes.hpp"
 #include "base/text.hpp"
 
 namespace tenon {
@@ -55,8 +56,8 @@ class Sharing {
     const auto index = values_.stored(listed);
     if (!index) return {};
     const TensorInfo& info = values_.checkpoint().tensors()[*index];
-    return std::to_string(info.storage) + " " + std::to_string(info.offset_bytes) + " " +
-           base::shape_text(info.shape) + base::shape_text(info.stride) + std::string(dtype_name(info.dtype)) +
+    return std::to_string(info.storage) + " " + std::to_string(info.offset_bytes) + " " + base::shape_text(info.shape) +
+           base::shape_text(info.stride) + std::string(dtype_name(info.dtype)) +
            (info.encoding.is_plain() ? "" : " encoded " + std::to_string(*index));
   }
 
@@ -91,8 +92,10 @@ SnapshotTensor made(const Planned& planned, const std::string& name, const std::
   tensor.name = name;
   tensor.shape = planned.spec.shape.value_or(Shape{});
   // The dtype of what is added to the target's own tensor is the target's.
-  if (planned.spec.dtype) tensor.dtype = *planned.spec.dtype;
-  else if (const auto own = values->own(name)) tensor.dtype = values->target().tensors()[*own].dtype;
+  if (planned.spec.dtype)
+    tensor.dtype = *planned.spec.dtype;
+  else if (const auto own = values->own(name))
+    tensor.dtype = values->target().tensors()[*own].dtype;
   tensor.requires_grad = planned.spec.requires_grad;
   tensor.load = Load{values, recipe_of(planned), name};
   return tensor;
@@ -154,6 +157,7 @@ ApplyResult apply(const Plan& plan, const Listing& checkpoint, const Listing& ta
       for (const std::size_t source : sources(*found->second)) is_used[source] = true;
       result.snapshot.tensors.push_back(made(*found->second, want.name, values));
       sharing.number(result.snapshot.tensors.back(), *recipe_of(*found->second));
+      apply_plan::note_rows(*found->second, want.name, *values, result.notes);
     } else if (const auto own = values->own(want.name)) {
       result.snapshot.tensors.push_back(kept(*own, want.name, values));
       result.filled_from_target.push_back(want.name);
@@ -161,10 +165,35 @@ ApplyResult apply(const Plan& plan, const Listing& checkpoint, const Listing& ta
       result.unfilled.push_back(want.name);
     }
   }
+  apply_plan::note_moments(plan, rehearsal, checkpoint, result.notes);
   result.snapshot.containers.front().tensor_count = result.snapshot.tensors.size();
   for (std::size_t i = 0; i < is_used.size(); ++i)
     if (!is_used[i]) result.dropped.push_back(checkpoint.tensors[i].name);
   return result;
+}
+
+namespace {
+
+/// The losses of all casts in a recipe, from the leaves on.
+void measure_casts(const RecipeNode& node, const apply_plan::Values& values, const std::string& name,
+                   std::vector<CastReport>& reports) {
+  for (const Recipe& input : node.inputs) measure_casts(*input, values, name, reports);
+  if (!std::holds_alternative<Convert>(node.step) || !node.dtype) return;
+  const Tensor before = apply_plan::evaluate(*node.inputs.front(), values, name);
+  if (before.dtype != *node.dtype) reports.push_back({name, before.dtype, *node.dtype, cast_loss(before, *node.dtype)});
+}
+
+}  // namespace
+
+std::vector<CastReport> cast_report(const Plan& plan, const Listing& checkpoint, const Listing& target) {
+  const apply_plan::Values values(checkpoint, target);
+  std::unordered_set<std::string_view> wanted;
+  for (const TensorSpec& want : target.tensors) wanted.insert(want.name);
+  std::vector<CastReport> reports;
+  for (const Planned& planned : rehearse(plan, checkpoint).tensors)
+    if (planned.recipe && wanted.contains(planned.spec.name) && has_values(planned, planned.spec.name, values))
+      measure_casts(*planned.recipe, values, planned.spec.name, reports);
+  return reports;
 }
 
 }  // namespace tenon

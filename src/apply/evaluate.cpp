@@ -105,6 +105,11 @@ class Evaluation {
     } else if (step.has_alpha) {
       scale = tensor::numbers(all[3]).front() / static_cast<double>(all[1].shape[0]);
     } else if (values_.adapter()) {
+      if (values_.adapter()->fan_in_fan_out && !step.fan_in_fan_out && all[1].shape.size() == 2)
+        throw Error(Code::Invalid, {values_.checkpoint().file(), {}, name_, {}},
+                    "the operation and adapter_config.json tell different layouts of the weight",
+                    "\"fan_in_fan_out\": true, as in adapter_config.json", "false",
+                    "correct the operation, or give it its \"scale\"");
       scale = values_.adapter()->scale(leaf_name(*node_.inputs[1], values_), all[1].shape[0]);
     } else {
       throw Error(Code::Invalid, {values_.checkpoint().file(), {}, name_, {}},

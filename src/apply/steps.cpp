@@ -70,8 +70,8 @@ Tensor interpolate(const Tensor& input, const Interpolate& step, const Shape& sh
   const auto resample = [&](const Numbers& grid) {
     if (step.from_grid.size() == 1)
       return tensor::interpolated(grid, outer, step.from_grid[0], step.to_grid[0], inner, step.mode);
-    const Numbers rows = tensor::interpolated(grid, outer, step.from_grid[0], step.to_grid[0],
-                                              step.from_grid[1] * inner, step.mode);
+    const Numbers rows =
+        tensor::interpolated(grid, outer, step.from_grid[0], step.to_grid[0], step.from_grid[1] * inner, step.mode);
     return tensor::interpolated(rows, outer * step.to_grid[0], step.from_grid[1], step.to_grid[1], inner, step.mode);
   };
   if (step.tokens == 0) return from_numbers(resample(values), input.dtype, shape);

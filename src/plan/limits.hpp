@@ -9,9 +9,10 @@ namespace tenon::plan {
 inline constexpr std::size_t kMaxOps = 100'000;
 /// Operations times the tensors they are tried on: a minute of work at most.
 inline constexpr std::uint64_t kMaxSteps = 4'000'000'000;
-inline constexpr std::uint64_t kStepsOfExpression = 200;  ///< what one regular expression costs, in globs
-inline constexpr std::size_t kMaxTensors = 10'000'000;    ///< after any operation
-inline constexpr std::size_t kMaxParts = 10'000;          ///< of one split or fuse
+inline constexpr std::uint64_t kStepsOfExpression = 200;       ///< what one regular expression costs, in globs
+inline constexpr std::size_t kMaxTensors = 10'000'000;         ///< after any operation
+inline constexpr std::size_t kMaxParts = 10'000;               ///< of one split or fuse
+inline constexpr std::size_t kMaxNameBytes = 65'536;           ///< of a name that a plan makes
 inline constexpr std::uint64_t kMaxNewNameBytes = 1ULL << 30;  ///< that a plan adds to all names together
 inline constexpr std::size_t kMaxRecipeDepth = 200;            ///< steps one upon the other: evaluation recurses
 inline constexpr std::uint64_t kMaxRecipeLeaves = 100'000;

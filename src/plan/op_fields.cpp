@@ -92,8 +92,8 @@ std::int64_t OpFields::checked(const char* member, const Json* value, std::int64
                         !(value->is_number_unsigned() && value->get<std::uint64_t>() > std::uint64_t{1} << 62);
   const std::int64_t number = is_whole ? value->get<std::int64_t>() : 0;
   if (!is_whole || number < least || number > most)
-    throw wrong(member, "the member is no whole number in its range",
-                "at least " + std::to_string(least), value == nullptr ? "nothing" : value->dump());
+    throw wrong(member, "the member is no whole number in its range", "at least " + std::to_string(least),
+                value == nullptr ? "nothing" : value->dump());
   return number;
 }
 

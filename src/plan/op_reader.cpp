@@ -50,9 +50,7 @@ Choice choice_of(OpFields& in, const char* member, const Named<Choice> (&rows)[k
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kMostAxis = 64;
 
-std::int64_t axis(OpFields& in, const char* member = "dim") {
-  return in.integer_or(member, 0, -kMostAxis, kMostAxis);
-}
+std::int64_t axis(OpFields& in, const char* member = "dim") { return in.integer_or(member, 0, -kMostAxis, kMostAxis); }
 
 std::string pattern(OpFields& in) { return in.full_text("pattern"); }
 
@@ -95,8 +93,8 @@ Operation read_resize_rows(OpFields& in) {
 }
 
 Operation read_merge_lora(OpFields& in) {
-  return MergeLora{in.name("down", true),      in.name("up", true),          in.full_text("to"),
-                   in.text_or_none("base"),    in.text_or_none("alpha"),     in.optional_number("scale"),
+  return MergeLora{in.name("down", true),    in.name("up", true),      in.full_text("to"),
+                   in.text_or_none("base"),  in.text_or_none("alpha"), in.optional_number("scale"),
                    in.flag("fan_in_fan_out")};
 }
 
@@ -133,9 +131,18 @@ constexpr OpRow kOps[] = {
     {"rename", read_rename},
     {"drop", [](OpFields& in) -> Operation { return Drop{pattern(in)}; }},
     {"keep_target", [](OpFields& in) -> Operation { return KeepTarget{pattern(in)}; }},
-    {"cast", [](OpFields& in) -> Operation { return Cast{pattern(in), in.dtype("dtype")}; }},
-    {"transpose", [](OpFields& in) -> Operation { return Transpose{pattern(in), in.integers("dims", -kMostAxis)}; }},
-    {"reshape", [](OpFields& in) -> Operation { return Reshape{pattern(in), in.integers("shape", -1)}; }},
+    {"cast",
+     [](OpFields& in) -> Operation {
+       return Cast{pattern(in), in.dtype("dtype")};
+     }},
+    {"transpose",
+     [](OpFields& in) -> Operation {
+       return Transpose{pattern(in), in.integers("dims", -kMostAxis)};
+     }},
+    {"reshape",
+     [](OpFields& in) -> Operation {
+       return Reshape{pattern(in), in.integers("shape", -1)};
+     }},
     {"reorder",
      [](OpFields& in) -> Operation {
        return Reorder{pattern(in), axis(in), in.integers("view", -1), in.integers("dims", -kMostAxis)};
@@ -148,7 +155,10 @@ constexpr OpRow kOps[] = {
     {"merge_lora", read_merge_lora, true},
     {"dequantize", [](OpFields& in) -> Operation { return Dequantize{pattern(in)}; }, true},
     {"inflate_channels",
-     [](OpFields& in) -> Operation { return InflateChannels{pattern(in), in.integer("channels", 1, kMost)}; }, true},
+     [](OpFields& in) -> Operation {
+       return InflateChannels{pattern(in), in.integer("channels", 1, kMost)};
+     },
+     true},
     {"fold_batch_norm", read_fold_batch_norm, true},
     {"fold_weight_norm", read_fold_weight_norm, true},
     {"unfold_weight_norm", read_unfold_weight_norm, true},

@@ -128,6 +128,8 @@ struct MemberWriter {
 
 }  // namespace
 
-void write_members(const Operation& operation, nlohmann::ordered_json& json) { std::visit(MemberWriter{json}, operation); }
+void write_members(const Operation& operation, nlohmann::ordered_json& json) {
+  std::visit(MemberWriter{json}, operation);
+}
 
 }  // namespace tenon::plan

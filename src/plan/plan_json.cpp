@@ -24,8 +24,7 @@ OrderedJson json_of(const Op& op) {
   OrderedJson json;
   json["op"] = std::string(op_name(op.operation));
   plan::write_members(op.operation, json);
-  json["applicability"] =
-      std::string(applicability_name(std::max(op.applicability, best_applicability(op.operation))));
+  json["applicability"] = std::string(applicability_name(std::max(op.applicability, best_applicability(op.operation))));
   return json;
 }
 

@@ -65,7 +65,8 @@ std::size_t Recipes::axis(std::int64_t dim, const Shape& shape) const {
 void Recipes::require_whole_bytes(const Recipe& input) const {
   if (input->dtype && dtype_bytes(*input->dtype) == 0)
     throw Error(Code::Unsupported, wrong({}, {}, {}).where, "elements that share bytes cannot be moved one by one",
-                "a dtype in whole bytes", std::string(dtype_name(*input->dtype)), "dequantize or cast the tensor first");
+                "a dtype in whole bytes", std::string(dtype_name(*input->dtype)),
+                "dequantize or cast the tensor first");
 }
 
 void Recipes::require_numbers(const Recipe& input) const {
@@ -183,8 +184,7 @@ void Recipes::require_counts(std::size_t parts, std::int64_t groups) const {
 std::vector<Recipe> Recipes::split(const Recipe& input, const Split& op) const {
   require_whole_bytes(input);
   require_counts(op.to.size(), op.groups);
-  if (!input->shape)
-    return std::vector<Recipe>(op.to.size(), make(Slice{}, {input}, std::nullopt, input->dtype));
+  if (!input->shape) return std::vector<Recipe>(op.to.size(), make(Slice{}, {input}, std::nullopt, input->dtype));
   const Shape shape = *input->shape;
   const std::size_t at = axis(op.dim, shape);
   const auto count = static_cast<std::int64_t>(op.to.size());
@@ -197,10 +197,10 @@ std::vector<Recipe> Recipes::split(const Recipe& input, const Split& op) const {
     sum += is_whole ? size : 0;
   }
   if (!is_whole || sum != shape[at])
-    throw wrong("the parts do not make up the axis that is split",
-                std::to_string(shape[at]) + " on axis " + std::to_string(at) + " in multiples of " +
-                    std::to_string(op.groups),
-                op.sizes.empty() ? std::to_string(count) + " equal parts" : base::shape_text(op.sizes));
+    throw wrong(
+        "the parts do not make up the axis that is split",
+        std::to_string(shape[at]) + " on axis " + std::to_string(at) + " in multiples of " + std::to_string(op.groups),
+        op.sizes.empty() ? std::to_string(count) + " equal parts" : base::shape_text(op.sizes));
   const Recipe whole = op.groups == 1 ? input : viewed_exactly(input, grouped(shape, at, op.groups));
   std::vector<Recipe> parts;
   std::int64_t first = 0;

@@ -6,13 +6,13 @@
 #include <tenon/error.hpp>
 
 #include "base/utf8.hpp"
+#include "plan/limits.hpp"
 #include "plan/state.hpp"
 
 namespace tenon::plan {
 namespace {
 
 constexpr std::size_t kMaxRepeat = 99;   // `a{99}` is 99 copies of `a` in the compiled form
-constexpr std::size_t kMaxNameBytes = 65'536;
 constexpr std::size_t kMaxNesting = 32;  // groups within groups; the compiler of patterns recurses over them
 
 Error bad_pattern(const std::string& pattern, Where place, std::string why) {

@@ -32,7 +32,8 @@ Error too_much(const char* what, std::uint64_t most) {
 
 }  // namespace
 
-State::State(const Listing& checkpoint) : most_bytes_(std::max(kMadeTensorBytes, kMaxGrowth * total_bytes(checkpoint))) {
+State::State(const Listing& checkpoint)
+    : most_bytes_(std::max(kMadeTensorBytes, kMaxGrowth * total_bytes(checkpoint))) {
   tensors_.reserve(checkpoint.tensors.size());
   for (std::size_t i = 0; i < checkpoint.tensors.size(); ++i) tensors_.push_back({checkpoint.tensors[i], i, {}});
 }
@@ -75,7 +76,9 @@ std::size_t State::operate(const StripPrefix& op) {
 }
 
 std::size_t State::operate(const AddPrefix& op) {
-  if (op.prefix.size() > kMaxNewNameBytes) throw too_much("the plan makes names too long", kMaxNewNameBytes);
+  for (const Planned& tensor : tensors_)
+    if (op.prefix.size() + tensor.spec.name.size() > kMaxNameBytes)
+      throw too_much("the plan makes a name too long", kMaxNameBytes);
   add_name_bytes(op.prefix.size() * tensors_.size());
   for (Planned& tensor : tensors_) tensor.spec.name.insert(0, op.prefix);
   return tensors_.size();
@@ -100,6 +103,7 @@ std::size_t State::operate(const Unwrap& op) {
 std::size_t State::operate(const Rename& op) {
   std::size_t count = 0;
   if (!op.regex) {
+    if (op.to.size() > kMaxNameBytes) throw too_much("the plan makes a name too long", kMaxNameBytes);
     for (Planned& tensor : tensors_) {
       if (tensor.spec.name != op.from) continue;
       add_name_bytes(op.to.size());

@@ -94,8 +94,8 @@ class State {
   Recipes recipes_for(const std::string& name) const { return {name, most_bytes_}; }
   Planned planned_as(std::string name, std::size_t like, Recipe recipe) const;
 
-  void spend(std::uint64_t steps);            ///< throws Limit when the plan works too long
-  void add_name_bytes(std::uint64_t bytes);   ///< throws Limit when names grow too long
+  void spend(std::uint64_t steps);           ///< throws Limit when the plan works too long
+  void add_name_bytes(std::uint64_t bytes);  ///< throws Limit when all names together grow too long
 
   std::vector<Planned> tensors_;
   std::vector<std::size_t> dropped_;

@@ -41,7 +41,11 @@ std::size_t State::replace(std::vector<Replacement> replacements) {
     starts[replacement.at] = &replacement;
     for (const std::size_t gone : replacement.gone) is_gone[gone] = true;
     made += replacement.made.size();
-    for (const Planned& tensor : replacement.made) name_bytes += tensor.spec.name.size();
+    for (const Planned& tensor : replacement.made) {
+      name_bytes += tensor.spec.name.size();
+      if (tensor.spec.name.size() > kMaxNameBytes)
+        throw Error(Code::Limit, {}, "the plan makes a name too long", std::to_string(kMaxNameBytes), "more");
+    }
   }
   add_name_bytes(name_bytes);
   if (tensors_.size() + made > kMaxTensors)
@@ -130,7 +134,8 @@ std::size_t State::operate(const MergeLora& op) {
   std::unordered_map<std::string, std::size_t> ups;
   for (std::size_t i = 0; i < tensors_.size(); ++i)
     if (auto to = up(tensors_[i].spec.name, op.to))
-      if (!ups.emplace(std::move(*to), i).second) throw lacks(tensors_[i].spec.name, "two tensors are `up` of one", "one");
+      if (!ups.emplace(std::move(*to), i).second)
+        throw lacks(tensors_[i].spec.name, "two tensors are `up` of one", "one");
   std::vector<Replacement> replacements;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const std::string& name = tensors_[i].spec.name;
@@ -152,8 +157,8 @@ std::size_t State::operate(const MergeLora& op) {
     const std::size_t like = replacement.at;
     const Recipe alpha = take(op.alpha);
     if (!op.alpha.empty() && !alpha) throw lacks(name, "the low-rank matrices have no alpha", op.alpha);
-    const Recipe merged = recipes_for(*to).merged(base, recipe_of(tensors_[i]),
-                                                  recipe_of(tensors_[replacement.gone[1]]), alpha, op);
+    const Recipe merged =
+        recipes_for(*to).merged(base, recipe_of(tensors_[i]), recipe_of(tensors_[replacement.gone[1]]), alpha, op);
     replacement.made.push_back(planned_as(std::move(*to), like, merged));
     replacements.push_back(std::move(replacement));
   }
@@ -179,8 +184,8 @@ std::size_t State::operate(const FoldBatchNorm& op) {
       replacement.gone.push_back(found->second);
       return recipe_of(tensors_[found->second]);
     };
-    const Recipes::NormFold parts{recipe_of(tensors_[i]), take(module + ".bias"),         take(*norm + ".weight"),
-                                  take(*norm + ".bias"),    take(*norm + ".running_mean"), take(*norm + ".running_var")};
+    const Recipes::NormFold parts{recipe_of(tensors_[i]), take(module + ".bias"),        take(*norm + ".weight"),
+                                  take(*norm + ".bias"),  take(*norm + ".running_mean"), take(*norm + ".running_var")};
     take(*norm + ".num_batches_tracked");
     if (!parts.mean || !parts.variance)
       throw lacks(module, "the layer has no batch norm behind it", *norm + ".running_mean and .running_var");
@@ -203,8 +208,7 @@ std::size_t State::operate(const FoldWeightNorm& op) {
     const auto v = places.find(*v_name);
     if (v == places.end()) throw lacks(tensors_[i].spec.name, "the norms have no directions", *v_name);
     const std::string to = *g(tensors_[i].spec.name, op.to);
-    const Recipe made =
-        recipes_for(to).norm_multiplied(recipe_of(tensors_[i]), recipe_of(tensors_[v->second]));
+    const Recipe made = recipes_for(to).norm_multiplied(recipe_of(tensors_[i]), recipe_of(tensors_[v->second]));
     replacements.push_back({i, {i, v->second}, {planned_as(to, v->second, made)}});
   }
   return replace(std::move(replacements));
@@ -219,10 +223,10 @@ std::size_t State::operate(const UnfoldWeightNorm& op) {
     const auto g = map(name, op.g);
     if (!g) continue;
     const Recipe weight = recipe_of(tensors_[i]);
-    replacements.push_back({i,
-                            {i},
-                            {planned_as(*g, i, recipes_for(*g).norm_taken(weight, op.dim)),
-                             planned_as(*map(name, op.v), i, weight)}});
+    replacements.push_back(
+        {i,
+         {i},
+         {planned_as(*g, i, recipes_for(*g).norm_taken(weight, op.dim)), planned_as(*map(name, op.v), i, weight)}});
   }
   return replace(std::move(replacements));
 }

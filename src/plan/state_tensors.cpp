@@ -53,9 +53,8 @@ std::size_t State::operate(const InflateChannels& op) {
 /// The parts of a quantised tensor go with it: they are spent.
 std::size_t State::operate(const Dequantize& op) {
   std::unordered_map<std::string, bool> is_done;
-  const std::size_t count = remake(op.pattern, [&](const Recipes& recipes, const Recipe& input) {
-    return recipes.dequantized(input);
-  });
+  const std::size_t count =
+      remake(op.pattern, [&](const Recipes& recipes, const Recipe& input) { return recipes.dequantized(input); });
   if (count == 0) return 0;
   for (const Planned& tensor : tensors_)
     if (base::glob_match(op.pattern, tensor.spec.name)) is_done[tensor.spec.name] = true;

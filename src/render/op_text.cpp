@@ -40,9 +40,7 @@ struct Describer {
   std::string operator()(const Fuse& op) const {
     return fmt::format("fuse {} along axis {} into `{}`{}", names(op.from), op.dim, safe(op.to), groups(op.groups));
   }
-  std::string operator()(const Tie& op) const {
-    return fmt::format("tie `{}` to `{}`", safe(op.to), safe(op.from));
-  }
+  std::string operator()(const Tie& op) const { return fmt::format("tie `{}` to `{}`", safe(op.to), safe(op.from)); }
   std::string operator()(const Resize& op) const {
     return fmt::format("resize `{}` to {}, {}", safe(op.pattern), base::shape_text(op.shape),
                        resize_mode_name(op.mode));
@@ -50,8 +48,8 @@ struct Describer {
   std::string operator()(const ResizeRows& op) const {
     constexpr std::string_view kFrom[] = {"the model's, or the mean where it has no values", "the model's",
                                           "the mean of the old ones"};
-    return fmt::format("give `{}` {} rows; new ones are {}", safe(op.pattern), base::count_text(static_cast<std::uint64_t>(op.rows)),
-                       kFrom[static_cast<std::size_t>(op.fill)]);
+    return fmt::format("give `{}` {} rows; new ones are {}", safe(op.pattern),
+                       base::count_text(static_cast<std::uint64_t>(op.rows)), kFrom[static_cast<std::size_t>(op.fill)]);
   }
   std::string operator()(const MergeLora& op) const {
     const std::string scale = op.scale           ? fmt::format("scale {}", *op.scale)
@@ -63,7 +61,8 @@ struct Describer {
     return fmt::format("dequantize `{}` to float32", safe(op.pattern));
   }
   std::string operator()(const InflateChannels& op) const {
-    return fmt::format("give `{}` {}", safe(op.pattern), base::plural(static_cast<std::uint64_t>(op.channels), "input channel"));
+    return fmt::format("give `{}` {}", safe(op.pattern),
+                       base::plural(static_cast<std::uint64_t>(op.channels), "input channel"));
   }
   std::string operator()(const FoldBatchNorm& op) const {
     return fmt::format("fold the batch norm `{}` into `{}`, eps {}", safe(op.norm), safe(op.conv), op.eps);

@@ -43,6 +43,20 @@ Json change_json(const TensorChange& change) {
   return json;
 }
 
+Json cast_json(const CastReport& cast) {
+  Json json;
+  json["key"] = json_text(cast.key);
+  json["from"] = std::string(dtype_name(cast.from));
+  json["to"] = std::string(dtype_name(cast.to));
+  json["elements"] = json_number(cast.loss.elements);
+  json["changed"] = json_number(cast.loss.changed);
+  json["overflow"] = json_number(cast.loss.overflow);
+  json["underflow"] = json_number(cast.loss.underflow);
+  json["max_abs_error"] = json_number(cast.loss.max_abs_error);
+  json["max_rel_error"] = json_number(cast.loss.max_rel_error);
+  return json;
+}
+
 }  // namespace
 
 std::string render_json(const std::vector<VerifiedFile>& files, const Error* error) {
@@ -72,6 +86,8 @@ std::string render_json(const AdaptOutcome& outcome, const Error* error) {
   json["filled_from_target"] = json_texts(outcome.filled_from_target);
   json["dropped"] = json_texts(outcome.dropped);
   json["unfilled"] = json_texts(outcome.unfilled);
+  json["casts"] = Json::array();
+  for (const CastReport& cast : outcome.casts) json["casts"].push_back(cast_json(cast));
   json["notes"] = json_texts(outcome.notes);
   if (error != nullptr) json["error"] = rendering::json_of(*error);
   return rendering::line_of(json);

@@ -57,6 +57,17 @@ void plan_lines(const Plan& plan, Page& page) {
     page.paragraph(fmt::format("  {}: ", applicability_name(op.applicability)), rendering::describe(op.operation), 4);
 }
 
+std::string cast_text(const CastReport& cast) {
+  const CastLoss& loss = cast.loss;
+  std::string text = fmt::format("{}  {} -> {}: {} of {} values change", safe(cast.key), dtype_name(cast.from),
+                                 dtype_name(cast.to), base::count_text(loss.changed), base::count_text(loss.elements));
+  if (loss.changed > 0)
+    text += fmt::format(", largest error {:.3g}, relative {:.3g}", loss.max_abs_error, loss.max_rel_error);
+  if (loss.overflow > 0) text += fmt::format(", {} overflow", base::count_text(loss.overflow));
+  if (loss.underflow > 0) text += fmt::format(", {} become 0", base::count_text(loss.underflow));
+  return text;
+}
+
 }  // namespace
 
 std::string render_text(const VerifiedFile& file, const TextStyle& style) {
@@ -92,6 +103,9 @@ std::string render_text(const AdaptOutcome& outcome, const TextStyle& style) {
   Page page(style);
   page.paragraph(verdict(outcome), "", 2, outcome.fits == std::optional(true) ? Ink::Green : Ink::Bold);
   plan_lines(outcome.plan, page);
+  std::vector<std::string> casts;
+  for (const CastReport& cast : outcome.casts) casts.push_back(cast_text(cast));
+  titled_list("casts", casts, page);
   titled_list("taken from the target", outcome.filled_from_target, page);
   titled_list("left out of the checkpoint", outcome.dropped, page);
   titled_list("wanted, and neither side has values", outcome.unfilled, page);

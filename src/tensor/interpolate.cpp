@@ -15,8 +15,8 @@ struct Taps {
   int count;
 };
 
-double near(double x) { return ((kA + 2) * x - (kA + 3)) * x * x + 1; }                 // |x| <= 1
-double far(double x) { return ((kA * x - 5 * kA) * x + 8 * kA) * x - 4 * kA; }          // 1 < |x| < 2
+double near(double x) { return ((kA + 2) * x - (kA + 3)) * x * x + 1; }         // |x| <= 1
+double far(double x) { return ((kA * x - 5 * kA) * x + 8 * kA) * x - 4 * kA; }  // 1 < |x| < 2
 
 Taps cubic(double source, std::int64_t from) {
   const double floor = std::floor(source), t = source - floor;

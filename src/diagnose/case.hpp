@@ -35,6 +35,7 @@ struct UnreadableFile {
 };
 
 struct FunctionDifference;
+struct Origins;
 
 /// What findings without operations have explained so far: rules behind them look at the rest.
 struct Told {
@@ -51,6 +52,9 @@ struct Case {
   plan::State state;  ///< the checkpoint after the operations so far
   Gap gap;            ///< between `state` and `target`
   Told told = {};
+  /// Where the tensors come from that no name tells, found when names had been unwrapped and prefixes taken off; null
+  /// before, or where only a text is known.
+  std::shared_ptr<const Origins> origins = nullptr;
   /// What the blueprints tell; null before the names were settled, or where a side has none.
   std::shared_ptr<const FunctionDifference> function = nullptr;
 

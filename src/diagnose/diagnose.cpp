@@ -9,6 +9,7 @@
 #include "diagnose/compare.hpp"
 #include "diagnose/engine.hpp"
 #include "diagnose/function/function_difference.hpp"
+#include "diagnose/origins/origin_rules.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/roots.hpp"
 #include "diagnose/rules.hpp"
@@ -170,6 +171,9 @@ std::vector<CauseInfo> known_causes() {
   std::vector<CauseInfo> causes;
   std::vector<Rule> rules(std::begin(kRules), std::end(kRules));
   rules.insert(rules.end(), std::begin(kFunctionRules), std::end(kFunctionRules));
+  for (const Rule& rule : kOriginRules)
+    if (std::none_of(rules.begin(), rules.end(), [&](const Rule& other) { return other.id == rule.id; }))
+      rules.push_back(rule);
   for (const Rule& rule : rules) {
     CauseInfo info{rule.id, rule.title, {}};
     for (const CausePage& page : cause_pages())

@@ -7,6 +7,8 @@
 #include "base/text.hpp"
 #include "diagnose/function/function_difference.hpp"
 #include "diagnose/names.hpp"
+#include "diagnose/origins/origin_rules.hpp"
+#include "diagnose/origins/origins.hpp"
 #include "diagnose/rules.hpp"
 
 namespace tenon::diagnosis {
@@ -73,8 +75,13 @@ void tell(const Finding& finding, Case& facts) {
   for (const std::size_t index : finding.told_have) facts.told.have[facts.state.tensors()[index].source] = true;
 }
 
+bool is_found(const Report& report, std::string_view id) {
+  return std::any_of(report.causes.begin(), report.causes.end(), [&](const Cause& cause) { return cause.id == id; });
+}
+
 void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust) {
-  for (const Rule& rule : rules)
+  for (const Rule& rule : rules) {
+    if (rule.rounds == 1 && is_found(report, rule.id)) continue;
     for (int round = 0; round < rule.rounds; ++round) {
       auto finding = rule.find(facts);
       if (!finding) break;
@@ -91,14 +98,44 @@ void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::ve
       record(std::move(*finding), report);
       if (is_remark) break;  // nothing changed: it would say the same again
     }
+  }
 }
 
+std::vector<std::string> names_of(const Listing& listing, const std::vector<std::size_t>& indexes) {
+  std::vector<std::string> names;
+  for (const std::size_t index : indexes) names.push_back(listing.tensors[index].name);
+  return names;
+}
+
+std::string how_text(const Mapped& mapped, const Origin* origin) {
+  if (origin == nullptr || origin->match.how == match::How::Identical)
+    return mapped.from.size() == 1 && mapped.from[0] == mapped.to ? "identical" : "rename";
+  return std::string(match::how_name(origin->match.how));
+}
+
+/// What the plan fills, and what only the matcher knows an origin for.
 void fill_mapping(const Case& facts, const std::vector<Trust>& trust, Report& report) {
-  for (const Pair& pair : facts.gap.matched) {
-    const std::string& from = facts.original(pair.state);
-    const Trust& its = trust[facts.state.tensors()[pair.state].source];
-    const std::string& to = facts.want(pair.target).name;
-    report.mapping.push_back({to, {from}, from == to ? "identical" : "rename", its.confidence, its.apply});
+  std::vector<const Pair*> filled(facts.target.tensors.size(), nullptr);
+  for (const Pair& pair : facts.gap.matched) filled[pair.target] = &pair;
+  for (std::size_t i = 0; i < filled.size(); ++i) {
+    Mapped mapped{facts.want(i).name, {}, {}, 0, false};
+    const Origin* origin = facts.origins && facts.origins->of[i] ? &*facts.origins->of[i] : nullptr;
+    if (filled[i] != nullptr) {
+      const Planned& tensor = facts.state.tensors()[filled[i]->state];
+      mapped.from = names_of(facts.checkpoint, sources(tensor));
+      mapped.confidence = trust[tensor.source].confidence;
+      mapped.apply = trust[tensor.source].apply;
+      if (origin != nullptr && names_of(facts.checkpoint, origin->sources) != mapped.from) origin = nullptr;
+    } else if (origin != nullptr) {
+      mapped.from = names_of(facts.checkpoint, origin->sources);
+    }
+    if (mapped.from.empty()) continue;
+    if (origin != nullptr && origin->match.how != match::How::Identical) {
+      mapped.confidence = origin->match.confidence;
+      mapped.apply = origin->match.apply;
+    }
+    mapped.how = how_text(mapped, origin);
+    report.mapping.push_back(std::move(mapped));
   }
 }
 
@@ -200,16 +237,22 @@ Difference difference_of(const Case& facts) {
 }
 
 void solve(Case& facts, Report& report) {
-  const Balance before = facts.gap.balance();
+  const Balance at_start = facts.gap.balance();
   std::vector<Trust> trust(facts.checkpoint.tensors.size());
-  ask_rules(kRules, facts, report, trust);
+  const std::span<const Rule> rules(kRules);
+  const auto on_shapes = std::find_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.id == kFirstOnShapes; });
+  const auto before = static_cast<std::size_t>(on_shapes - rules.begin());
+  ask_rules(rules.first(before), facts, report, trust);
+  facts.origins = origins_of(facts);
+  if (facts.origins) ask_rules(kOriginRules, facts, report, trust);
+  ask_rules(rules.subspan(before), facts, report, trust);
   if (auto difference = function_difference(facts))
     facts.function = std::make_shared<const FunctionDifference>(std::move(*difference));
   ask_rules(kFunctionRules, facts, report, trust);
   report.leaves = facts.gap.balance();
-  report.resolves = {less(before.missing, report.leaves.missing), less(before.unexpected, report.leaves.unexpected),
-                     less(before.mismatched, report.leaves.mismatched)};
-  drop_idle_plan(before, report);
+  report.resolves = {less(at_start.missing, report.leaves.missing), less(at_start.unexpected, report.leaves.unexpected),
+                     less(at_start.mismatched, report.leaves.mismatched)};
+  drop_idle_plan(at_start, report);
   if (facts.knowledge == Knowledge::Whole) {
     fill_mapping(facts, trust, report);
     fill_coverage(facts, report);
@@ -217,7 +260,7 @@ void solve(Case& facts, Report& report) {
   if (facts.knowledge == Knowledge::Whole)
     order_causes(report);
   else
-    weigh_causes(before, report);
+    weigh_causes(at_start, report);
   close_causes(report);
 }
 

@@ -85,6 +85,10 @@ inline constexpr Rule kRules[] = {
     {"name_collision", "two tensors want one name in the file", find_name_collision},
 };
 
+/// The first rule of the table that compares shapes under equal names: the origins of tensors (origins/) are settled
+/// before it.
+inline constexpr std::string_view kFirstOnShapes = "version_drift";
+
 // Asked when the names are settled: then modules of both blueprints can be laid side by side.
 inline constexpr Rule kFunctionRules[] = {
     {"custom_layer_state", "a module keeps state where no state dict looks", find_custom_layer_state},

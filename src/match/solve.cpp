@@ -10,6 +10,7 @@
 namespace tenon::match {
 namespace {
 
+constexpr std::uint32_t kNone = static_cast<std::uint32_t>(-1);
 constexpr std::size_t kMaxClass = 64;     // larger classes are paired by families in order, or not at all
 constexpr double kFloor = -0.15;          // worse pairs are none
 constexpr double kIfFilled = 0.92;        // sure where every module of one side of the cell has found its partner
@@ -156,8 +157,8 @@ class Solver {
       if (column_of[i] == kUnassigned) continue;
       const std::size_t j = column_of[i];
       const Module& module = target(right[j]);
-      const bool is_vector = squeezed(cell_.target_side->shape(module.main())).size() < 2;
-      double sure = confidence(scores, column_of, i, scorer.evidence(i, j), is_vector);
+      const std::size_t axes = squeezed(cell_.target_side->shape(module.main())).size();
+      double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes);
       if (scorer.vote(i, j) < 0) sure = std::min(sure, 0.6);  // other blocks say otherwise
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
@@ -165,12 +166,13 @@ class Solver {
 
   /// Margin against the next best, and what names, places and votes say. Without them a shape must be one of its kind.
   double confidence(const Scores& scores, const std::vector<std::size_t>& column_of, std::size_t row, double evidence,
-                    bool is_vector) const {
+                    std::size_t axes) const {
     const double lead = margin(scores, column_of, row, kFloor);
     const bool is_only = is_alone(scores, row, column_of[row]);
     if (lead < 0.25 && !is_only) return lead >= 0.15 ? 0.85 : 0.5 + std::max(lead, 0.0);
     if (evidence >= 0.25) return lead >= 0.4 || is_only ? 0.99 : 0.97;
-    if (is_only && !is_vector && evidence >= (cell_.is_root ? 0.03 : -0.1)) return 0.97;  // no other of this size
+    const bool is_telling = axes > 2 || (axes == 2 && (!cell_.is_root || evidence >= 0.03));
+    if (is_only && is_telling && evidence >= -0.1) return 0.97;  // no other of this size
     if (is_only && evidence >= 0.15) return 0.97;
     return evidence >= 0.03 ? kIfFilled : evidence >= -0.1 ? kIfComplete : 0.5;
   }
@@ -269,12 +271,26 @@ class Solver {
   /// Where nothing is left over, what is the only one of its size needs little or no name to speak for it.
   void raise_complete() {
     const auto all = [](const std::vector<bool>& used) { return std::find(used.begin(), used.end(), false) == used.end(); };
-    const bool source_done = all(source_used_), target_done = all(target_used_);
+    const bool is_other_head = leaves_counterparts();
+    const bool source_done = is_other_head || all(source_used_), target_done = is_other_head || all(target_used_);
     for (Link& link : solution_.links) {
       const bool is_sure = (link.confidence == kIfFilled && (source_done || target_done)) ||
                            (link.confidence == kIfComplete && source_done && target_done);
       if (is_sure && link.runner_up.empty()) link.confidence = 0.96;
     }
+  }
+
+  /// One module left on each side, matrices that share an extent: the same layer for another number of classes.
+  bool leaves_counterparts() const {
+    const auto only = [](const std::vector<bool>& used) {
+      const auto first = std::find(used.begin(), used.end(), false);
+      const bool is_one = first != used.end() && std::find(first + 1, used.end(), false) == used.end();
+      return is_one ? static_cast<std::uint32_t>(first - used.begin()) : kNone;
+    };
+    const std::uint32_t i = only(source_used_), j = only(target_used_);
+    if (i == kNone || j == kNone) return false;
+    const Shape &a = cell_.source_side->shape(source(i).main()), &b = cell_.target_side->shape(target(j).main());
+    return a.size() == 2 && b.size() == 2 && a != b && (a[0] == b[0] || a[1] == b[1] || a[0] == b[1] || a[1] == b[0]);
   }
 
   const Cell& cell_;

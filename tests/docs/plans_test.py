@@ -8,8 +8,7 @@ An example is a ```json block and a ```text block behind it. Every operation tha
 import argparse, json, pathlib, re, struct, subprocess, sys, tempfile
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-TENSOR = re.compile(r"(\S+)(?: (\w+))? \[([\d, ]*)\]")
-WIDTH = {"float32": 4, "float16": 2}
+TENSOR = re.compile(r"([^\s,\]]+)(?: (\w+))? \[([\d, ]*)\]")
 
 
 def tensors(line):
@@ -42,9 +41,10 @@ def run(tenon, *words):
 def problem(tenon, folder, operation, text):
     before, after = (tensors(line.split(":", 1)[1]) for line in text.strip().splitlines())
     write_safetensors(folder / "in.safetensors", before)
-    write_target(folder / "want.blueprint.json", after)
+    target = folder / ("want.safetensors" if operation["op"] == "keep_target" else "want.blueprint.json")
+    (write_safetensors if target.suffix == ".safetensors" else write_target)(target, after)
     (folder / "plan.json").write_text(json.dumps({"ops": [operation]}))
-    code, answer = run(tenon, "adapt", folder / "in.safetensors", "--to", folder / "want.blueprint.json", "--plan",
+    code, answer = run(tenon, "adapt", folder / "in.safetensors", "--to", target, "--plan",
                        folder / "plan.json", "-o", folder / "out.safetensors", "--accept", "lossy", "--force")
     if code != 0:
         return f"exit {code}: {json.dumps(answer)}"

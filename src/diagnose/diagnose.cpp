@@ -174,6 +174,7 @@ std::vector<CauseInfo> known_causes() {
   for (const Rule& rule : kOriginRules)
     if (std::none_of(rules.begin(), rules.end(), [&](const Rule& other) { return other.id == rule.id; }))
       rules.push_back(rule);
+  rules.insert(rules.end(), std::begin(kLastRules), std::end(kLastRules));
   for (const Rule& rule : rules) {
     CauseInfo info{rule.id, rule.title, {}};
     for (const CausePage& page : cause_pages())

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kMostCauses = 5;
 constexpr double kSure = 0.6;         // below it two candidates are named, and what decides between them
 constexpr double kLeastShare = 0.35;  // what a cause weighs that explains one row of many
-constexpr double kFaintSecond = 0.35, kFaint = 0.5;  // shares of the best weight below which a cause is not given
+constexpr double kFaintSecond = 0.25, kFaint = 0.33;  // shares of the best weight below which a cause is not given
 
 /// How sure the way of one tensor from its name in the file to its name in the state is.
 struct Trust {
@@ -79,9 +79,16 @@ bool is_found(const Report& report, std::string_view id) {
   return std::any_of(report.causes.begin(), report.causes.end(), [&](const Cause& cause) { return cause.id == id; });
 }
 
+/// The file was found to be no model at all: its keys are no question any more.
+bool is_no_checkpoint(const Case& facts, const Report& report) {
+  return facts.knowledge == Knowledge::Whole && report.causes.size() == 1 && report.causes[0].severity == Severity::Error &&
+         (report.causes[0].id == "wrong_object" || report.causes[0].id == "corrupt_file");
+}
+
 void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust) {
   for (const Rule& rule : rules) {
     if (rule.rounds == 1 && is_found(report, rule.id)) continue;
+    if (is_no_checkpoint(facts, report)) return;
     for (int round = 0; round < rule.rounds; ++round) {
       auto finding = rule.find(facts);
       if (!finding) break;
@@ -239,6 +246,7 @@ Difference difference_of(const Case& facts) {
 void solve(Case& facts, Report& report) {
   const Balance at_start = facts.gap.balance();
   std::vector<Trust> trust(facts.checkpoint.tensors.size());
+  if (facts.knowledge == Knowledge::Partial) ask_rules(kTextRules, facts, report, trust);
   const std::span<const Rule> rules(kRules);
   const auto on_shapes = std::find_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.id == kFirstOnShapes; });
   const auto before = static_cast<std::size_t>(on_shapes - rules.begin());
@@ -249,6 +257,7 @@ void solve(Case& facts, Report& report) {
   if (auto difference = function_difference(facts))
     facts.function = std::make_shared<const FunctionDifference>(std::move(*difference));
   ask_rules(kFunctionRules, facts, report, trust);
+  ask_rules(kLastRules, facts, report, trust);
   report.leaves = facts.gap.balance();
   report.resolves = {less(at_start.missing, report.leaves.missing), less(at_start.unexpected, report.leaves.unexpected),
                      less(at_start.mismatched, report.leaves.mismatched)};

@@ -49,7 +49,10 @@ constexpr std::string_view kPositionMarks[] = {"pos_emb", "pos_enc", "position_e
 constexpr std::string_view kTiedEndings[] = {"lm_head.weight", "embed_tokens.weight", "predictions.decoder.weight",
                                              "predictions.decoder.bias", "shared.weight", "output_projection.weight",
                                              "embed_out.weight", "lm_head.decoder.weight", "lm_head.decoder.bias",
-                                             "generator.weight", "proj_out.weight", "lm_head.bias"};
+                                             "generator.weight", "proj_out.weight", "lm_head.bias",
+                                             "word_embeddings.weight", "wte.weight", "tok_embeddings.weight",
+                                             "predictions.bias", "embed_out.bias", "out_embed.weight", "word_lut.weight",
+                                             "tgt_word_prj.weight", "tgt_word_emb.weight", "src_word_emb.weight"};
 constexpr std::string_view kPlainLeaves[] = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked", "kernel",
                                              "gamma", "beta"};
 

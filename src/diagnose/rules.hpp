@@ -42,6 +42,9 @@ std::optional<Finding> find_parameter_free_change(const Case& facts);
 std::optional<Finding> find_tied_or_shared(const Case& facts);
 std::optional<Finding> find_silent_wrong(const Case& facts);
 std::optional<Finding> find_environment_changed(const Case& facts);
+std::optional<Finding> find_custom_state_in_text(const Case& facts);
+std::optional<Finding> find_tie_in_text(const Case& facts);
+std::optional<Finding> find_silent_wrong_in_text(const Case& facts);
 
 struct Rule {
   std::string_view id;
@@ -73,9 +76,6 @@ inline constexpr Rule kRules[] = {
     {"input_channels_changed", "the first layer takes another number of channels", find_input_channels_changed},
     {"head_changed", "the last layer is for another task: other classes, or another name", find_head_changed, 2},
     {"renamed_modules", "the same tensors under other names", find_renamed_modules},
-    {"new_modules", "the model has parts that the checkpoint never had", find_new_modules},
-    {"different_config", "the same architecture with other options", find_different_config},
-    {"different_architecture", "another model or variant altogether", find_different_architecture},
     {"dtype_mismatch", "the same tensors in another type of number", find_dtype_mismatch},
     {"device_mismatch", "tensors of a device that is not here, or on two devices", find_device_mismatch},
     {"optimizer_state", "the optimizer's state does not fit the parameters", find_optimizer_state},
@@ -89,6 +89,13 @@ inline constexpr Rule kRules[] = {
 /// before it.
 inline constexpr std::string_view kFirstOnShapes = "version_drift";
 
+// Asked of a text alone, before the keys: what a text shows of causes that whole listings show in another way.
+inline constexpr Rule kTextRules[] = {
+    {"custom_layer_state", "a module keeps state where no state dict looks", find_custom_state_in_text},
+    {"tied_or_shared", "weights that were one tensor are two, or the reverse", find_tie_in_text},
+    {"silent_wrong", "everything fits, and the outputs are others", find_silent_wrong_in_text},
+};
+
 // Asked when the names are settled: then modules of both blueprints can be laid side by side.
 inline constexpr Rule kFunctionRules[] = {
     {"custom_layer_state", "a module keeps state where no state dict looks", find_custom_layer_state},
@@ -96,6 +103,13 @@ inline constexpr Rule kFunctionRules[] = {
     {"tied_or_shared", "weights that were one tensor are two, or the reverse", find_tied_or_shared},
     {"silent_wrong", "everything fits, and the outputs are others", find_silent_wrong},
     {"environment_changed", "another version, device or setting that can show in a result", find_environment_changed},
+};
+
+// Asked last: what is left after everything else.
+inline constexpr Rule kLastRules[] = {
+    {"new_modules", "the model has parts that the checkpoint never had", find_new_modules},
+    {"different_config", "the same architecture with other options", find_different_config},
+    {"different_architecture", "another model or variant altogether", find_different_architecture},
 };
 
 }  // namespace tenon::diagnosis

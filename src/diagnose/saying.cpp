@@ -1,8 +1,12 @@
 #include "diagnose/saying.hpp"
 
+#include <algorithm>
+#include <map>
 #include <unordered_set>
 
 #include "base/text.hpp"
+#include "diagnose/families.hpp"
+#include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
 #include "plan/patterns.hpp"
 
@@ -28,7 +32,34 @@ std::string part_text(std::size_t part, std::size_t whole, std::string_view what
   return base::count_text(part) + " of " + base::plural(whole, what);
 }
 
+namespace {
+
+/// A text shows only what differs: a glob over a module would name tensors that fit and are not shown. So names are given as
+/// they are, or by their end where that end is no layer's ordinary tensor, or stands in three places or more.
+std::vector<std::string> globs_of_shown(const std::vector<OpenName>& rows) {
+  constexpr std::size_t kMany = 3;
+  std::map<std::string, std::size_t> ends;
+  const auto end_of = [](std::string_view name) {
+    const std::string_view leaf = leaf_of(name), owner = leaf_of(module_of(name));
+    const bool is_own = !is_plain_leaf(leaf) || leaf == "num_batches_tracked";
+    return is_own || owner.empty() ? std::string(leaf) : std::string(owner) + "." + std::string(leaf);
+  };
+  for (const OpenName& row : rows) ++ends[end_of(row.name)];
+  std::vector<std::string> globs;
+  for (const OpenName& row : rows) {
+    const std::string end = end_of(row.name);
+    const bool is_own = end.find('.') == std::string::npos;
+    const bool is_end = row.name.size() > end.size() && (is_own ? ends[end] > 1 : ends[end] >= kMany);
+    std::string glob = is_end ? "*." + end : std::string(row.name);
+    if (std::find(globs.begin(), globs.end(), glob) == globs.end()) globs.push_back(std::move(glob));
+  }
+  return globs;
+}
+
+}  // namespace
+
 std::vector<std::string> globs_of(const Case& facts, const std::vector<OpenName>& rows) {
+  if (facts.knowledge == Knowledge::Partial) return globs_of_shown(rows);
   std::unordered_set<std::string_view> wanted, seen;
   for (const OpenName& row : rows) wanted.insert(row.name);
   std::vector<plan::Named> names;
@@ -37,8 +68,6 @@ std::vector<std::string> globs_of(const Case& facts, const std::vector<OpenName>
   };
   for (const TensorSpec& spec : facts.target.tensors) add(spec.name);
   for (const Planned& tensor : facts.state.tensors()) add(tensor.spec.name);
-  // An error text shows only what differs: "all that is shown" must not become "all".
-  if (facts.knowledge == Knowledge::Partial) names.push_back({"\x01", false});
   return plan::cover(names);
 }
 

@@ -201,7 +201,12 @@ std::optional<std::string> shared_leaf(const std::vector<OpenName>& rows) {
   std::set<std::string> leaves;
   std::unordered_set<std::string_view> modules;
   for (const OpenName& row : rows) {
-    leaves.insert(template_of(leaf_of(row.name)));
+    const std::string_view leaf = leaf_of(row.name);
+    const bool is_plain = leaf == "weight" || leaf == "bias";
+    const std::string_view owner = leaf_of(module_of(row.name));
+    const bool is_numbered = owner.find_first_not_of("0123456789") == std::string_view::npos;
+    if (is_plain && is_numbered) return std::nullopt;
+    leaves.insert(template_of(is_plain ? row.name.substr(row.name.size() - owner.size() - 1 - leaf.size()) : leaf));
     modules.insert(module_of(row.name));
     if (leaves.size() > kMostLeaves) return std::nullopt;
   }

@@ -67,10 +67,27 @@ std::optional<Finding> from_rows(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// What another cause explains belongs to an adapter by name: placeholders of factors, quantised bases.
+std::optional<Finding> behind_another(const Case& facts) {
+  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  std::size_t count = 0;
+  for (const Pair& pair : facts.gap.mismatched) count += is_adapter(facts.want(pair.target).name, facts.text) ? 1U : 0U;
+  for (const std::size_t index : facts.gap.missing) count += is_adapter(facts.want(index).name, facts.text) ? 1U : 0U;
+  for (const std::size_t index : facts.gap.unexpected) {
+    const std::string& name = facts.have(index).name;
+    count += is_adapter(name, facts.text) || name.find(".base_layer.") != std::string::npos || name.starts_with("base_model.model.") ? 1U : 0U;
+  }
+  if (count == 0) return std::nullopt;
+  Finding finding = say(facts, {0.5, "the tensors belong to an adapter, or to a model within one", "an adapter wraps the layers that it changes", {base::plural(count, "key") + " of an adapter or within one"}, {}});
+  finding.cause.keys = count;
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_adapter_weights(const Case& facts) {
   if (auto finding = from_rows(facts, open_rows(facts))) return finding;
+  if (auto finding = behind_another(facts)) return finding;
   if (facts.text != nullptr && !facts.text->tells_keys()) return read_sightings(facts, kReadings);
   return std::nullopt;
 }

@@ -113,13 +113,18 @@ constexpr Reading kReadings[] = {
 
 bool is_extra_state(const OpenName& row) { return family_of(row.name) == Family::ExtraState; }
 
+bool is_bare_container(std::string_view name) {
+  constexpr std::string_view kNames[] = {"state", "model", "net", "params", "optimizer", "epoch", "param_groups", "module", "weights", "network"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
 /// Names that no layer of the library has: a buffer or parameter of someone's own module.
 bool is_own(const OpenName& row) {
   const std::string_view leaf = leaf_of(row.name);
   const bool is_recurrent = leaf.starts_with("weight_hh_l") || leaf.starts_with("weight_ih_l");
   const bool is_wrapped = is_recurrent && leaf_of(module_of(row.name)) == "module";
   if (is_wrapped || leaf.ends_with("_raw")) return true;
-  return !is_plain_leaf(leaf) && !is_recurrent && !leaf.starts_with("bias_") && family_of(row.name) != Family::Copy && !is_called_container(leaf);
+  return !is_plain_leaf(leaf) && !is_recurrent && !leaf.starts_with("bias_") && family_of(row.name) != Family::Copy && leaf.find("state_dict") == std::string_view::npos && !is_bare_container(row.name);
 }
 
 /// A few tensors on one side only, called like no layer's own.
@@ -146,7 +151,8 @@ std::optional<Finding> lazy_module(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   const auto lazy = rows_where(facts.gap.mismatched, [&](const Pair& pair) { return is_empty_shape(*facts.have(pair.state).shape) || is_empty_shape(*facts.want(pair.target).shape); });
   if (lazy.empty() || lazy.size() > 2 || lazy.size() != facts.gap.size()) return std::nullopt;
-  Finding finding = say(facts, {0.45, "a parameter has no shape yet: a module that makes it when it first runs", "lazy modules hold a placeholder until they have seen an input",
+  const bool is_plain_module = facts.want(lazy.front().target).name.find('.') == std::string::npos;
+  Finding finding = say(facts, {is_plain_module ? 0.82 : 0.3, "a parameter has no shape yet: a module that makes it when it first runs", "lazy modules hold a placeholder until they have seen an input",
                                 {base::plural(lazy.size(), "key") + " of shape [0]"}, {"run the module once before saving or loading"}});
   finding.cause.keys = lazy.size();
   return finding;
@@ -160,8 +166,9 @@ std::optional<Finding> from_text(const Case& facts) {
 
 }  // namespace
 
+std::optional<Finding> find_custom_state_in_text(const Case& facts) { return from_text(facts); }
+
 std::optional<Finding> find_custom_layer_state(const Case& facts) {
-  if (facts.knowledge == Knowledge::Partial) return from_text(facts);
   if (auto finding = half_registered(facts)) return finding;
   if (auto finding = unsaved_weights(facts, facts.checkpoint, "the saved model")) return finding;
   return unsaved_weights(facts, facts.target, "the model");

@@ -100,11 +100,30 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
   if (wanted.size() + saved.size() == 0 || wanted.size() > kMostParts || saved.size() > kMostParts) return std::nullopt;
   const bool is_one_sided = wanted.empty() || saved.empty();
   const std::size_t keys = rows.missing.size() + rows.unexpected.size();
-  Finding finding = say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.35) : 0.35, "an option may switch parts on or off: " + list_text(saved.empty() ? wanted : saved), std::string(kWhy),
+  Finding finding = say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.4) : (keys < 16 && keys > 4 ? 0.55 : 0.4), "an option may switch parts on or off: " + list_text(saved.empty() ? wanted : saved), std::string(kWhy),
                                 {base::plural(keys, "key") + " in " + base::plural(wanted.size() + saved.size(), "part")}, {std::string(kHelp)}});
   finding.cause.keys = keys;
   finding.cause.notes = {"leaving a branch out is harmful where it feeds the output: names alone do not tell"};
   picture_of(rows.missing, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
+/// Sizes that another cause explains follow from an option as well: input channels, image size, an adapter's rank.
+std::optional<Finding> behind_another(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  if (facts.knowledge == Knowledge::Whole || !rows.empty() || facts.gap.mismatched.empty()) return std::nullopt;
+  std::vector<std::string> names;
+  bool are_sizes = true;
+  for (const Pair& pair : facts.gap.mismatched) {
+    const Shape &have = *facts.have(pair.state).shape, &want = *facts.want(pair.target).shape;
+    const bool is_rows = only_axis(have, want) == std::size_t{0} && !is_position_table(facts.want(pair.target).name) && family_of(facts.want(pair.target).name) != Family::Adapter;
+    if (have.size() != want.size() || is_empty_shape(have) || is_empty_shape(want) || is_rows) are_sizes = false;
+    names.push_back(facts.want(pair.target).name);
+  }
+  if (!are_sizes) return std::nullopt;
+  Finding finding = say(facts, {0.35, "an option of the model decides these sizes: " + list_text(names), std::string(kWhy),
+                                {base::plural(names.size(), "mismatched key") + " of other sizes along inner axes"}, {std::string(kHelp)}});
+  finding.cause.keys = names.size();
   return finding;
 }
 
@@ -113,6 +132,7 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
 std::optional<Finding> find_different_config(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (facts.knowledge == Knowledge::Whole && facts.gap.matched.empty()) return std::nullopt;
+  if (auto finding = behind_another(facts)) return finding;
   if (auto finding = depth(facts, rows)) return finding;
   if (auto finding = sizes(facts, rows)) return finding;
   if (facts.knowledge == Knowledge::Partial)

@@ -12,7 +12,7 @@ constexpr Reading kReadings[] = {
     {Symptom::OldPickle, 0.85, "the pickle was written by another age of Python than reads it",
      "protocol 5 needs Python 3.8; strings of Python 2 need encoding=\"latin1\"",
      "load it with encoding=\"latin1\" or a newer Python, and save it anew"},
-    {Symptom::OldKeras, 0.72, "the HDF5 file has the layout of another Keras, or another h5py reads it",
+    {Symptom::OldKeras, 0.8, "the HDF5 file has the layout of another Keras, or another h5py reads it",
      "attributes and group names of the layout changed between releases; h5py 3 gives text where 2 gave bytes",
      "read it with the release that wrote it, and save it anew"},
     {Symptom::KerasFormat, 0.8, "the file has a format that this Keras does not load",
@@ -20,6 +20,7 @@ constexpr Reading kReadings[] = {
      "convert it with the Keras that wrote it, or load it as a layer: keras.layers.TFSMLayer"},
     {Symptom::OpsetVersion, 0.7, "the exchange format's operator set is another than the reader's",
      "operators change with the set's version", "export with the version that the reader knows"},
+    {Symptom::CppArchive, 0.3, "the writer and the reader may be of two releases", "LibTorch and PyTorch of other versions name what an archive holds in other ways", "use one release on both sides"},
     {Symptom::TextNotTensors, 0.3, "the bytes may be those of another version's format",
      "a reader of text met bytes that no text has", "see what the file is    tenon inspect FILE"},
 };

@@ -14,6 +14,7 @@
 #include "diagnose/phrases.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
+#include "diagnose/shape_relation.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -72,12 +73,27 @@ std::optional<Finding> one_side(const Case& facts, const OpenRows& rows) {
   const std::size_t found = missing.size() + unexpected.size();
   if (found == 0 || found * 5 < all * 4) return std::nullopt;
   const bool are_experts = std::any_of(missing.begin(), missing.end(), is_expert) || std::any_of(unexpected.begin(), unexpected.end(), is_expert);
-  Finding finding = say(facts, {are_experts ? 0.7 : 0.55, std::string(missing.empty() ? "the checkpoint" : "the model") + " keeps joined tensors: " + list_text(names_of_rows(missing.empty() ? unexpected : missing)),
+  Finding finding = say(facts, {are_experts ? 0.82 : 0.55, std::string(missing.empty() ? "the checkpoint" : "the model") + " keeps joined tensors: " + list_text(names_of_rows(missing.empty() ? unexpected : missing)),
                                 "one tensor holds several projections or experts; the other side may keep them apart, or under another name",
                                 {part_text(found, all, "key") + " are joined ones by name"},
                                 {"with both files the parts are found    tenon check FILE --against MODEL"}});
   finding.cause.keys = found;
   picture_of(missing, unexpected, {}, finding.cause);
+  return finding;
+}
+
+/// A projection has two or three times the rows on one side, under one name: what is joined in it differs.
+std::optional<Finding> grown_rows(const Case& facts, const OpenRows& rows) {
+  const auto grown = rows_where(rows.mismatched, [](const OpenPair& row) {
+    if (!has_mark(row.name, kFusedMarks) && !has_mark(row.name, kSplitMarks)) return false;
+    const bool is_rows = only_axis(*row.have, *row.want) == std::size_t{0};
+    return is_rows && (scaled_by(*row.have, *row.want, 3, 1) || scaled_by(*row.want, *row.have, 3, 1) || scaled_by(*row.have, *row.want, 2, 1) || scaled_by(*row.want, *row.have, 2, 1) || scaled_by(*row.have, *row.want, 2, 3) || scaled_by(*row.have, *row.want, 3, 2));
+  });
+  if (grown.empty() || grown.size() * 2 < rows.mismatched.size()) return std::nullopt;
+  Finding finding = say(facts, {0.5, "a projection joins other parts on the two sides: " + list_text(names_of_rows(grown)), "query, key and value, or gate and up, stand in one tensor or in several",
+                                {part_text(grown.size(), rows.mismatched.size(), "mismatched key") + " have two or three times the rows"}, {"see both sides' names    tenon check FILE --against MODEL"}});
+  finding.cause.keys = grown.size();
+  picture_of({}, {}, grown, finding.cause);
   return finding;
 }
 
@@ -110,6 +126,7 @@ std::optional<Finding> find_fused_or_split(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (auto finding = folded(facts, rows)) return finding;
   if (auto finding = both_sides(facts, rows)) return finding;
+  if (auto finding = grown_rows(facts, rows)) return finding;
   return one_side(facts, rows);
 }
 

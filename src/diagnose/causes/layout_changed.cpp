@@ -50,11 +50,19 @@ std::string joint_order(const std::vector<OpenPair>& rows) {
   return text;
 }
 
+std::vector<OpenPair> all_pairs(const Case& facts) {
+  std::vector<OpenPair> rows;
+  for (const Pair& pair : facts.gap.mismatched)
+    rows.push_back({facts.want(pair.target).name, &*facts.have(pair.state).shape, &*facts.want(pair.target).shape, pair});
+  return rows;
+}
+
 }  // namespace
 
 std::optional<Finding> find_layout_changed(const Case& facts) {
   if (facts.knowledge == Knowledge::Whole) return std::nullopt;  // with values at hand the order is proved, not guessed
-  const OpenRows rows = open_rows(facts);
+  OpenRows rows = open_rows(facts);
+  if (rows.mismatched.empty()) rows.mismatched = all_pairs(facts);  // an adapter's factors change their form, too
   auto found = rows_where(rows.mismatched, has_same_axes);
   const bool is_order = !found.empty();
   const auto squeezed = rows_where(rows.mismatched, is_squeezed);

@@ -1,5 +1,9 @@
 // new_modules: the model has parts that the checkpoint never had; they stay as initialised, and must be trained.
+#include <algorithm>
+#include <set>
+
 #include "base/text.hpp"
+#include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/rules.hpp"
@@ -9,19 +13,43 @@
 namespace tenon::diagnosis {
 namespace {
 
+/// A few kinds of names, each in several blocks from the first one on, not below one new part.
+bool is_in_every_block(const std::vector<OpenName>& rows) {
+  std::set<std::string> templates;
+  for (const OpenName& row : rows) templates.insert(template_of(row.name));
+  const bool has_first = std::any_of(rows.begin(), rows.end(), [](const OpenName& row) { return row.name.find(".0.") != std::string_view::npos; });
+  return rows.size() >= 8 && has_first && templates.size() * 2 <= rows.size() + 4;
+}
+
 /// Subtrees of the model in which everything is missing; one or a few say that parts were added.
 double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree) {
   const double only = rows.unexpected.empty() && rows.mismatched.empty() ? 1 : 0.6;
   const double focus = is_one_subtree ? 1 : levels <= 3 ? 0.85 : 0.6;
-  return only * focus * 0.75;
+  const bool is_all = rows.missing.size() >= 8 && common_module(rows.missing).empty() && levels > 1;  // it looks like everything
+  const double everywhere = is_in_every_block(rows.missing) ? 0.6 : 1;  // then a renamed part is as likely
+  return only * focus * everywhere * (is_all ? 0.6 : 0.75);
+}
+
+/// Only modules that quantise are missing: they were added to the model.
+std::optional<Finding> quantisers(const Case& facts) {
+  const auto& missing = facts.gap.missing;
+  const bool are_quantisers = !missing.empty() && facts.gap.unexpected.empty() && facts.gap.mismatched.empty() && std::all_of(missing.begin(), missing.end(), [&](std::size_t index) {
+    const Family family = family_of(facts.want(index).name);
+    return family == Family::Quantised || family == Family::BatchCounter;
+  });
+  if (!are_quantisers || facts.knowledge == Knowledge::Whole) return std::nullopt;
+  Finding finding = say(facts, {0.4, "modules that quantise were added to the model", "they come with quantisation-aware training, and a plain checkpoint has none", {base::plural(missing.size(), "missing key") + ", all of them of such modules"}, {"load the plain weights before these modules are added"}});
+  finding.cause.keys = missing.size();
+  return finding;
 }
 
 }  // namespace
 
 std::optional<Finding> find_new_modules(const Case& facts) {
   const OpenRows rows = open_rows(facts);
+  if (rows.empty()) return quantisers(facts);
   if (rows.missing.empty() || rows.missing.size() < rows.unexpected.size()) return std::nullopt;
-  if (facts.knowledge == Knowledge::Whole && facts.gap.matched.empty()) return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole && facts.gap.matched.size() < rows.missing.size()) return std::nullopt;
   const auto levels = first_levels(rows.missing);
   const std::string_view subtree = common_module(rows.missing);
   const auto leaf = shared_leaf(rows.missing);
@@ -31,8 +59,7 @@ std::optional<Finding> find_new_modules(const Case& facts) {
                                 {base::plural(rows.missing.size(), "missing key") + " in " + base::plural(levels.size(), "part") + (leaf ? ", all called " + *leaf : "")},
                                 {"load without strict and train the new parts; outputs that pass through them are random before"}});
   if (facts.knowledge == Knowledge::Whole) {
-    finding.ops = keep_rows(facts, rows.missing, Applicability::Guess);
-    finding.cause.keys = rows.missing.size();
+    tell_missing(rows.missing, finding);
   } else {
     tell_missing(rows.missing, finding);
     finding.told_want.clear();  // other causes fit the same names: they may speak, too

@@ -5,6 +5,8 @@
 //   GPTQ, AWQ      qweight + qzeros + scales + g_idx
 //   torch.ao       _packed_params, scale, zero_point, activation_post_process.*
 //   fp8            weight + weight_scale_inv, input_scale
+#include <set>
+
 #include "base/text.hpp"
 #include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
@@ -23,9 +25,18 @@ constexpr Reading kReadings[] = {
     {Symptom::SameShapeCopy, 0.6, "a tensor was refused though its shape is right", "quantised and plain tensors, or two dtypes, do not copy into each other", "quantise the model first, or dequantise the file"},
 };
 
+/// Counters and other tensors of a quantising module go with its scales.
+std::vector<OpenName> with_siblings(const std::vector<OpenName>& rows, const std::vector<OpenName>& quantised) {
+  std::set<std::string_view> modules;
+  for (const OpenName& row : quantised) modules.insert(module_of(row.name));
+  return rows_where(rows, [&](const OpenName& row) {
+    return family_of(row.name) == Family::Quantised || (modules.count(module_of(row.name)) > 0 && family_of(row.name) == Family::BatchCounter);
+  });
+}
+
 std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
   const auto is_quantised = [](const OpenName& row) { return family_of(row.name) == Family::Quantised; };
-  auto missing = rows_where(rows.missing, is_quantised);
+  auto missing = with_siblings(rows.missing, rows_where(rows.missing, is_quantised));
   const auto unexpected = rows_where(rows.unexpected, is_quantised);
   const std::size_t found = missing.size() + unexpected.size();
   if (found == 0) return std::nullopt;

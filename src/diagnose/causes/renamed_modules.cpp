@@ -1,6 +1,7 @@
 // renamed_modules: the same tensors under other names, seen from names alone: one edit of neighbouring levels turns the
 // checkpoint's names into the model's.
 #include <algorithm>
+#include <unordered_map>
 
 #include "base/text.hpp"
 #include "diagnose/names.hpp"
@@ -64,6 +65,22 @@ std::optional<Finding> by_leaves(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// The same few parts are missing, or left over, in every block: under another name they may be there; one side is cut off.
+std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 6;
+  if (!rows.mismatched.empty() || (!rows.missing.empty() && !rows.unexpected.empty())) return std::nullopt;
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  std::unordered_map<std::string, std::size_t> templates;
+  for (const OpenName& row : side) ++templates[template_of(row.name)];
+  const auto repeated = static_cast<std::size_t>(std::count_if(templates.begin(), templates.end(), [](const auto& entry) { return entry.second >= 2; }));
+  if (side.size() < kLeast || repeated == 0 || templates.size() * 2 > side.size() * 3 / 2) return std::nullopt;
+  Finding finding = say(facts, {0.45, "the same parts are left over in every block: under other names the other side may have them", "one side's names are not shown",
+                                {base::plural(side.size(), "key") + " of " + base::plural(templates.size(), "kind")}, {"see both sides' names    tenon check FILE --against MODEL"}});
+  finding.cause.keys = side.size();
+  picture_of(rows.missing, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_renamed_modules(const Case& facts) {
@@ -71,6 +88,7 @@ std::optional<Finding> find_renamed_modules(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (auto finding = from_edit(facts, rows)) return finding;
   if (auto finding = by_leaves(facts, rows)) return finding;
+  if (auto finding = one_sided(facts, rows)) return finding;
   return read_sightings(facts, kReadings);
 }
 

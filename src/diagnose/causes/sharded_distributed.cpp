@@ -3,6 +3,8 @@
 //   checkpoint [0] against [4096, 4096]   saved under ZeRO-3 without gathering (old DeepSpeed: [1])
 //   checkpoint [4096, 4096] against [0]   the model's own parameters are placeholders while it loads
 //   _flat_param, _fsdp_wrapped_module     FSDP's flattened parameters or its wrapper
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "diagnose/families.hpp"
 #include "diagnose/phrases.hpp"
@@ -54,6 +56,53 @@ std::optional<Finding> from_shapes(const Case& facts, const OpenRows& rows) {
   return std::nullopt;
 }
 
+/// One flat axis on one side, and as many elements in total or an even part of them.
+bool is_flattened(const OpenPair& row) {
+  const bool is_flat = (row.have->size() == 1) != (row.want->size() == 1);
+  const std::int64_t a = element_count(*row.have), b = element_count(*row.want);
+  const std::int64_t less = std::min(a, b), more = std::max(a, b);
+  return is_flat && less > 1'000 && more % less == 0 && more / less <= 1'024;
+}
+
+/// Split over ranks: one axis by a power of two, rows in some layers and columns in others, while vectors of whole layers agree.
+bool is_cut_in_parts(const OpenPair& row, std::int64_t parts) {
+  constexpr std::int64_t kLeastWidth = 64;  // of a part; an adapter's rank is less
+  const auto axis = only_axis(*row.have, *row.want);
+  return axis && std::min((*row.have)[*axis], (*row.want)[*axis]) >= kLeastWidth && (scaled_by(*row.have, *row.want, parts, 1) || scaled_by(*row.want, *row.have, parts, 1));
+}
+
+std::vector<OpenPair> parts_of_ranks(const std::vector<OpenPair>& pairs) {
+  constexpr std::size_t kLeast = 3;
+  if (pairs.size() < kLeast) return {};
+  for (const std::int64_t parts : {2, 4, 8, 16}) {
+    bool rows = false, columns = false;
+    for (const OpenPair& row : pairs) {
+      if (!is_cut_in_parts(row, parts)) {
+        rows = columns = false;
+        break;
+      }
+      (only_axis(*row.have, *row.want) == std::size_t{0} ? rows : columns) = true;
+    }
+    if (rows && columns) return pairs;
+  }
+  return {};
+}
+
+std::optional<Finding> from_parts(const Case& facts, const OpenRows& rows) {
+  auto found = rows_where(rows.mismatched, is_flattened);
+  const bool is_flat = !found.empty();
+  if (!is_flat) found = parts_of_ranks(rows.mismatched);
+  if (found.empty()) return std::nullopt;
+  Finding finding = say(facts, {(is_flat ? 0.6 : 0.4) + 0.25 * share_of(found.size(), rows.mismatched.size()),
+                                is_flat ? "one side holds tensors flattened, as sharded training does" : "one side holds an even part of every tensor, as tensor parallelism splits them",
+                                "FSDP joins parameters into flat ones; tensor parallelism gives each rank some rows of one layer and some columns of the next",
+                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") + (is_flat ? " have one axis on one side and equal or even parts of the elements" : " differ by one power of two, along rows or columns")},
+                                {"gather the shards into a full state dict first, or load with as many ranks as saved"}});
+  tell_mismatched(found, finding);
+  picture_of({}, {}, found, finding.cause);
+  return finding;
+}
+
 std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
   const auto is_shard = [](const OpenName& row) { return family_of(row.name) == Family::Shard; };
   const auto missing = rows_where(rows.missing, is_shard), unexpected = rows_where(rows.unexpected, is_shard);
@@ -75,6 +124,8 @@ std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
 std::optional<Finding> find_sharded_distributed(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (auto finding = from_shapes(facts, rows)) return finding;
+  if (facts.knowledge == Knowledge::Partial)
+    if (auto finding = from_parts(facts, rows)) return finding;
   if (auto finding = from_names(facts, rows)) return finding;
   return read_sightings(facts, kReadings);
 }

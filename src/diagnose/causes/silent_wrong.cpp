@@ -65,8 +65,9 @@ std::optional<Finding> from_text(const Case& facts) {
 
 }  // namespace
 
+std::optional<Finding> find_silent_wrong_in_text(const Case& facts) { return from_text(facts); }
+
 std::optional<Finding> find_silent_wrong(const Case& facts) {
-  if (facts.knowledge == Knowledge::Partial) return from_text(facts);
   if (!facts.function || !facts.function->probe || !facts.function->architecture.empty()) return std::nullopt;
   const ProbeComparison& probe = *facts.function->probe;
   if (probe.verdict != ProbeVerdict::OtherFunction) return std::nullopt;

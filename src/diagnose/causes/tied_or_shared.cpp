@@ -63,12 +63,24 @@ constexpr Reading kReadings[] = {
     {Symptom::NameTaken, 0.3, "one variable may be saved under two owners", "a wrapper and the layer within both own it", "let one of them own it"},
 };
 
+/// The file holds both names of a tie, and the model knows one.
+std::optional<Finding> extra_tie(const Case& facts, const std::vector<OpenName>& tied) {
+  Finding finding = say(facts, {0.6, "the file also holds a tensor that the model may tie to another: " + list_text(names_of_rows(tied)), "a tied weight has two names and one value; the model here registers one of them",
+                                {base::plural(tied.size(), "unexpected key") + ", all of them usually tied"}, {"leave it out where the model ties it; see that both saved values are equal before"}});
+  finding.cause.keys = tied.size();
+  picture_of({}, tied, {}, finding.cause);
+  return finding;
+}
+
 /// The only missing tensors are output layers or embeddings that are usually tied to another that was found.
 std::optional<Finding> left_out_tie(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  if (rows.missing.empty() || !rows.unexpected.empty() || !rows.mismatched.empty()) return std::nullopt;
-  const auto tied = rows_where(rows.missing, [](const OpenName& row) { return is_tied_name(row.name); });
-  if (tied.size() != rows.missing.size()) return std::nullopt;
+  const bool in_file = rows.missing.empty();
+  const auto& side = in_file ? rows.unexpected : rows.missing;
+  if (side.empty() || (!rows.missing.empty() && !rows.unexpected.empty()) || !rows.mismatched.empty()) return std::nullopt;
+  const auto tied = rows_where(side, [](const OpenName& row) { return is_tied_name(row.name); });
+  if (tied.size() != side.size()) return std::nullopt;
+  if (in_file) return extra_tie(facts, tied);
   Finding finding = say(facts, {0.8, "the missing tensor is usually tied to another one: " + list_text(names_of_rows(tied)),
                                 "a tied weight is saved once; a load has to tie it again", {base::plural(tied.size(), "missing key") + ", all of them usually tied"},
                                 {"tie after loading: model.tie_weights(), or model.lm_head.weight = model.embed_tokens.weight"}});
@@ -106,8 +118,9 @@ std::optional<Finding> from_text(const Case& facts) {
 
 }  // namespace
 
+std::optional<Finding> find_tie_in_text(const Case& facts) { return from_text(facts); }
+
 std::optional<Finding> find_tied_or_shared(const Case& facts) {
-  if (facts.knowledge == Knowledge::Partial) return from_text(facts);
   if (!facts.function) return std::nullopt;
   std::vector<const ArchitectureChange*> changes;
   for (const ArchitectureChange& change : facts.function->architecture)

@@ -1,4 +1,6 @@
 // training_only_extras: the checkpoint (or the model) has parts that only training needs: averages, losses, critics, queues.
+#include <set>
+
 #include "base/text.hpp"
 #include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
@@ -22,12 +24,43 @@ bool is_projector(const OpenName& row) {
   return is_deep && is_called_head(top);
 }
 
+/// A first level that is called an extra is left out whole; other rows by their names.
+std::vector<Op> drop_parts(const Case& facts, const std::vector<OpenName>& rows) {
+  if (facts.knowledge == Knowledge::Whole) return drop_rows(facts, rows, Applicability::Exact);
+  std::vector<Op> ops;
+  std::vector<OpenName> others;
+  std::set<std::string_view> parts;
+  for (const OpenName& row : rows) {
+    const std::string_view level = first_level(row.name);
+    const Family family = family_of(level);
+    const bool is_part = level.size() < row.name.size() && (family == Family::Copy || family == Family::Training);
+    if (!is_part)
+      others.push_back(row);
+    else if (parts.insert(level).second)
+      ops.push_back({Drop{std::string(level) + ".*"}, Applicability::Exact});
+  }
+  for (Op& op : drop_rows(facts, others, Applicability::Exact)) ops.push_back(std::move(op));
+  return ops;
+}
+
+/// Only the checkpoint has a head: it was trained for a task that this use of the model does not need.
+std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
+  if (facts.knowledge == Knowledge::Whole || rows.unexpected.empty() || !rows.missing.empty() || !rows.mismatched.empty()) return std::nullopt;
+  const auto heads = rows_where(rows.unexpected, [](const OpenName& row) { return is_called_head(row.name) && !is_extra(row) && !is_projector(row); });
+  if (heads.size() != rows.unexpected.size()) return std::nullopt;
+  Finding finding = say(facts, {0.5, "the checkpoint has a head that this use of the model does not need: " + list_text(first_levels(heads)), "a backbone is loaded from a file that was trained with a head",
+                                {base::plural(heads.size(), "unexpected key") + ", all of a head"}, {"harmless where only features are used: leave it out"}});
+  finding.cause.keys = heads.size();
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_training_only_extras(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   const auto unexpected = rows_where(rows.unexpected, [](const OpenName& row) { return is_extra(row) || is_projector(row); });
   const auto missing = rows_where(rows.missing, is_extra);
+  if (auto finding = unused_head(facts, rows)) return finding;
   if (unexpected.empty() && (missing.empty() || missing.size() < rows.missing.size())) return std::nullopt;
   const auto& named = unexpected.empty() ? missing : unexpected;
   Finding finding = say(facts, {(unexpected.empty() ? 0.4 : 0.5) + 0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),
@@ -40,7 +73,7 @@ std::optional<Finding> find_training_only_extras(const Case& facts) {
     tell_missing(missing, finding);
     finding.cause.help = {"load without strict for inference; to go on training, save these parts as well"};
   } else {
-    finding.ops = drop_rows(facts, unexpected, Applicability::Exact);
+    finding.ops = drop_parts(facts, unexpected);
     finding.cause.keys = unexpected.size();
     finding.cause.notes = {"harmless for inference: leaving them out changes no output of the model"};
   }

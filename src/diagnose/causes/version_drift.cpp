@@ -31,6 +31,11 @@ constexpr Reading kReadings[] = {
     {Symptom::OldKeras, 0.6, "the libraries that wrote and read it are of other ages", "h5py 3 and Keras changed what attributes hold", kReleases},
     {Symptom::OldPickle, 0.4, "another release of Python or a library wrote it", "pickles carry the names of their time", kReleases},
     {Symptom::KerasFormat, 0.4, "Keras's formats changed between releases", "Keras 3 left formats of Keras 2", kReleases},
+    {Symptom::DictNotModule, 0.35, "the program and the file may be of two ages: one saved modules, the other saves dicts", "projects change what they save", kReleases},
+    {Symptom::UnsafePickle, 0.3, "since PyTorch 2.6 torch.load loads weights only", "the default changed; files that loaded before are refused", kReleases},
+    {Symptom::AbsentClass, 0.3, "the class may have moved or come with another release", "pickles and descriptions name classes as one release calls them", kReleases},
+    {Symptom::AbsentModule, 0.25, "the module may have moved with a release", "pickles name modules as one release calls them", kReleases},
+    {Symptom::AbsentDevice, 0.25, "a release may not know this device's tag", "tags of new devices need a new release", kReleases},
     {Symptom::NoKernel, 0.3, "the release may not know this dtype", "new dtypes need a new release", kReleases},
 };
 
@@ -54,6 +59,26 @@ bool is_harmless(const OpenName& row) {
   const Family family = family_of(row.name);
   return family == Family::BatchCounter || family == Family::Derived || leaf_of(row.name) == "bias";
 }
+
+/// A leaf that both sides lack under different paths is renamed with its module, not come or gone. With two whole listings the
+/// module must be there on the other side: a counter goes with its module otherwise.
+std::vector<OpenName> came_or_went(const Case& facts, const std::vector<OpenName>& rows, const std::vector<OpenName>& others, bool in_file) {
+  std::set<std::string> leaves, modules;
+  for (const OpenName& row : others) leaves.insert(template_of(leaf_of(row.name)));
+  if (facts.knowledge == Knowledge::Whole) {
+    if (in_file)
+      for (const TensorSpec& spec : facts.target.tensors) modules.insert(std::string(module_of(spec.name)));
+    else
+      for (const Planned& tensor : facts.state.tensors()) modules.insert(std::string(module_of(tensor.spec.name)));
+  }
+  return rows_where(rows, [&](const OpenName& row) {
+    const bool is_name = !is_harmless(row);
+    if (facts.knowledge == Knowledge::Whole && modules.count(std::string(module_of(row.name))) == 0) return false;
+    return is_name || leaves.count(template_of(leaf_of(row.name))) == 0;
+  });
+}
+
+
 
 /// LayerNorm.gamma against LayerNorm.weight; parametrizations against weight_g: the counterparts under the other names.
 std::vector<OpenName> counterparts(const std::vector<OpenName>& rows, const std::vector<OpenName>& drifted) {
@@ -132,15 +157,69 @@ std::optional<Finding> grouped_adapter(const Case& facts, const OpenRows& rows) 
   return finding;
 }
 
+/// A class or module of the framework itself is absent: that is its release, not someone's source.
+std::optional<Finding> librarys_own_class(const Case& facts) {
+  if (facts.text == nullptr) return std::nullopt;
+  constexpr std::string_view kMarks[] = {"<module 'torch", "torch.", "numpy", "transformers.", "timm.", "torchvision", "keras.", "tensorflow.", "pandas.", "sklearn.", "mmcv", "diffusers.", "pytorch_lightning"};
+  for (const Symptom symptom : {Symptom::AbsentClass, Symptom::AbsentModule}) {
+    const Sighting* seen = facts.text->find(symptom);
+    if (seen == nullptr) continue;
+    const std::string words = seen->detail + " " + seen->excerpt;
+    const bool is_own = std::any_of(std::begin(kMarks), std::end(kMarks), [&](std::string_view mark) { return words.find(mark) != std::string::npos; });
+    if (!is_own) continue;
+    return say(facts, {0.6, "the framework here has no such name: another release wrote the file", "classes and modules move between releases", {seen->excerpt}, {std::string(kReleases)}});
+  }
+  return std::nullopt;
+}
+
+/// Numbered children of a normalisation or convolution: `norm.1`, `conv.2`, as libraries named them before names with dots were
+/// forbidden.
+bool is_dotted_number(const OpenName& row) {
+  const std::string_view module = module_of(row.name), owner = leaf_of(module_of(module));
+  const std::string_view index = leaf_of(module);
+  return (index == "1" || index == "2") && (owner == "norm" || owner == "conv") && row.name.find("layer") != std::string_view::npos;
+}
+
+/// What often is a release's doing, and may as well be another's: axes in another order, quantisation's buffers, a leaf that is
+/// missing in every block.
+std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
+  if (facts.knowledge == Knowledge::Whole || rows.empty()) return std::nullopt;
+  const auto quantised = [](const OpenName& row) { return family_of(row.name) == Family::Quantised; };
+  const auto permuted = rows_where(rows.mismatched, [](const OpenPair& row) { return row.have->size() >= 4 && permutation(*row.have, *row.want).has_value(); });
+  const auto dotted = rows_where(rows.unexpected, is_dotted_number);
+  const bool has_leaf = (shared_leaf(rows.missing) && rows.unexpected.empty()) || (shared_leaf(rows.unexpected) && rows.missing.empty());
+  const bool has_quant = std::any_of(rows.unexpected.begin(), rows.unexpected.end(), quantised) || std::any_of(rows.missing.begin(), rows.missing.end(), quantised);
+  const auto is_layer_norm = [](const OpenName& row) { return is_normalisation(module_of(row.name)) && (leaf_of(row.name) == "weight" || leaf_of(row.name) == "bias"); };
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  const bool is_one_sided = rows.mismatched.empty() && (rows.missing.empty() || rows.unexpected.empty());
+  constexpr std::size_t kLeastNorms = 4;
+  const std::size_t norms = is_one_sided ? rows_where(side, is_layer_norm).size() : 0;
+  const bool has_statistics = std::any_of(side.begin(), side.end(), [](const OpenName& row) { return family_of(row.name) == Family::NormStatistics; });
+  double confidence = 0;
+  if (norms >= kLeastNorms && norms * 2 >= side.size() && !has_statistics) confidence = 0.6;
+  if (!permuted.empty()) confidence = 0.4;
+  if (has_quant) confidence = 0.33;
+  if (has_leaf && !has_quant) confidence = 0.45;
+  if (dotted.size() * 2 > rows.size()) confidence = 0.55;
+  if (confidence == 0) return std::nullopt;
+  Finding finding = say(facts, {confidence, "another release of the library may keep these tensors in another way", "releases add, rename and reorder what a layer keeps",
+                                {base::plural(rows.size(), "key") + " of one kind"}, {std::string(kReleases)}});
+  finding.cause.keys = rows.size();
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_version_drift(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  auto missing = drifting(rows.missing), unexpected = drifting(rows.unexpected);
+  auto missing = came_or_went(facts, drifting(rows.missing), rows.unexpected, false);
+  auto unexpected = came_or_went(facts, drifting(rows.unexpected), rows.missing, true);
   if (unexpected.empty() && rows.missing.empty()) unexpected = lone_statistics(rows.unexpected);
   if (!missing.empty() || !unexpected.empty()) return finding_of(facts, rows, std::move(missing), std::move(unexpected));
   if (auto finding = shifted_stage(facts, rows)) return finding;
   if (auto finding = grouped_adapter(facts, rows)) return finding;
+  if (auto finding = beside_another(facts, rows)) return finding;
+  if (auto finding = librarys_own_class(facts)) return finding;
   return read_sightings(facts, kReadings);
 }
 

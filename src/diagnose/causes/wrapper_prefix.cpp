@@ -9,10 +9,11 @@
 // and are not counted then.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/text.hpp"
-#include "diagnose/names.hpp"
 #include "diagnose/families.hpp"
+#include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/prefix_fit.hpp"
 #include "diagnose/rules.hpp"
@@ -223,7 +224,9 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     if (!strips && (!adds || !is_sure)) continue;
     const bool is_both = !sides.have.empty() && !sides.want.empty();
     Finding finding;
-    finding.cause.confidence = prefix == "module." || prefix.front() == '_' ? 0.75 : is_both ? 0.5 : 0.4;
+    const bool is_own_word = prefix == "module." || prefix.front() == '_' || prefix == "base_model.model.";
+    const bool is_encoder = prefix.find("encoder") != std::string_view::npos || prefix == "student.";
+    finding.cause.confidence = is_own_word ? 0.78 : is_encoder ? 0.65 : is_both ? 0.5 : 0.45;
     finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) + " and no " +
                             (strips ? "missing" : "unexpected") + " key does";
     finding.cause.place = place_of(facts);
@@ -265,6 +268,36 @@ std::optional<Finding> from_levels(const Case& facts) {
   return finding;
 }
 
+/// The first layers of networks, as they are called: what stands below a level is then a whole network.
+bool begins_network(std::string_view rest) {
+  constexpr std::string_view kFirst[] = {"conv1.", "stem", "patch_embed", "embeddings.", "embed_tokens.", "wte.", "features.0.", "layers.0.", "blocks.0.", "layer1.", "0.", "conv_in.", "input_blocks.0.", "layer.0.", "cls_token", "conv0.", "block1.", "stages.0.", "conv1_1.", "encoder.layers.0.", "encoder.layer.0.", "model.0.", "backbone.", "h.0.", "embedding.", "bert.", "body.0.", "downsample_layers.0.", "conv_first."};
+  return std::any_of(std::begin(kFirst), std::end(kFirst), [&](std::string_view first) { return rest.starts_with(first); });
+}
+
+/// All names of the only side shown stand below one level, and a network begins there.
+std::optional<Finding> from_one_level(const Case& facts) {
+  constexpr std::size_t kLeast = 6;
+  const OpenRows rows = open_rows(facts);
+  const bool in_file = rows.missing.empty();
+  const auto& side = in_file ? rows.unexpected : rows.missing;
+  if (side.size() < kLeast || (!rows.missing.empty() && !rows.unexpected.empty())) return std::nullopt;
+  const std::string level(first_level(side.front().name));
+  const auto below = rows_where(side, [&](const OpenName& row) { return first_level(row.name) == level && row.name.size() > level.size(); });
+  const auto begins = rows_where(below, [&](const OpenName& row) { return begins_network(row.name.substr(level.size() + 1)); });
+  std::unordered_set<std::string> kinds;
+  for (const OpenName& row : below) kinds.insert(template_of(row.name));
+  constexpr std::size_t kLeastKinds = 5;
+  const bool is_one_part = kinds.size() < kLeastKinds;  // one part of every block is no whole network
+  if (is_one_part || below.size() * 10 < side.size() * 9 || begins.empty()) return std::nullopt;
+  const bool is_part = level == "decoder" || level.find("disc") != std::string::npos || level.find("head") != std::string::npos || level.find("ema") != std::string::npos || family_of(below.front().name) == Family::Training;
+  Finding finding = say(facts, {is_part ? 0.25 : is_called_container(level) ? 0.66 : 0.42, std::string(in_file ? "the checkpoint" : "the model") + " has a whole network below " + quoted(level + "."),
+                                "one side was saved from, or is loaded into, a module one level up or down the tree",
+                                {part_text(below.size(), side.size(), "key") + " stand below " + quoted(level + ".") + ", from a first layer on"},
+                                {in_file ? "strip the prefix, or load into the part of that name" : "load into the model within: model." + level + ".load_state_dict(...)"}});
+  finding.cause.keys = below.size();
+  return finding;
+}
+
 /// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a prefix.
 std::optional<Finding> from_nothing(const Case& facts) {
   constexpr std::size_t kLeast = 8;
@@ -273,7 +306,7 @@ std::optional<Finding> from_nothing(const Case& facts) {
   const bool is_sequence = rows.missing.front().name.front() == '0';
   const auto is_plain = [](const OpenName& row) { return family_of(row.name) == Family::None || family_of(row.name) == Family::NormStatistics; };
   if (rows_where(rows.missing, is_plain).size() * 10 < rows.missing.size() * 9 || shared_leaf(rows.missing)) return std::nullopt;
-  Finding finding = say(facts, {is_sequence ? 0.6 : 0.42, "the model's tensors are missing from the first layer on: the file may have them behind a prefix, or inside another dict",
+  Finding finding = say(facts, {is_sequence ? 0.6 : 0.5, "the model's tensors are missing from the first layer on: the file may have them behind a prefix, or inside another dict",
                                 "a wrapper, a container or another file shows the same: everything is missing",
                                 {base::plural(rows.missing.size(), "missing key") + " from " + quoted(rows.missing.front().name) + " on, 0 unexpected shown"},
                                 {"see what the file's names are    tenon inspect FILE"}});
@@ -281,19 +314,50 @@ std::optional<Finding> from_nothing(const Case& facts) {
   return finding;
 }
 
+/// Lists are cut: names of the same form as those that the prefix explains are the rest of them, not another difference.
+void tell_cut_off(const Case& facts, const PrefixFit& fit, Finding& finding) {
+  std::unordered_set<std::string> explained;
+  const auto renamed = [&](std::string_view name) {
+    if (name.starts_with(fit.strip)) name.remove_prefix(fit.strip.size());
+    return fit.add + std::string(name);
+  };
+  std::unordered_set<std::string_view> wanted;
+  for (const std::size_t index : facts.gap.missing) wanted.insert(facts.want(index).name);
+  for (const std::size_t index : facts.gap.unexpected) {
+    const std::string name = renamed(facts.have(index).name);
+    if (wanted.count(name) > 0) explained.insert(template_of(name));
+  }
+  for (const std::size_t index : facts.gap.missing)
+    if (explained.count(template_of(facts.want(index).name)) > 0) finding.told_want.push_back(index);
+  for (const std::size_t index : facts.gap.unexpected)
+    if (explained.count(template_of(renamed(facts.have(index).name))) > 0) finding.told_have.push_back(index);
+  finding.cause.keys = std::max<std::uint64_t>(finding.cause.keys, finding.told_want.size() + finding.told_have.size());
+}
+
+/// A training loop's dict was given whole: what is inside may stand behind a wrapper's prefix as well.
+std::optional<Finding> within_container(const Case& facts) {
+  const bool has_dict = std::any_of(facts.text->unexpected.begin(), facts.text->unexpected.end(), [](const std::string& name) { return is_called_container(name) && name.find('.') == std::string::npos; });
+  if (!has_dict || facts.text->unexpected.size() > 12) return std::nullopt;
+  return say(facts, {0.3, "the names inside the container may have a wrapper's prefix, too", "training loops that save a dict often train a wrapped model", {"the names are not shown"}, {"see them    tenon inspect FILE"}});
+}
+
 std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
   if (facts.knowledge == Knowledge::Whole) return std::nullopt;
   auto by_name = from_name_alone(facts, sides);
   if (by_name && by_name->cause.confidence >= 0.7) return by_name;
   if (auto finding = from_levels(facts)) return finding;
-  return by_name ? std::move(by_name) : from_nothing(facts);
+  auto by_level = from_one_level(facts);
+  if (by_level && (!by_name || by_name->cause.confidence < by_level->cause.confidence)) return by_level;
+  if (by_name) return by_name;
+  if (auto finding = within_container(facts)) return finding;
+  return from_nothing(facts);
 }
 
 }  // namespace
 
 std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   const Sides sides = sides_of(facts);
-  if (sides.have.empty() && sides.want.empty()) return std::nullopt;
+  if (sides.have.empty() && sides.want.empty()) return facts.text != nullptr && facts.knowledge == Knowledge::Partial ? within_container(facts) : std::nullopt;
   const PrefixFit fit = settle_rivals(best_prefix(sides.have, sides.want));
   if (!explains_enough(facts, fit, sides)) return from_text(facts, sides);
 
@@ -308,6 +372,7 @@ std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   cause.keys = fit.keys;
   cause.evidence = {evidence(facts, fit, sides)};
   cause.picture = picture(facts, fit);
+  if (facts.knowledge == Knowledge::Partial) tell_cut_off(facts, fit, finding);
   if (!fit.rivals.empty())
     cause.notes.push_back(
         list_text(fit.rivals) + (fit.rivals.size() == 1 ? " fits" : " fit") + " as well; " +

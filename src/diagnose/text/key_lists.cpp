@@ -60,6 +60,12 @@ constexpr Heading kHeadings[] = {
     {"unused keys", Side::Unexpected},
     {"Unused keys", Side::Unexpected},
     {"xtra keys in", Side::Unexpected, true},
+    {"parameters not in model", Side::Unexpected},
+    {"issing key in checkpoint state_dict", Side::Missing},
+    {"keys not found in the model", Side::Unexpected},
+    {"not in the model:", Side::Unexpected},
+    {"Not found: Key ", Side::Missing},
+    {"ot initialized from", Side::Missing, true},
     {"keys in the checkpoint but not in the model", Side::Unexpected},
 };
 

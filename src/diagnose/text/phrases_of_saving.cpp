@@ -128,6 +128,18 @@ constexpr Phrase kPhrases[] = {
     {"tied weights", Symptom::SharedTensors},
     {"weights are not tied", Symptom::SharedTensors},
     {"tie_weights", Symptom::SharedTensors},
+    {"tie_word_embeddings", Symptom::SharedTensors},
+    {"weight tying", Symptom::SharedTensors},
+    {" are tied", Symptom::SharedTensors},
+    {"tied to ", Symptom::SharedTensors},
+    {"share the same memory", Symptom::SharedTensors},
+    {"share storage", Symptom::SharedTensors},
+    {"refers to a single memory location", Symptom::SharedTensors},
+    {"more than one element of the written-to tensor", Symptom::SharedTensors},
+    {"hared layer", Symptom::SharedTensors},
+    {"hared weight", Symptom::SharedTensors},
+    {"hared parameter", Symptom::SharedTensors},
+    {"data_ptr", Symptom::SharedTensors},
 };
 
 }  // namespace

@@ -97,11 +97,22 @@ void read_script(std::string_view text, TextFacts& facts) {
   }
 }
 
+/// DCP: Size mismatch between saved torch.Size([8, 4]) and current: torch.Size([32]) for K
+void read_distributed(std::string_view text, TextFacts& facts) {
+  for (Scanner in(text); in.find("ize mismatch between saved ");) {
+    const auto saved = in.shape();
+    if (!saved || !in.accept("and current:")) continue;
+    const auto wanted = in.shape();
+    if (!wanted || !in.accept("for ")) continue;
+    keep(in.until(" ", kMaxNameBytes).value_or("tensor"), saved, wanted, facts);
+  }
+}
+
 }  // namespace
 
 void recognise_shape_pairs(const PlainText& text, TextFacts& facts) {
   for (const auto read :
-       {read_detectron, read_transformers, read_diffusers, read_patched, read_tensorflow, read_script})
+       {read_detectron, read_transformers, read_diffusers, read_patched, read_tensorflow, read_script, read_distributed})
     read(text.flat, facts);
 }
 

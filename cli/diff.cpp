@@ -11,12 +11,13 @@ namespace {
 struct Options {
   std::string a, b;
   bool all = false;
+  bool match = false;
 };
 
 int run(const Options& options, Session& session) {
   require_path(options.a);
   require_path(options.b);
-  const DiffReport report = diff(open(options.a), open(options.b));
+  const DiffReport report = diff(open(options.a), open(options.b), options.match ? DiffNames::Matched : DiffNames::Equal);
   TextStyle style = session.answer_style();
   style.all = options.all;
   if (session.json)
@@ -35,6 +36,7 @@ void add_diff(CLI::App& app, Session& session) {
                                   "  tenon diff model.pth model.safetensors --quiet && rm model.pth");
   command->add_option("A", options->a, "A checkpoint")->required();
   command->add_option("B", options->b, "Another, of any format")->required();
+  command->add_flag("--match", options->match, "Follow renames: compare tensors under other names, too");
   command->add_flag("--all", options->all, "Do not cut long lists");
   on_run(command, session, [options](Session& s) { return run(*options, s); });
 }

@@ -42,15 +42,26 @@ struct TensorChange {
   std::optional<std::uint64_t> changed_elements;
 };
 
+/// A tensor that has another name in b.
+struct RenamedTensor {
+  std::string a, b;
+};
+
 struct DiffReport {
   bool same = false;
   std::vector<std::string> only_a, only_b;
   std::vector<TensorChange> changed;
   std::uint64_t identical = 0;
+  std::vector<RenamedTensor> renamed;  ///< with DiffNames::Matched: what was compared under two names
 };
 
-/// Compares tensors by name, bit for bit; layout (stride, sharing) does not count.
-TENON_API DiffReport diff(const Checkpoint& a, const Checkpoint& b);
+enum class DiffNames : std::uint8_t {
+  Equal,    ///< tensors of one name are compared
+  Matched,  ///< names may differ: tensors of one shape are compared where only one partner is likely
+};
+
+/// Compares tensors by name, bit for bit; layout (stride, sharing) does not count. Changes bear the names of `a`.
+TENON_API DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names = DiffNames::Equal);
 
 /// `sha256:` + hex of the contiguous, row-major, little-endian bytes.
 TENON_API std::string sha256(const TensorView& view);

@@ -3,17 +3,17 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <numeric>
 
 namespace tenon::match {
 namespace {
 
 constexpr std::size_t kMaxCells = 4'000'000;  // of the table of the dynamic programme
 
-/// Numbers count up by one within each parent, and all parents start alike: nothing was taken out.
+/// Numbers count up by one within each parent: nothing was taken out between.
 bool is_regular(const std::vector<Place>& places) {
   for (std::size_t i = 0; i < places.size(); ++i) {
     const bool opens = i == 0 || places[i].parent != places[i - 1].parent;
-    if (opens && places[i].number > 1) return false;
     if (!opens && places[i].number != places[i - 1].number + 1) return false;
   }
   return true;
@@ -36,6 +36,9 @@ Alignment zipped(std::size_t count, bool is_sure) {
   Alignment result;
   for (std::size_t i = 0; i < count; ++i) result.pairs.emplace_back(i, i);
   result.is_sure = is_sure;
+  result.likes_a.resize(count);
+  std::iota(result.likes_a.begin(), result.likes_a.end(), std::size_t{0});
+  result.likes_b = result.likes_a;
   return result;
 }
 
@@ -141,6 +144,8 @@ Alignment align(const std::vector<Place>& a, const std::vector<Place>& b, const 
     i = left[i];
     j = right[j];
   }
+  result.likes_a = left;
+  result.likes_b = right;
   return result;
 }
 

@@ -18,6 +18,7 @@ struct Place {
 struct Alignment {
   std::vector<std::pair<std::size_t, std::size_t>> pairs;  ///< increasing in both
   bool is_sure = false;
+  std::vector<std::size_t> likes_a, likes_b;  ///< positions that are like something on the other side
 };
 
 using Likeness = std::function<double(std::size_t, std::size_t)>;  ///< 0..1

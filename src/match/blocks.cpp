@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <set>
 #include <unordered_map>
 
@@ -14,6 +15,7 @@ namespace tenon::match {
 namespace {
 
 struct List {
+  std::uint32_t pattern = 0;
   std::vector<NodeId> blocks;
   std::vector<Place> places;
   double mass = 0;
@@ -39,6 +41,7 @@ std::vector<List> lists_of(const Side& side, const Words& words) {
     std::sort(blocks.begin(), blocks.end(),
               [&](NodeId a, NodeId b) { return side.nodes[a].first < side.nodes[b].first; });
     List list;
+    list.pattern = pattern;
     const auto path = path_of(side, blocks.front());
     list.tags = meaning_of(path, words, {}).towers();
     for (const Token& token : path)
@@ -68,6 +71,18 @@ Sizes sizes_of(const Side& side, NodeId node) {
   return sizes;
 }
 
+/// Elements of `many` that are, k and k together, the tensors of `one`: experts one by one against experts stacked.
+double stacked(const Sizes& many, const Sizes& one) {
+  double explained = 0;
+  for (const auto& [whole, wholes] : one)
+    for (const auto& [part, parts] : many)
+      if (part < whole && part > 0 && whole % part == 0 && parts == wholes * (whole / part)) {
+        explained += static_cast<double>(whole) * static_cast<double>(wholes);
+        break;
+      }
+  return explained;
+}
+
 /// The share of elements that tensors of equal sizes explain. What is left on both sides may be one fused tensor
 /// against several, when the sums agree.
 double likeness_of(const Sizes& a, const Sizes& b) {
@@ -78,6 +93,8 @@ double likeness_of(const Sizes& a, const Sizes& b) {
     const auto other = b.find(size);
     if (other != b.end()) common += static_cast<double>(size) * static_cast<double>(std::min(count, other->second));
   }
+  common += std::max(stacked(a, b), stacked(b, a));
+  common = std::min({common, mass_a, mass_b});
   const double left_a = mass_a - common, left_b = mass_b - common;
   if (common > 0.2 * mass_a && std::min(left_a, left_b) > 0.9 * std::max(left_a, left_b)) common += 0.9 * std::min(left_a, left_b);
   return common / std::max({mass_a, mass_b, 1.0});
@@ -122,16 +139,59 @@ double lexical(const List& a, const List& b) {
   return score;
 }
 
-Pairing paired(const Side& source, const Side& target, const List& a, const List& b, Likenesses& likenesses) {
-  Pairing pairing;
-  pairing.alignment = align(a.places, b.places, [&](std::size_t i, std::size_t j) {
-    return likenesses.between(a.blocks[i], b.blocks[j]);
+/// The positions of a list with its groups (the blocks of one parent) in reverse, or its blocks, where they have one
+/// parent: some decoders count their stages from the output.
+std::vector<std::size_t> reversed(const std::vector<Place>& places) {
+  std::vector<std::size_t> order(places.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const bool has_groups = !places.empty() && places.back().parent > 0;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return has_groups ? places[a].parent > places[b].parent : a > b;
   });
-  double explained = 0;
-  for (const auto& [i, j] : pairing.alignment.pairs)
+  return order;
+}
+
+Alignment aligned(const List& a, const List& b, Likenesses& likenesses, bool is_reversed) {
+  if (!is_reversed)
+    return align(a.places, b.places, [&](std::size_t i, std::size_t j) { return likenesses.between(a.blocks[i], b.blocks[j]); });
+  const auto order = reversed(a.places);
+  std::vector<Place> places;
+  const std::size_t last = a.places.back().parent;
+  for (const std::size_t i : order)
+    places.push_back(last > 0 ? Place{last - a.places[i].parent, a.places[i].number}
+                              : Place{0, static_cast<std::int64_t>(places.size())});
+  Alignment result = align(places, b.places, [&](std::size_t i, std::size_t j) {
+    return likenesses.between(a.blocks[order[i]], b.blocks[j]);
+  });
+  for (auto& [i, j] : result.pairs) i = order[i];
+  for (std::size_t& i : result.likes_a) i = order[i];
+  return result;
+}
+
+/// What is like nothing of the other list (attention among residual blocks) counts less than what was passed over.
+double score_of(const Side& source, const Side& target, const List& a, const List& b, const Alignment& alignment,
+                Likenesses& likenesses) {
+  double explained = 0, liked = 0;
+  for (const auto& [i, j] : alignment.pairs)
     explained += likenesses.between(a.blocks[i], b.blocks[j]) *
                  (source.nodes[a.blocks[i]].mass + target.nodes[b.blocks[j]].mass);
-  pairing.score = explained / std::max(a.mass + b.mass, 1.0);
+  for (const std::size_t i : alignment.likes_a) liked += source.nodes[a.blocks[i]].mass;
+  for (const std::size_t j : alignment.likes_b) liked += target.nodes[b.blocks[j]].mass;
+  return 0.5 * explained / std::max(liked, 1.0) + 0.5 * explained / std::max(a.mass + b.mass, 1.0);
+}
+
+Pairing paired(const Side& source, const Side& target, const List& a, const List& b, Likenesses& likenesses) {
+  Pairing pairing;
+  pairing.alignment = aligned(a, b, likenesses, false);
+  pairing.score = score_of(source, target, a, b, pairing.alignment, likenesses);
+  const bool may_be_reversed = pairing.alignment.likes_a.size() >= 2 && pairing.alignment.pairs.size() < pairing.alignment.likes_a.size();
+  if (!may_be_reversed) return pairing;
+  Alignment other = aligned(a, b, likenesses, true);
+  const double score = score_of(source, target, a, b, other, likenesses);
+  if (score > pairing.score + 0.1) {
+    pairing.alignment = std::move(other);
+    pairing.score = score;
+  }
   return pairing;
 }
 
@@ -155,6 +215,7 @@ class Partnering {
     if (left_.size() * right_.size() > kMaxPairings) return std::move(result_);
     collect();
     for (std::size_t i = 0; i < pairings_.size(); ++i) take(i);
+    settle_sure();
     mark_left();
     return std::move(result_);
   }
@@ -175,35 +236,86 @@ class Partnering {
                      [](const Pairing& a, const Pairing& b) { return a.score > b.score; });
   }
 
-  /// Exchanging partners with another pairing would do nearly as well: then neither is sure.
-  bool has_rival(const Pairing& mine) const {
-    for (const Pairing& other : pairings_) {
-      if (other.source == mine.source || other.target == mine.target) continue;
-      const auto cross_a = scores_.find({mine.source, other.target}), cross_b = scores_.find({other.source, mine.target});
-      if (cross_a == scores_.end() || cross_b == scores_.end()) continue;
-      if (cross_a->second + cross_b->second > mine.score + other.score - kSureMargin) return true;
-    }
-    return false;
-  }
-
   void take(std::size_t index) {
     const Pairing& pairing = pairings_[index];
     const List &a = left_[pairing.source], &b = right_[pairing.target];
     std::vector<std::pair<NodeId, NodeId>> free;
     for (const auto& [i, j] : pairing.alignment.pairs)
       if (is_free(a.blocks[i], b.blocks[j])) free.emplace_back(a.blocks[i], b.blocks[j]);
-    if (free.size() * 2 < pairing.alignment.pairs.size()) return;
-    const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
+    if (free.empty() || free.size() * 2 < pairing.alignment.pairs.size()) return;
     for (const auto& [x, y] : free) {
       result_.of_source[x] = y;
       result_.of_target[y] = x;
-      result_.is_sure[x] = is_sure;
+    }
+    taken_.push_back({index, std::move(free)});
+  }
+
+  /// Exchanging partners with another pairing, or taking a list that has none, would do nearly as well.
+  bool has_rival(const Pairing& mine) const {
+    for (const Taken& taken : taken_) {
+      const Pairing& other = pairings_[taken.pairing];
+      if (other.source == mine.source || other.target == mine.target) continue;
+      if (score(mine.source, other.target) + score(other.source, mine.target) > mine.score + other.score - kSureMargin)
+        return true;
+    }
+    const auto is_taken = [&](std::size_t Pairing::*side, std::size_t list) {
+      return std::any_of(taken_.begin(), taken_.end(),
+                         [&](const Taken& taken) { return pairings_[taken.pairing].*side == list; });
+    };
+    return std::any_of(pairings_.begin(), pairings_.end(), [&](const Pairing& other) {
+      if (other.score < mine.score - kSureMargin) return false;
+      return (other.source == mine.source && !is_taken(&Pairing::target, other.target) &&
+              !are_nested(target_, right_[other.target], right_[mine.target])) ||
+             (other.target == mine.target && !is_taken(&Pairing::source, other.source) &&
+              !are_nested(source_, left_[other.source], left_[mine.source]));
+    });
+  }
+
+  /// Blocks of one list stand within those of the other: then both may have partners.
+  static bool are_nested(const Side& side, const List& a, const List& b) {
+    const auto is_within = [&](const List& inner, const List& outer) {
+      for (NodeId node = inner.blocks.front(); node != kRoot; node = side.nodes[node].parent)
+        if (side.nodes[node].pattern == outer.pattern) return true;
+      return false;
+    };
+    return is_within(a, b) || is_within(b, a);
+  }
+
+  double score(std::size_t source, std::size_t target) const {
+    const auto found = scores_.find({source, target});
+    return found == scores_.end() ? -1 : found->second;
+  }
+
+  void settle_sure() {
+    for (const Taken& taken : taken_) {
+      const Pairing& pairing = pairings_[taken.pairing];
+      const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
+      for (const auto& [x, y] : taken.blocks) result_.is_sure[x] = is_sure;
     }
   }
 
   bool is_free(NodeId x, NodeId y) const {
     return result_.of_source[x] == BlockPartners::kNone && result_.of_target[y] == BlockPartners::kNone &&
-           is_nested_alike(x, y);
+           is_nested_alike(x, y) && holds_alike(source_, x, result_.of_source, target_, y) &&
+           holds_alike(target_, y, result_.of_target, source_, x);
+  }
+
+  /// Calls `see` with every node between the modules of a block and the block; stops when it says false.
+  template <class See>
+  static bool all_below(const Side& side, NodeId block, See see) {
+    const Node& top = side.nodes[block];
+    for (std::uint32_t i = top.first; i < top.first + top.modules; ++i)
+      for (NodeId node = side.modules[i].node; node != block; node = side.nodes[node].parent)
+        if (!see(node)) return false;
+    return true;
+  }
+
+  /// Blocks within `block` that have partners have them within `partner`.
+  static bool holds_alike(const Side& side, NodeId block, const std::vector<NodeId>& partners, const Side& other,
+                          NodeId partner) {
+    return all_below(side, block, [&](NodeId node) {
+      return partners[node] == BlockPartners::kNone || other.is_below(partners[node], partner);
+    });
   }
 
   /// A block's partner stands within the partner of the block around it.
@@ -225,7 +337,9 @@ class Partnering {
       for (const NodeId block : list.blocks)
         if (partner[block] != BlockPartners::kNone) taken.insert(side.nodes[block].signature);
       for (const NodeId block : list.blocks)
-        left[block] = partner[block] == BlockPartners::kNone && is_like_one(side, block, taken, list, partner);
+        left[block] = partner[block] == BlockPartners::kNone &&
+                      all_below(side, block, [&](NodeId node) { return partner[node] == BlockPartners::kNone; }) &&
+                      is_like_one(side, block, taken, list, partner);
     }
   }
 
@@ -245,6 +359,11 @@ class Partnering {
   Likenesses likenesses_;
   std::vector<List> left_, right_;
   std::vector<Pairing> pairings_;
+  struct Taken {
+    std::size_t pairing = 0;
+    std::vector<std::pair<NodeId, NodeId>> blocks;
+  };
+  std::vector<Taken> taken_;
   std::map<std::pair<std::size_t, std::size_t>, double> scores_;
   BlockPartners result_;
 };

@@ -20,6 +20,7 @@ struct Candidate {
   std::uint32_t module = 0;
   std::vector<Token> path;                ///< within the block
   std::vector<std::uint64_t> prefixes;    ///< hashes of path[0..1), path[0..2), ...: the whole path last
+  std::vector<std::uint64_t> shared;      ///< the same, equal for equal paths within blocks of any list
   std::uint64_t family = 0;               ///< hash of the path with its numbers left out
   std::uint64_t unit = 0;                 ///< hash of the path without the words that tell parts apart: `q`, `k`, `v`
   Meaning meaning;

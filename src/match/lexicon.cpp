@@ -37,7 +37,7 @@ constexpr Entry kEntries[] = {
     {"mlp", kFeedForward}, {"ffn", kFeedForward}, {"ff", kFeedForward}, {"ffw", kFeedForward},
     {"ffwd", kFeedForward}, {"feedforward", kFeedForward}, {"feed forward", kFeedForward},
     {"dense relu dense", kFeedForward}, {"intermediate", kFeedForward | kUp}, {"mlps", kFeedForward},
-    {"up", kUp}, {"up proj", kUp}, {"c fc", kFeedForward | kUp}, {"fc in", kFeedForward | kUp}, {"fc out", kFeedForward | kDown},
+    {"up proj", kUp}, {"c fc", kFeedForward | kUp}, {"fc in", kFeedForward | kUp}, {"fc out", kFeedForward | kDown},
     {"fc 1", kFeedForward | kUp}, {"fc 2", kFeedForward | kDown}, {"lin 1", kFeedForward | kUp},
     {"lin 2", kFeedForward | kDown}, {"linear 1", kFeedForward | kUp}, {"linear 2", kFeedForward | kDown},
     {"linear fc 1", kFeedForward | kUp}, {"linear fc 2", kFeedForward | kDown},
@@ -46,7 +46,7 @@ constexpr Entry kEntries[] = {
     {"fc 1 g", kFeedForward | kGate}, {"fc 1 x", kFeedForward | kUp}, {"w 12", kFeedForward | kUp | kGate},
     {"gate up", kFeedForward | kUp | kGate}, {"up gate", kFeedForward | kUp | kGate},
     {"gate up proj", kFeedForward | kUp | kGate}, {"gate", kGate}, {"gate proj", kFeedForward | kGate},
-    {"down", kDown}, {"down proj", kFeedForward | kDown}, {"gate exps", kFeedForward | kGate | kExpert},
+    {"down proj", kFeedForward | kDown}, {"gate exps", kFeedForward | kGate | kExpert},
     {"up exps", kFeedForward | kUp | kExpert}, {"down exps", kFeedForward | kDown | kExpert},
     {"experts", kExpert}, {"expert", kExpert}, {"exps", kExpert}, {"router", kRouter}, {"gate inp", kRouter},
     {"w 2", kFeedForward | kDown}, {"ffn output", kFeedForward | kDown},
@@ -135,7 +135,7 @@ class Reader {
   Meaning read() {
     for (std::size_t at = 0; at < path_.size();) at += phrase(at);
     meaning_.has_norm_word = has(kNorm);
-    if (kind_.is_vector && !kind_.is_alone) meaning_.tags |= kNorm;
+    if ((kind_.axes < 2) && !kind_.is_alone) meaning_.tags |= kNorm;
     settle_parts();
     settle_things();
     settle_place();
@@ -171,9 +171,11 @@ class Reader {
   }
 
   void other(const std::string& word) {
+    if (word == "up" && has(kFeedForward)) meaning_.tags |= kUp;  // elsewhere it is a direction: `bottom_up`
+    if (word == "down" && has(kFeedForward)) meaning_.tags |= kDown;
     if (is_one_of(word, {"post", "after"})) is_post_ = true;
-    if (is_one_of(word, {"pre", "before", "input"})) is_pre_ = true;
-    if (is_one_of(word, {"final", "last", "f", "output"})) is_final_ = true;
+    if (is_one_of(word, {"pre", "before", "input", "in"})) is_pre_ = true;
+    if (is_one_of(word, {"final", "last", "f", "output", "out"})) is_final_ = true;
     if (is_one_of(word, {"proj", "projection", "out", "output", "dense", "lin", "fc"})) is_closing_ = true;
     if (is_one_of(word, {"proj", "projection"})) meaning_.tags |= kProjection;
   }
@@ -184,7 +186,7 @@ class Reader {
     return path_.size() > from_end ? path_[path_.size() - 1 - from_end] : none;
   }
 
-  bool is_norm() const { return has(kNorm) && (kind_.is_vector || !has(kParts)); }
+  bool is_norm() const { return has(kNorm) && ((kind_.axes < 2) || !has(kParts)); }
 
   void settle_parts() {
     if (!has(kUnits) && word(1) == "output" && word(0) == "dense") meaning_.tags |= kFeedForward | kDown;
@@ -204,12 +206,13 @@ class Reader {
   }
 
   void settle_things() {
-    if (path_.size() == 1 && path_[0] == "output" && !kind_.is_vector) meaning_.tags |= kHead;
+    if (kind_.axes != 2) meaning_.tags &= ~kTokens;
+    if (path_.size() == 1 && path_[0] == "output" && !(kind_.axes < 2)) meaning_.tags |= kHead;
     if (has(kPositions | kTypes | kPatch | kClassToken | kDistilled | kMaskToken | kRelative | kTime | kStem))
       meaning_.tags &= ~kTokens;
     if (has(kPatch)) meaning_.tags &= ~kStem;
     if (is_norm()) meaning_.tags &= ~kTokens;
-    if (!kind_.is_vector && has(kLayerScale) && has(kParts)) meaning_.tags &= ~kLayerScale;
+    if (!(kind_.axes < 2) && has(kLayerScale) && has(kParts)) meaning_.tags &= ~kLayerScale;
     if (has(kDistilled) && has(kClassToken)) meaning_.tags &= ~kClassToken;
   }
 
@@ -256,6 +259,7 @@ class Reader {
 
 bool names_part(const std::string& word) {
   if (is_one_of(word, {"w", "wi", "fc", "lin", "linear"})) return true;
+  if (is_one_of(word, {"up", "down"})) return true;
   const auto found = table().find(word);
   return found != table().end() && (found->second & kParts) != 0 && (found->second & kUnits) == 0;
 }

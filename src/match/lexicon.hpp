@@ -54,7 +54,7 @@ struct Meaning {
 
 /// What is known of a module beside its name.
 struct Kind {
-  bool is_vector = false;     ///< its main tensor has one axis: a norm, a scale
+  std::size_t axes = 2;       ///< of its main tensor, not counting those of one element; 1: a norm, a scale
   bool is_alone = false;      ///< a parameter of its own, not a module's weight
   bool has_third_w = false;   ///< `w3` stands beside it: then `w1` is the gate
 };

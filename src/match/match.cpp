@@ -9,11 +9,13 @@
 #include "match/hash.hpp"
 #include "match/orientation.hpp"
 #include "match/shapes.hpp"
+#include "match/values.hpp"
 
 namespace tenon::match {
 namespace {
 
 constexpr int kRounds = 3;          // of votes
+constexpr std::uint64_t kShared = 0x7368617265640000;  // seed of the paths that lists share
 constexpr double kApply = 0.95;     // surer matches are done unasked
 
 /// Which tensors bear one name and shape on both sides, and which are left.
@@ -106,11 +108,12 @@ bool ends_in_third_w(std::span<const Token> path, const Words& words) {
 std::vector<Candidate> candidates_of(const Side& side, const Half& half, const Words& words) {
   const std::uint32_t depth = side.nodes[half.home].depth;
   const std::uint64_t seed = half.home == kRoot ? 0 : mixed(side.nodes[half.home].pattern);
+  const std::uint64_t seed_kind = half.home == kRoot ? 1 : 0;
   std::vector<Candidate> candidates;
   for (const std::uint32_t index : half.modules) {
     const std::span<const Token> path = std::span(side.modules[index].path).subspan(depth);
-    Candidate candidate{index, {path.begin(), path.end()}, prefixes_of(path, seed), family_of(path),
-                        unit_of(path, words), {}, kRoot, 0};
+    Candidate candidate{index, {path.begin(), path.end()}, prefixes_of(path, seed), prefixes_of(path, kShared + seed_kind),
+                        family_of(path), unit_of(path, words), {}, kRoot, 0};
     candidates.push_back(std::move(candidate));
   }
   bool has_self = false;
@@ -119,7 +122,7 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
     const Member& main = module.main();
     const bool is_alone = main.leaf == Leaf::Alone;
     candidate.meaning = meaning_of(candidate.path, words,
-                                   {squeezed(side.shape(main)).size() <= 1, is_alone || main.leaf == Leaf::Bias, half.has_third_w});
+                                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
     has_self = has_self || (candidate.meaning.tags & tag::kAttention) != 0;
   }
@@ -155,6 +158,7 @@ class Matcher {
     Named named = identical_names(source_listing_, target_listing_);
     result_.matches = std::move(named.identical);
     if (!named.source_left.empty() && !named.target_left.empty()) match_rest(named);
+    settle_by_values(source_listing_, target_listing_, result_.matches);
     std::sort(result_.matches.begin(), result_.matches.end(),
               [](const Match& a, const Match& b) { return a.to < b.to; });
     return std::move(result_);
@@ -197,6 +201,9 @@ class Matcher {
     const auto source_homes = homes_of(source_, partners_.of_source, partners_.source_left);
     const auto target_homes = homes_of(target_, partners_.of_target, partners_.target_left);
     drafts_.push_back({});
+    is_outer_.assign(source_.nodes.size(), false);
+    for (NodeId node = 1; node < source_.nodes.size(); ++node)
+      if (partners_.of_source[node] != BlockPartners::kNone) is_outer_[source_homes[source_.nodes[node].parent] == BlockPartners::kNone ? kRoot : source_homes[source_.nodes[node].parent]] = true;
     const auto has_third = [&](const Side& side) {
       return std::any_of(side.modules.begin(), side.modules.end(),
                          [&](const Module& module) { return ends_in_third_w(module.path, words_); });
@@ -298,8 +305,10 @@ class Matcher {
     set_homes(cell, draft);
     Solved solved;
     solved.solution = solve(cell, votes_, weights_);
-    for (const auto& [i, j] : solved.solution.settled)
+    for (const auto& [i, j] : solved.solution.settled) {
       solved.votes.emplace_back(cell.source[i].prefixes, cell.target[j].prefixes);
+      solved.votes.emplace_back(cell.source[i].shared, cell.target[j].shared);
+    }
     for (const std::uint32_t i : solved.solution.source_left)
       if (!votes_.knows_source(cell.source[i].prefixes.back())) solved.source_up.push_back(i);
     for (const std::uint32_t j : solved.solution.target_left)
@@ -316,7 +325,7 @@ class Matcher {
     }
     for (auto* side : {&cell.source, &cell.target})
       for (Candidate& candidate : *side) {
-        if (candidate.home == draft.source.home) candidate.home = kRoot;
+        if (candidate.home == draft.source.home || is_outer_[candidate.home]) candidate.home = kRoot;
         candidate.home_pattern = source_.nodes[candidate.home].pattern;
       }
   }
@@ -354,6 +363,7 @@ class Matcher {
   std::vector<Draft> drafts_;  ///< [0] is the root's
   std::unordered_map<NodeId, std::size_t> draft_of_;
   std::vector<std::size_t> order_, above_;
+  std::vector<bool> is_outer_;  ///< by source node: blocks with partners stand in it, so what is left may stand in the next
   std::vector<NodeId> source_home_, target_home_;  ///< by module: the innermost block with a partner
   Votes votes_, parent_votes_;
   std::vector<Oriented> oriented_;

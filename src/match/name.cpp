@@ -46,6 +46,12 @@ bool is_counting_letter(std::string_view name, std::size_t at) {
   return at + 1 == name.size() || !(is_letter(name[at + 1]) || is_digit(name[at + 1]));
 }
 
+/// `f.a.0`, `branch.b.conv`: a letter of its own that counts; the last word is none (`b` is a bias).
+bool is_counting_word(std::string_view name, std::size_t at) {
+  const auto is_sign = [](char c) { return !is_letter(c) && !is_digit(c); };
+  return name[at] >= 'a' && name[at] <= 'd' && at > 0 && is_sign(name[at - 1]) && at + 2 < name.size() && name[at + 1] == '.';
+}
+
 std::vector<Token> tokens_of(std::string_view name, Words& words) {
   std::vector<Token> tokens;
   std::size_t at = 0;
@@ -53,6 +59,8 @@ std::vector<Token> tokens_of(std::string_view name, Words& words) {
     if (is_digit(name[at])) {
       tokens.push_back({0, number_at(name, at)});
       if (is_counting_letter(name, at)) tokens.push_back({0, name[at++] - 'a'});
+    } else if (is_letter(name[at]) && is_counting_word(name, at)) {
+      tokens.push_back({0, name[at++] - 'a'});
     } else if (is_letter(name[at])) {
       const std::size_t end = word_end(name, at);
       tokens.push_back({words.id(lower(name.substr(at, end - at))), -1});

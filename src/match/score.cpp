@@ -126,8 +126,10 @@ double Scorer::by_tags(const Candidate& a, const Candidate& b, bool has_place_ra
   const double things = agreement(x.things(), y.things());
   score += things < 0 ? -0.8 : 0.8 * things;
   if ((x.things() == 0) != (y.things() == 0)) score -= 0.05;
-  const double towers = agreement(x.towers(), y.towers());
-  score += towers < 0 ? -0.4 : 0.15 * towers;
+  for (const Tags towers : {kVision | kText, kEncoder | kDecoder | kMiddle}) {
+    const double agrees = agreement(x.tags & towers, y.tags & towers);
+    score += agrees < 0 ? -0.4 : 0.15 * agrees;
+  }
   if ((x.tags & kNorm) != (y.tags & kNorm)) score -= 0.2;
   if (x.has_norm_word && y.has_norm_word) score += 0.12;
   return score;
@@ -147,7 +149,9 @@ double Scorer::evidence(std::size_t i, std::size_t j) const {
 }
 
 double Scorer::vote(std::size_t i, std::size_t j) const {
-  return votes_.score(cell_.source[source_[i].candidate].prefixes, cell_.target[target_[j].candidate].prefixes);
+  const Candidate &a = cell_.source[source_[i].candidate], &b = cell_.target[target_[j].candidate];
+  const double own = votes_.score(a.prefixes, b.prefixes);
+  return own != 0 ? own : std::max(0.0, 0.6 * votes_.score(a.shared, b.shared));
 }
 
 double Scorer::score(std::size_t i, std::size_t j) const {

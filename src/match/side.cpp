@@ -98,7 +98,10 @@ double mass_of(const Module& module) {
 /// Adds modules to the tree. Modules come in natural order, so the node to branch from is on the last path.
 class TreeMaker {
  public:
-  explicit TreeMaker(Side& side) : side_(side) { side_.nodes.push_back({}); }
+  explicit TreeMaker(Side& side) : side_(side) {
+    side_.nodes.push_back({});
+    children_.reserve(2 * side.modules.size());
+  }
 
   void add(std::uint32_t index) {
     Module& module = side_.modules[index];

@@ -4,6 +4,7 @@
 #include "match/assignment.hpp"
 #include "match/cell.hpp"
 #include "match/fusion.hpp"
+#include "match/hash.hpp"
 #include "match/score.hpp"
 #include "match/shapes.hpp"
 
@@ -46,6 +47,7 @@ class Solver {
   Solution solve() {
     for (const Fusion& fusion : fusions_of(cell_, votes_)) link(fusion);
     link_lone_biases();
+    link_stacks();
     link_classes();
     link_loose_members();
     raise_complete();
@@ -130,6 +132,72 @@ class Solver {
                        [&](const Link& link) { return link.to == spot; });
   }
 
+  // Stacked tensors -----------------------------------------------------------------------------------------------------
+
+  /// Experts one by one on one side, stacked along a new first axis on the other.
+  void link_stacks() {
+    const auto of_source = numbered_families(cell_.source, source_used_), of_target = numbered_families(cell_.target, target_used_);
+    for (std::uint32_t j = 0; j < cell_.target.size(); ++j)
+      if (!target_used_[j])
+        if (const auto* parts = stack_for(cell_.target[j], *cell_.target_side, of_source, *cell_.source_side, cell_.source))
+          link_stack(*parts, j);
+    for (std::uint32_t i = 0; i < cell_.source.size(); ++i)
+      if (!source_used_[i])
+        if (const auto* parts = stack_for(cell_.source[i], *cell_.source_side, of_target, *cell_.target_side, cell_.target))
+          link_unstack(i, *parts);
+  }
+
+  using Families = std::map<std::uint64_t, std::vector<std::uint32_t>>;
+
+  static Families numbered_families(const std::vector<Candidate>& candidates, const std::vector<bool>& used) {
+    Families families;
+    for (std::uint32_t i = 0; i < candidates.size(); ++i)
+      if (!used[i]) families[combined(candidates[i].family, candidates[i].meaning.parts())].push_back(i);
+    return families;
+  }
+
+  /// The one family whose members are as many as the first axis is long, of the shape of the others, and the same part.
+  static const std::vector<std::uint32_t>* stack_for(const Candidate& whole, const Side& side, const Families& families,
+                                                     const Side& other, const std::vector<Candidate>& candidates) {
+    const Shape& shape = side.shape(side.modules[whole.module].main());
+    if (shape.size() != 3 || shape[0] < 2) return nullptr;
+    const Shape inner(shape.begin() + 1, shape.end());
+    const std::vector<std::uint32_t>* found = nullptr;
+    for (const auto& [family, members] : families) {
+      const bool fits = static_cast<std::int64_t>(members.size()) == shape[0] &&
+                        std::all_of(members.begin(), members.end(), [&](std::uint32_t index) {
+                          const Candidate& part = candidates[index];
+                          const Module& module = other.modules[part.module];
+                          return module.members.size() == 1 && other.shape(module.main()) == inner &&
+                                 part.meaning.parts() == whole.meaning.parts();
+                        });
+      if (!fits) continue;
+      if (found != nullptr) return nullptr;
+      found = &members;
+    }
+    return found;
+  }
+
+  void link_stack(const std::vector<std::uint32_t>& parts, std::uint32_t j) {
+    Link link{{}, {j, index_of(target(j), &target(j).main())}, How::Fuse, 0, 1, 0.97, {}, false};
+    for (const std::uint32_t index : parts) {
+      link.from.push_back({index, index_of(source(index), &source(index).main())});
+      source_used_[index] = true;
+    }
+    target_used_[j] = true;
+    solution_.links.push_back(std::move(link));
+  }
+
+  void link_unstack(std::uint32_t i, const std::vector<std::uint32_t>& parts) {
+    const Spot from{i, index_of(source(i), &source(i).main())};
+    for (std::uint32_t k = 0; k < parts.size(); ++k) {
+      solution_.links.push_back({{from}, {parts[k], index_of(target(parts[k]), &target(parts[k]).main())}, How::Split, k,
+                                 static_cast<std::uint32_t>(parts.size()), 0.97, {}, false});
+      target_used_[parts[k]] = true;
+    }
+    source_used_[i] = true;
+  }
+
   // One to one --------------------------------------------------------------------------------------------------------
 
   void link_classes() {
@@ -152,6 +220,9 @@ class Solver {
     Scores scores{left.size(), right.size(), {}};
     for (std::size_t i = 0; i < left.size(); ++i)
       for (std::size_t j = 0; j < right.size(); ++j) scores.values.push_back(scorer.score(i, j));
+    // In a block, the only two modules of a size go together for a trial, whatever other blocks say: see raise_complete.
+    if (left.size() == 1 && right.size() == 1 && !cell_.is_root && scorer.vote(0, 0) < 0)
+      scores.values[0] -= 0.8 * scorer.vote(0, 0);
     const auto column_of = assign(scores, kFloor);
     for (std::size_t i = 0; i < left.size(); ++i) {
       if (column_of[i] == kUnassigned) continue;
@@ -159,7 +230,8 @@ class Solver {
       const Module& module = target(right[j]);
       const std::size_t axes = squeezed(cell_.target_side->shape(module.main())).size();
       double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes);
-      if (scorer.vote(i, j) < 0) sure = std::min(sure, 0.6);  // other blocks say otherwise
+      const bool is_only = left.size() == 1 && right.size() == 1;
+      if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }

@@ -12,30 +12,45 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Watches the parser (which keeps its own stack on the heap, so depth costs no C++ stack) and stops what a tree would
-/// hide.
-class Watch {
+/// Goes through the text before it is parsed (the parser keeps its own stack on the heap, so depth costs no C++ stack) and
+/// stops what a tree would hide. A callback of the parser could do this in one pass, but the parser then searches each
+/// array again for every element: quadratic in a listing of many tensors.
+class Watch final : public nlohmann::json_sax<Json> {
  public:
   Watch(const std::string& file, const Limits& limits) : file_(file), limits_(limits) {}
 
-  bool operator()(int, Json::parse_event_t event, const Json& parsed) {
-    switch (event) {
-      case Json::parse_event_t::object_start:
-      case Json::parse_event_t::array_start:
-        if (keys_.size() >= limits_.json_depth)
-          throw Error(Code::Limit, {file_, {}, {}, {}}, "the JSON document is nested too deep",
-                      "at most " + std::to_string(limits_.json_depth) + " levels", "more");
-        keys_.emplace_back();
-        break;
-      case Json::parse_event_t::object_end:
-      case Json::parse_event_t::array_end: keys_.pop_back(); break;
-      case Json::parse_event_t::key: see_key(parsed.get_ref<const std::string&>()); break;
-      case Json::parse_event_t::value: break;
-    }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(Json::number_integer_t) override { return true; }
+  bool number_unsigned(Json::number_unsigned_t) override { return true; }
+  bool number_float(Json::number_float_t, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool binary(Json::binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return open(); }
+  bool start_array(std::size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(std::string& key) override {
+    see_key(key);
+    return true;
+  }
+  /// The parse that follows meets the same error and says where it is.
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+
+ private:
+  bool open() {
+    if (keys_.size() >= limits_.json_depth)
+      throw Error(Code::Limit, {file_, {}, {}, {}}, "the JSON document is nested too deep",
+                  "at most " + std::to_string(limits_.json_depth) + " levels", "more");
+    keys_.emplace_back();
     return true;
   }
 
- private:
+  bool close() {
+    keys_.pop_back();
+    return true;
+  }
+
   void see_key(const std::string& key) {
     if (!keys_.back().insert(key).second)
       throw Error(Code::Corrupt, {file_, {}, key, {}}, "a member of the JSON document is named twice",
@@ -55,8 +70,8 @@ Json parse_document(std::string_view text, const std::string& file, const Limits
                 "at most " + std::to_string(limits.json_file_bytes) + " bytes", std::to_string(text.size()));
   Watch watch(file, limits);
   try {
-    return Json::parse(
-        text, [&watch](int depth, Json::parse_event_t event, Json& parsed) { return watch(depth, event, parsed); });
+    Json::sax_parse(text, &watch);
+    return Json::parse(text);
   } catch (const Json::parse_error& error) {
     throw Error(Code::Corrupt, {file, {}, {}, error.byte}, "the text is not valid JSON", "one JSON document",
                 base::to_valid_utf8(error.what()), "correct the file at that byte");

@@ -1,3 +1,4 @@
+#include "plan/plain_pattern.hpp"
 #include "plan/regex.hpp"
 
 #include <regex>
@@ -54,14 +55,25 @@ std::regex compile(const std::string& pattern, const Where& place) {
   }
 }
 
+std::optional<std::string> by_regex(const std::regex& regex, const std::string& name, const std::string& to) {
+  std::smatch match;
+  try {
+    if (!std::regex_match(name, match, regex)) return std::nullopt;
+  } catch (const std::regex_error& error) {
+    throw bad_pattern(name, {}, error.what());
+  }
+  return match.format(to);
+}
+
 }  // namespace
 
 struct NamePattern::Compiled {
   std::regex regex;
+  std::optional<PlainPattern> plain;  ///< the same expression, where it is a simple one: much faster
 };
 
 NamePattern::NamePattern(const std::string& pattern, Where place)
-    : compiled_(std::make_unique<Compiled>(Compiled{compile(pattern, place)})) {}
+    : compiled_(std::make_unique<Compiled>(Compiled{compile(pattern, place), PlainPattern::parse(pattern)})) {}
 NamePattern::~NamePattern() = default;
 
 std::optional<std::string> NamePattern::replaced(const std::string& name, const std::string& to) const {
@@ -71,13 +83,9 @@ std::optional<std::string> NamePattern::replaced(const std::string& name, const 
     throw Error(Code::Limit, {{}, {}, base::to_valid_utf8(name.substr(0, 80)), {}},
                 "the name is too long for a regular expression",
                 "at most " + std::to_string(kMaxMatchedNameBytes) + " bytes", std::to_string(name.size()));
-  std::smatch match;
-  try {
-    if (!std::regex_match(name, match, compiled_->regex)) return std::nullopt;
-  } catch (const std::regex_error& error) {
-    throw bad_pattern(name, {}, error.what());
-  }
-  std::string result = match.format(to);
+  auto replacement = compiled_->plain ? compiled_->plain->replaced(name, to) : by_regex(compiled_->regex, name, to);
+  if (!replacement) return std::nullopt;
+  std::string result = std::move(*replacement);
   if (result.size() > kMaxNameBytes)
     throw Error(Code::Limit, {{}, {}, base::to_valid_utf8(name.substr(0, 80)), {}},
                 "the replacement makes the name very long", "at most " + std::to_string(kMaxNameBytes) + " bytes",

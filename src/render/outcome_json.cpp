@@ -75,6 +75,12 @@ std::string render_json(const DiffReport& diff) {
   json["changed"] = Json::array();
   for (const TensorChange& change : diff.changed) json["changed"].push_back(change_json(change));
   json["identical"] = json_number(diff.identical);
+  for (const RenamedTensor& renamed : diff.renamed) {
+    Json row;
+    row["a"] = json_text(renamed.a);
+    row["b"] = json_text(renamed.b);
+    json["renamed"].push_back(std::move(row));
+  }
   return rendering::line_of(json);
 }
 

@@ -95,6 +95,9 @@ std::string render_text(const DiffReport& diff, const TextStyle& style) {
     page.line(fmt::format("  ... and {} more (--all)", base::count_text(changes.size() - shown)));
   titled_list("only in A", diff.only_a, page);
   titled_list("only in B", diff.only_b, page);
+  std::vector<std::string> renamed;
+  for (const RenamedTensor& row : diff.renamed) renamed.push_back(row.a + " is " + row.b);
+  titled_list("compared under two names", renamed, page);
   page.paragraph("note: ", "tensors were compared bit for bit; layout, objects and metadata were not", 2);
   return page.take();
 }

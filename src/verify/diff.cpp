@@ -1,4 +1,4 @@
-// diff: two checkpoints by name, bit for bit, in pieces.
+// diff: two checkpoints by name, or by what match/ finds, bit for bit, in pieces.
 #include <tenon/verify.hpp>
 
 #include <cstddef>
@@ -6,8 +6,10 @@
 #include <optional>
 #include <span>
 
+#include <tenon/listing.hpp>
 #include <tenon/tensor.hpp>
 
+#include "match/match.hpp"
 #include "verify/distance.hpp"
 #include "verify/slices.hpp"
 
@@ -59,23 +61,45 @@ std::optional<TensorChange> compare(const Checkpoint& a, std::size_t in_a, const
   return change;
 }
 
+/// For each tensor of `a` the index of its partner in `b`, or nothing.
+using Partners = std::vector<std::optional<std::size_t>>;
+
+Partners by_name(const Checkpoint& a, const Checkpoint& b) {
+  Partners partners;
+  for (const TensorInfo& info : a.tensors()) partners.push_back(b.find(info.name));
+  return partners;
+}
+
+/// Adds those that the matcher is sure of and that hold their values in one order.
+void add_matched(const Checkpoint& a, const Checkpoint& b, Partners& partners, DiffReport& report) {
+  const auto matching = match::match(list(a), list(b));
+  for (const match::Match& match : matching.matches) {
+    if (!match.apply || match.how != match::How::Rename || partners[match.from[0]]) continue;
+    partners[match.from[0]] = match.to;
+    report.renamed.push_back({a.tensors()[match.from[0]].name, b.tensors()[match.to].name});
+  }
+}
+
 }  // namespace
 
-DiffReport diff(const Checkpoint& a, const Checkpoint& b) {
+DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names) {
   DiffReport report;
-  for (std::size_t i = 0; i < a.tensors().size(); ++i) {
-    const std::string& name = a.tensors()[i].name;
-    const auto in_b = b.find(name);
-    if (!in_b) {
-      report.only_a.push_back(name);
-    } else if (auto change = compare(a, i, b, *in_b)) {
-      report.changed.push_back(std::move(*change));
-    } else {
-      ++report.identical;
+  Partners partners = by_name(a, b);
+  if (names == DiffNames::Matched) add_matched(a, b, partners, report);
+  std::vector<bool> is_partner(b.tensors().size(), false);
+  for (std::size_t i = 0; i < partners.size(); ++i) {
+    if (!partners[i]) {
+      report.only_a.push_back(a.tensors()[i].name);
+      continue;
     }
+    is_partner[*partners[i]] = true;
+    if (auto change = compare(a, i, b, *partners[i]))
+      report.changed.push_back(std::move(*change));
+    else
+      ++report.identical;
   }
-  for (const TensorInfo& info : b.tensors())
-    if (!a.find(info.name)) report.only_b.push_back(info.name);
+  for (std::size_t j = 0; j < is_partner.size(); ++j)
+    if (!is_partner[j]) report.only_b.push_back(b.tensors()[j].name);
   report.same = report.only_a.empty() && report.only_b.empty() && report.changed.empty();
   return report;
 }

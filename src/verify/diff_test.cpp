@@ -56,6 +56,25 @@ INSTANTIATE_TEST_SUITE_P(Table, DiffOfPairs,
                                          PairCase{"infinity", {1, 1}, {1, kInfinity}, 1, kInfinity, kInfinity}),
                          [](const auto& row) { return row.param.name; });
 
+TEST(Diff, FollowsRenamesWhenAsked) {
+  const auto checkpoint = [](const char* query, const char* norm, double last) {
+    return MemoryCheckpoint()
+        .add(query, DType::Float64, {2, 3}, std::vector<double>{1, 2, 3, 4, 5, last})
+        .add(norm, DType::Float64, {2}, std::vector<double>{1, 1})
+        .checkpoint();
+  };
+  const Checkpoint a = checkpoint("layers.0.attention.wq.weight", "layers.0.attention_norm.weight", 6);
+  const Checkpoint b = checkpoint("h.0.attn.q_proj.weight", "h.0.input_layernorm.weight", 7);
+  EXPECT_EQ(diff(a, b).only_a.size(), 2U);
+  const DiffReport report = diff(a, b, DiffNames::Matched);
+  EXPECT_TRUE(report.only_a.empty() && report.only_b.empty());
+  ASSERT_EQ(report.changed.size(), 1U);
+  EXPECT_EQ(report.changed[0].key, "layers.0.attention.wq.weight");
+  EXPECT_EQ(report.changed[0].changed_elements, 1U);
+  EXPECT_EQ(report.identical, 1U);
+  EXPECT_EQ(report.renamed.size(), 2U);
+}
+
 TEST(Diff, LayoutDoesNotCount) {
   // [[1, 2, 3], [4, 5, 6]], once row-major and once column-major.
   const std::vector<float> columns{1, 4, 2, 5, 3, 6};

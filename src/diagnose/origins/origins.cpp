@@ -5,10 +5,18 @@
 namespace tenon::diagnosis {
 namespace {
 
-Listing listing_of(const plan::State& state) {
+/// The state as a listing; with values, where no operation so far touches them.
+Listing listing_of(const Case& facts) {
+  const auto& tensors = facts.state.tensors();
+  const bool is_untouched =
+      std::all_of(tensors.begin(), tensors.end(), [](const Planned& tensor) { return tensor.recipe == nullptr; });
   Listing listing;
-  listing.tensors.reserve(state.tensors().size());
-  for (const Planned& tensor : state.tensors()) listing.tensors.push_back(tensor.spec);
+  if (is_untouched) listing.values = facts.checkpoint.values;
+  listing.tensors.reserve(tensors.size());
+  for (const Planned& tensor : tensors) {
+    listing.tensors.push_back(tensor.spec);
+    if (listing.values) listing.value_names.push_back(facts.checkpoint.value_names[tensor.source]);
+  }
   return listing;
 }
 
@@ -17,7 +25,7 @@ Listing listing_of(const plan::State& state) {
 std::shared_ptr<const Origins> origins_of(const Case& facts) {
   const bool can_help = !(facts.gap.missing.empty() && facts.gap.mismatched.empty());
   if (facts.knowledge != Knowledge::Whole || !can_help || facts.state.tensors().empty()) return nullptr;
-  const Listing left = listing_of(facts.state);
+  const Listing left = listing_of(facts);
   auto origins = std::make_shared<Origins>();
   origins->of.resize(facts.target.tensors.size());
   for (match::Match& match : match::match(left, facts.target).matches) {

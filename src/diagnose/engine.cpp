@@ -9,6 +9,7 @@
 #include "diagnose/names.hpp"
 #include "diagnose/origins/origin_rules.hpp"
 #include "diagnose/origins/origins.hpp"
+#include "diagnose/repairs/repairs.hpp"
 #include "diagnose/rules.hpp"
 
 namespace tenon::diagnosis {
@@ -75,24 +76,29 @@ void tell(const Finding& finding, Case& facts) {
   for (const std::size_t index : finding.told_have) facts.told.have[facts.state.tensors()[index].source] = true;
 }
 
-bool is_found(const Report& report, std::string_view id) {
-  return std::any_of(report.causes.begin(), report.causes.end(), [&](const Cause& cause) { return cause.id == id; });
+/// Whether a cause is found already; the first `skipped` ones are of parts, and do not speak for the rest.
+bool is_found(const Report& report, std::string_view id, std::size_t skipped) {
+  return std::any_of(report.causes.begin() + static_cast<std::ptrdiff_t>(skipped), report.causes.end(),
+                     [&](const Cause& cause) { return cause.id == id; });
 }
 
 /// The file was found to be no model at all: its keys are no question any more.
 bool is_no_checkpoint(const Case& facts, const Report& report) {
-  return facts.knowledge == Knowledge::Whole && report.causes.size() == 1 && report.causes[0].severity == Severity::Error &&
+  return facts.knowledge == Knowledge::Whole && report.causes.size() == 1 &&
+         report.causes[0].severity == Severity::Error &&
          (report.causes[0].id == "wrong_object" || report.causes[0].id == "corrupt_file");
 }
 
-void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust) {
+void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust,
+               std::size_t skipped = 0) {
   for (const Rule& rule : rules) {
-    if (rule.rounds == 1 && is_found(report, rule.id)) continue;
+    if (rule.rounds == 1 && is_found(report, rule.id, skipped)) continue;
     if (is_no_checkpoint(facts, report)) return;
     for (int round = 0; round < rule.rounds; ++round) {
       auto finding = rule.find(facts);
       if (!finding) break;
       finding->cause.id = std::string(rule.id);
+      if (finding->ops.empty()) finding->ops = repair_of(rule.id, facts, *finding);
       tell(*finding, facts);
       const bool is_remark = finding->ops.empty();
       if (!is_remark) {
@@ -248,12 +254,16 @@ void solve(Case& facts, Report& report) {
   std::vector<Trust> trust(facts.checkpoint.tensors.size());
   if (facts.knowledge == Knowledge::Partial) ask_rules(kTextRules, facts, report, trust);
   const std::span<const Rule> rules(kRules);
-  const auto on_shapes = std::find_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.id == kFirstOnShapes; });
+  const auto on_shapes =
+      std::find_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.id == kFirstOnShapes; });
   const auto before = static_cast<std::size_t>(on_shapes - rules.begin());
   ask_rules(rules.first(before), facts, report, trust);
+  for (const Rule& rule : kPartRules) ask_rules({&rule, 1}, facts, report, trust, report.causes.size());
+  const std::size_t skipped = report.causes.size();
   facts.origins = origins_of(facts);
-  if (facts.origins) ask_rules(kOriginRules, facts, report, trust);
-  ask_rules(rules.subspan(before), facts, report, trust);
+  if (facts.origins) ask_rules(kOriginRules, facts, report, trust, skipped);
+  ask_rules({&kLostTie, 1}, facts, report, trust, skipped);
+  ask_rules(rules.subspan(before), facts, report, trust, skipped);
   if (auto difference = function_difference(facts))
     facts.function = std::make_shared<const FunctionDifference>(std::move(*difference));
   ask_rules(kFunctionRules, facts, report, trust);

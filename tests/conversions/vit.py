@@ -176,12 +176,14 @@ def images(side=4):
     return (torch.randn(2, 3, side * PATCH, side * PATCH),)
 
 
+ORDER = "that qkv is q, k and v one behind the other"
+
 CONVERSIONS = {
     "ViT timm -> transformers (qkv split)": Conversion(
-        source=TimmViT, target=HfViT, inputs=images, tolerance=2e-6, why_not_exact="one product of 144 columns against three of 48"
+        source=TimmViT, target=HfViT, inputs=images, accept=("guess",), knowledge=ORDER, tolerance=2e-6, why_not_exact="one product of 144 columns against three of 48"
     ),
     "ViT transformers -> timm (qkv fused)": Conversion(
-        source=HfViT, target=TimmViT, inputs=images, tolerance=2e-6, why_not_exact="one product of 144 columns against three of 48"
+        source=HfViT, target=TimmViT, inputs=images, accept=("guess",), knowledge=ORDER, tolerance=2e-6, why_not_exact="one product of 144 columns against three of 48"
     ),
     "ViT at another resolution": Conversion(
         source=TimmViT,

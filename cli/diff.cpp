@@ -17,7 +17,8 @@ struct Options {
 int run(const Options& options, Session& session) {
   require_path(options.a);
   require_path(options.b);
-  const DiffReport report = diff(open(options.a), open(options.b), options.match ? DiffNames::Matched : DiffNames::Equal);
+  const DiffReport report =
+      diff(open(options.a), open(options.b), options.match ? DiffNames::Matched : DiffNames::Equal);
   TextStyle style = session.answer_style();
   style.all = options.all;
   if (session.json)

@@ -143,7 +143,7 @@ void fill_mapping(const Case& facts, const std::vector<Trust>& trust, Report& re
       mapped.from = names_of(facts.checkpoint, origin->sources);
     }
     if (mapped.from.empty()) continue;
-    if (origin != nullptr && origin->match.how != match::How::Identical) {
+    if (origin != nullptr && (origin->match.how != match::How::Identical || !origin->match.apply)) {
       mapped.confidence = origin->match.confidence;
       mapped.apply = origin->match.apply;
     }

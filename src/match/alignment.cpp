@@ -20,9 +20,8 @@ bool is_regular(const std::vector<Place>& places) {
 }
 
 bool same_numbers(const std::vector<Place>& a, const std::vector<Place>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Place& x, const Place& y) {
-    return x.parent == y.parent && x.number == y.number;
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Place& x, const Place& y) { return x.parent == y.parent && x.number == y.number; });
 }
 
 /// One after the other, where every pair is alike.
@@ -43,9 +42,9 @@ Alignment zipped(std::size_t count, bool is_sure) {
 }
 
 std::int64_t lowest(const std::vector<Place>& places) {
-  return std::min_element(places.begin(), places.end(), [](const Place& x, const Place& y) {
-           return x.number < y.number;
-         })->number;
+  return std::min_element(places.begin(), places.end(),
+                          [](const Place& x, const Place& y) { return x.number < y.number; })
+      ->number;
 }
 
 /// By the numbers themselves: for sequences of other lengths there is no better witness.

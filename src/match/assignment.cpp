@@ -78,8 +78,8 @@ double margin(const Scores& scores, const std::vector<std::size_t>& column_of, s
     if (other == kUnassigned)
       least = std::min(least, mine - scores.at(row, j));
     else
-      least = std::min(least, mine + scores.at(other, j) -
-                                  scores.at(row, j) - std::max(scores.at(other, column), floor));
+      least =
+          std::min(least, mine + scores.at(other, j) - scores.at(row, j) - std::max(scores.at(other, column), floor));
   }
   for (std::size_t i = 0; i < scores.rows; ++i)
     if (column_of[i] == kUnassigned) least = std::min(least, mine - scores.at(i, column));

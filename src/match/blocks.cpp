@@ -30,12 +30,24 @@ std::vector<Token> path_of(const Side& side, NodeId node) {
   return path;
 }
 
-/// Only what holds two modules or more is a block: `conv1`, `conv2` are modules with a number in their name.
+/// Nodes under a number by pattern: what holds two modules or more is a block; `conv1`, `conv2` are modules with a
+/// number in their name. Where all of a pattern hold one each (the others had met by name), these are blocks, too.
+std::map<std::uint32_t, std::vector<NodeId>> blocks_by_pattern(const Side& side) {
+  std::map<std::uint32_t, std::vector<NodeId>> by_pattern, single;
+  for (NodeId index = 1; index < side.nodes.size(); ++index) {
+    const Node& node = side.nodes[index];
+    if (!node.token.is_number()) continue;
+    if (node.modules >= 2)
+      by_pattern[node.pattern].push_back(index);
+    else if (side.modules[node.first].node != index)
+      single[node.pattern].push_back(index);
+  }
+  for (auto& [pattern, blocks] : single) by_pattern.try_emplace(pattern, std::move(blocks));
+  return by_pattern;
+}
+
 std::vector<List> lists_of(const Side& side, const Words& words) {
-  std::map<std::uint32_t, std::vector<NodeId>> by_pattern;
-  for (NodeId node = 1; node < side.nodes.size(); ++node)
-    if (side.nodes[node].token.is_number() && side.nodes[node].modules >= 2)
-      by_pattern[side.nodes[node].pattern].push_back(node);
+  auto by_pattern = blocks_by_pattern(side);
   std::vector<List> lists;
   for (auto& [pattern, blocks] : by_pattern) {
     std::sort(blocks.begin(), blocks.end(),
@@ -96,7 +108,8 @@ double likeness_of(const Sizes& a, const Sizes& b) {
   common += std::max(stacked(a, b), stacked(b, a));
   common = std::min({common, mass_a, mass_b});
   const double left_a = mass_a - common, left_b = mass_b - common;
-  if (common > 0.2 * mass_a && std::min(left_a, left_b) > 0.9 * std::max(left_a, left_b)) common += 0.9 * std::min(left_a, left_b);
+  if (common > 0.2 * mass_a && std::min(left_a, left_b) > 0.9 * std::max(left_a, left_b))
+    common += 0.9 * std::min(left_a, left_b);
   return common / std::max({mass_a, mass_b, 1.0});
 }
 
@@ -135,7 +148,8 @@ double words_in_common(const std::set<WordId>& a, const std::set<WordId>& b) {
 /// What the names say for or against: an encoder's blocks are not a decoder's.
 double lexical(const List& a, const List& b) {
   double score = 0.1 * words_in_common(a.words, b.words);
-  if (a.tags != 0 && b.tags != 0) score += (a.tags & b.tags) != 0 ? 0.15 : -0.3;
+  for (const Tags kinds : {tag::kVision | tag::kText, tag::kEncoder | tag::kDecoder, tag::kMiddle})
+    if ((a.tags & kinds) != 0 && (b.tags & kinds) != 0) score += (a.tags & b.tags & kinds) != 0 ? 0.15 : -0.3;
   return score;
 }
 
@@ -153,7 +167,8 @@ std::vector<std::size_t> reversed(const std::vector<Place>& places) {
 
 Alignment aligned(const List& a, const List& b, Likenesses& likenesses, bool is_reversed) {
   if (!is_reversed)
-    return align(a.places, b.places, [&](std::size_t i, std::size_t j) { return likenesses.between(a.blocks[i], b.blocks[j]); });
+    return align(a.places, b.places,
+                 [&](std::size_t i, std::size_t j) { return likenesses.between(a.blocks[i], b.blocks[j]); });
   const auto order = reversed(a.places);
   std::vector<Place> places;
   const std::size_t last = a.places.back().parent;
@@ -184,7 +199,8 @@ Pairing paired(const Side& source, const Side& target, const List& a, const List
   Pairing pairing;
   pairing.alignment = aligned(a, b, likenesses, false);
   pairing.score = score_of(source, target, a, b, pairing.alignment, likenesses);
-  const bool may_be_reversed = pairing.alignment.likes_a.size() >= 2 && pairing.alignment.pairs.size() < pairing.alignment.likes_a.size();
+  const bool may_be_reversed =
+      pairing.alignment.likes_a.size() >= 2 && pairing.alignment.pairs.size() < pairing.alignment.likes_a.size();
   if (!may_be_reversed) return pairing;
   Alignment other = aligned(a, b, likenesses, true);
   const double score = score_of(source, target, a, b, other, likenesses);
@@ -202,7 +218,10 @@ constexpr std::size_t kMaxPairings = 4096;
 class Partnering {
  public:
   Partnering(const Side& source, const Side& target, const Words& words)
-      : source_(source), target_(target), likenesses_(source, target), left_(lists_of(source, words)),
+      : source_(source),
+        target_(target),
+        likenesses_(source, target),
+        left_(lists_of(source, words)),
         right_(lists_of(target, words)) {
     result_.of_source.assign(source.nodes.size(), BlockPartners::kNone);
     result_.of_target.assign(target.nodes.size(), BlockPartners::kNone);
@@ -255,6 +274,9 @@ class Partnering {
     for (const Taken& taken : taken_) {
       const Pairing& other = pairings_[taken.pairing];
       if (other.source == mine.source || other.target == mine.target) continue;
+      if (are_nested(source_, left_[other.source], left_[mine.source]) &&
+          are_nested(target_, right_[other.target], right_[mine.target]))
+        continue;  // blocks within blocks, on both sides
       if (score(mine.source, other.target) + score(other.source, mine.target) > mine.score + other.score - kSureMargin)
         return true;
     }
@@ -286,11 +308,23 @@ class Partnering {
     return found == scores_.end() ? -1 : found->second;
   }
 
+  bool stands_in_partner(NodeId x) const {
+    for (NodeId up = source_.nodes[x].parent; up != kRoot; up = source_.nodes[up].parent)
+      if (result_.of_source[up] != BlockPartners::kNone) return true;
+    return false;
+  }
+
   void settle_sure() {
     for (const Taken& taken : taken_) {
       const Pairing& pairing = pairings_[taken.pairing];
       const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
-      for (const auto& [x, y] : taken.blocks) result_.is_sure[x] = is_sure;
+      for (const auto& [x, y] : taken.blocks) {
+        result_.is_sure[x] = is_sure;
+        if (!pairing.alignment.is_sure && stands_in_partner(x)) {  // the block around settles it better
+          result_.of_source[x] = BlockPartners::kNone;
+          result_.of_target[y] = BlockPartners::kNone;
+        }
+      }
     }
   }
 

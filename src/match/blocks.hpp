@@ -14,8 +14,8 @@ namespace tenon::match {
 
 struct BlockPartners {
   static constexpr NodeId kNone = static_cast<NodeId>(-1);
-  std::vector<NodeId> of_source, of_target;  ///< by node; kNone where there is none
-  std::vector<bool> is_sure;                 ///< by source node: counts or numbers leave no other way
+  std::vector<NodeId> of_source, of_target;    ///< by node; kNone where there is none
+  std::vector<bool> is_sure;                   ///< by source node: counts or numbers leave no other way
   std::vector<bool> source_left, target_left;  ///< by node: a block like its partnered siblings, without a partner
 };
 

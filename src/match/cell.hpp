@@ -2,7 +2,8 @@
 // outside of blocks.
 //
 // Cells with the same names and shapes on both sides are solved once (100,000 tensors are a few dozen cells), and what
-// one cell settles by shapes alone votes in the others: `downsample` against `shortcut`, found in stage 2, decides stage 1.
+// one cell settles by shapes alone votes in the others: `downsample` against `shortcut`, found in stage 2, decides
+// stage 1.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +19,13 @@ namespace tenon::match {
 /// A module within a cell.
 struct Candidate {
   std::uint32_t module = 0;
-  std::vector<Token> path;                ///< within the block
-  std::vector<std::uint64_t> prefixes;    ///< hashes of path[0..1), path[0..2), ...: the whole path last
-  std::vector<std::uint64_t> shared;      ///< the same, equal for equal paths within blocks of any list
-  std::uint64_t family = 0;               ///< hash of the path with its numbers left out
-  std::uint64_t unit = 0;                 ///< hash of the path without the words that tell parts apart: `q`, `k`, `v`
+  std::vector<Token> path;              ///< within the block
+  std::vector<std::uint64_t> prefixes;  ///< hashes of path[0..1), path[0..2), ...: the whole path last
+  std::vector<std::uint64_t> shared;    ///< the same, equal for equal paths within blocks of any list
+  std::uint64_t family = 0;             ///< hash of the path with its numbers left out
+  std::uint64_t unit = 0;               ///< hash of the path without the words that tell parts apart: `q`, `k`, `v`
   Meaning meaning;
-  NodeId home = kRoot;                    ///< the source block that it or its partner stands in, below the cell's own
+  NodeId home = kRoot;  ///< the source block that it or its partner stands in, below the cell's own
   std::uint32_t home_pattern = 0;
 };
 
@@ -70,8 +71,8 @@ struct Cell {
 
 struct Solution {
   std::vector<Link> links;
-  std::vector<std::uint32_t> source_left, target_left;             ///< candidates without any link
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> settled;    ///< pairs of candidates to vote with
+  std::vector<std::uint32_t> source_left, target_left;           ///< candidates without any link
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> settled;  ///< pairs of candidates to vote with
 };
 
 /// Words that tell much are those that few modules bear.

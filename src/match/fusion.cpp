@@ -136,7 +136,8 @@ class Finder {
                             ? votes_.score(cell_.source[whole].prefixes, cell_.target[part].prefixes)
                             : votes_.score(cell_.source[part].prefixes, cell_.target[whole].prefixes);
     const Candidate &x = (*one.candidates)[whole], &y = (*many.candidates)[part];
-    const bool is_elsewhere = x.home != y.home && x.home != kRoot && y.home != kRoot && x.home_pattern == y.home_pattern;
+    const bool is_elsewhere =
+        x.home != y.home && x.home != kRoot && y.home != kRoot && x.home_pattern == y.home_pattern;
     return is_elsewhere ? -1 : units + 0.8 * vote;
   }
 

@@ -23,7 +23,8 @@ inline constexpr Tags kParts = (1U << 7) - 1;
 inline constexpr Tags kAttention = 1U << 8, kCross = 1U << 9, kFeedForward = 1U << 10;
 inline constexpr Tags kUnits = kAttention | kCross | kFeedForward;
 // Where in the whole.
-inline constexpr Tags kVision = 1U << 12, kText = 1U << 13, kEncoder = 1U << 14, kDecoder = 1U << 15, kMiddle = 1U << 16;
+inline constexpr Tags kVision = 1U << 12, kText = 1U << 13, kEncoder = 1U << 14, kDecoder = 1U << 15,
+                      kMiddle = 1U << 16;
 inline constexpr Tags kTowers = kVision | kText | kEncoder | kDecoder | kMiddle;
 // What it is.
 inline constexpr Tags kNorm = 1U << 18, kTokens = 1U << 19, kPositions = 1U << 20, kTypes = 1U << 21,
@@ -40,6 +41,8 @@ inline constexpr Tags kThings = kTokens | kPositions | kTypes | kClassToken | kD
 
 /// What a path of words says.
 struct Meaning {
+  static constexpr double kNoPlace = 5.5;  ///< of a norm whose name tells none
+
   Tags tags = 0;
   double place = 0;  ///< order of execution that words or numbers tell; comparable within one side only
   bool has_place = false;
@@ -54,9 +57,9 @@ struct Meaning {
 
 /// What is known of a module beside its name.
 struct Kind {
-  std::size_t axes = 2;       ///< of its main tensor, not counting those of one element; 1: a norm, a scale
-  bool is_alone = false;      ///< a parameter of its own, not a module's weight
-  bool has_third_w = false;   ///< `w3` stands beside it: then `w1` is the gate
+  std::size_t axes = 2;      ///< of its main tensor, not counting those of one element; 1: a norm, a scale
+  bool is_alone = false;     ///< a parameter of its own, not a module's weight
+  bool has_third_w = false;  ///< `w3` stands beside it: then `w1` is the gate
 };
 
 /// Whether a word tells one part of a unit from the others: `q`, `value`, `gate`, `w` before a number.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "match/blocks.hpp"
@@ -14,15 +16,74 @@
 namespace tenon::match {
 namespace {
 
-constexpr int kRounds = 3;          // of votes
+constexpr int kRounds = 3;                             // of votes
 constexpr std::uint64_t kShared = 0x7368617265640000;  // seed of the paths that lists share
-constexpr double kApply = 0.95;     // surer matches are done unasked
+constexpr double kApply = 0.95;                        // surer matches are done unasked
 
 /// Which tensors bear one name and shape on both sides, and which are left.
 struct Named {
   std::vector<Match> identical;
   std::vector<std::size_t> source_left, target_left;
 };
+
+/// `a.b.layers` and `weight` of `a.b.layers.0.weight`: a numbered row of single modules.
+struct Numbered {
+  std::string_view row, leaf;
+};
+std::optional<Numbered> numbered(std::string_view name) {
+  const auto leaf = name.rfind('.');
+  if (leaf == std::string_view::npos || leaf == 0) return std::nullopt;
+  const auto number = name.rfind('.', leaf - 1);
+  if (number == std::string_view::npos || number == 0) return std::nullopt;
+  const std::string_view digits = name.substr(number + 1, leaf - number - 1);
+  if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+  return Numbered{name.substr(0, number), name.substr(leaf)};
+}
+
+std::string_view above(std::string_view path) {
+  const auto dot = path.rfind('.');
+  return dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
+}
+
+/// Rows that may be shifted: `mlp.layers.0, 1, 2` became `mlp.proj_in, mlp.layers.0, mlp.proj_out`. There equal names
+/// do not mean equal tensors, and nothing tells which is which: a row whose source has a module that the target lacks,
+/// while beside the target's row a module of the same shape is without its name.
+std::set<std::string_view> shifted_rows(const Listing& source, const Listing& target, const Named& named) {
+  std::set<std::string_view> rows;
+  std::map<std::pair<std::string_view, Shape>, std::set<std::string_view>> open;  // by what holds the row, and shape
+  for (const std::size_t i : named.source_left)
+    if (const auto part = numbered(source.tensors[i].name); part && !above(part->row).empty())
+      open[{above(part->row), *source.tensors[i].shape}].insert(part->row);
+  for (const std::size_t j : named.target_left) {
+    const std::string_view name = target.tensors[j].name;
+    const auto found = open.find({above(above(name)), *target.tensors[j].shape});
+    if (found != open.end() && !numbered(name)) rows.insert(found->second.begin(), found->second.end());
+  }
+  return rows;
+}
+
+/// Takes shifted rows, and what stands beside them, out of what is matched.
+void doubt_shifted_rows(const Listing& source, const Listing& target, Named& named) {
+  const auto rows = shifted_rows(source, target, named);
+  if (rows.empty()) return;
+  std::set<std::string_view> holders;
+  for (const std::string_view row : rows) holders.insert(above(row));
+  const auto is_doubtful = [&](std::string_view name) {
+    const auto part = numbered(name);
+    return (part && rows.contains(part->row)) || holders.contains(above(above(name)));
+  };
+  bool any = false;
+  for (Match& match : named.identical) {
+    const auto part = numbered(target.tensors[match.to].name);
+    if (!part || !rows.contains(part->row)) continue;
+    match.apply = false;
+    match.confidence = 0.5;
+    any = true;
+  }
+  if (!any) return;
+  std::erase_if(named.source_left, [&](std::size_t i) { return is_doubtful(source.tensors[i].name); });
+  std::erase_if(named.target_left, [&](std::size_t j) { return is_doubtful(target.tensors[j].name); });
+}
 
 Named identical_names(const Listing& source, const Listing& target) {
   std::unordered_map<std::string_view, std::size_t> by_name;
@@ -33,8 +94,8 @@ Named identical_names(const Listing& source, const Listing& target) {
   for (std::size_t j = 0; j < target.tensors.size(); ++j) {
     const TensorSpec& want = target.tensors[j];
     const auto found = by_name.find(want.name);
-    const bool fits = found != by_name.end() &&
-                      (!want.shape || !source.tensors[found->second].shape || *want.shape == *source.tensors[found->second].shape);
+    const bool fits = found != by_name.end() && (!want.shape || !source.tensors[found->second].shape ||
+                                                 *want.shape == *source.tensors[found->second].shape);
     if (fits) {
       named.identical.push_back({j, {found->second}, How::Identical, 0, 1, 1, true, {}});
       used[found->second] = true;
@@ -112,8 +173,15 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
   std::vector<Candidate> candidates;
   for (const std::uint32_t index : half.modules) {
     const std::span<const Token> path = std::span(side.modules[index].path).subspan(depth);
-    Candidate candidate{index, {path.begin(), path.end()}, prefixes_of(path, seed), prefixes_of(path, kShared + seed_kind),
-                        family_of(path), unit_of(path, words), {}, kRoot, 0};
+    Candidate candidate{index,
+                        {path.begin(), path.end()},
+                        prefixes_of(path, seed),
+                        prefixes_of(path, kShared + seed_kind),
+                        family_of(path),
+                        unit_of(path, words),
+                        {},
+                        kRoot,
+                        0};
     candidates.push_back(std::move(candidate));
   }
   bool has_self = false;
@@ -121,9 +189,11 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
     const Module& module = side.modules[candidate.module];
     const Member& main = module.main();
     const bool is_alone = main.leaf == Leaf::Alone;
-    candidate.meaning = meaning_of(candidate.path, words,
-                                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w});
+    candidate.meaning =
+        meaning_of(candidate.path, words,
+                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
+    if (half.home == kRoot) candidate.meaning.tags &= ~tag::kShortcut;  // between blocks, `downsample` is a layer
     has_self = has_self || (candidate.meaning.tags & tag::kAttention) != 0;
   }
   if (!has_self)  // the only attention there is: no matter what it looks at
@@ -156,6 +226,7 @@ class Matcher {
 
   Matching run() {
     Named named = identical_names(source_listing_, target_listing_);
+    doubt_shifted_rows(source_listing_, target_listing_, named);
     result_.matches = std::move(named.identical);
     if (!named.source_left.empty() && !named.target_left.empty()) match_rest(named);
     orient_identical(source_listing_, target_listing_, result_.matches);
@@ -187,7 +258,8 @@ class Matcher {
   }
 
   /// For each node the innermost block with a partner that it stands in; kNone within a block that is left over.
-  static std::vector<NodeId> homes_of(const Side& side, const std::vector<NodeId>& partner, const std::vector<bool>& left) {
+  static std::vector<NodeId> homes_of(const Side& side, const std::vector<NodeId>& partner,
+                                      const std::vector<bool>& left) {
     std::vector<NodeId> homes(side.nodes.size(), kRoot);
     for (NodeId node = 1; node < side.nodes.size(); ++node) {
       const NodeId above = homes[side.nodes[node].parent];
@@ -203,8 +275,10 @@ class Matcher {
     const auto target_homes = homes_of(target_, partners_.of_target, partners_.target_left);
     drafts_.push_back({});
     is_outer_.assign(source_.nodes.size(), false);
-    for (NodeId node = 1; node < source_.nodes.size(); ++node)
-      if (partners_.of_source[node] != BlockPartners::kNone) is_outer_[source_homes[source_.nodes[node].parent] == BlockPartners::kNone ? kRoot : source_homes[source_.nodes[node].parent]] = true;
+    for (NodeId node = 1; node < source_.nodes.size(); ++node) {
+      const NodeId around = source_homes[source_.nodes[node].parent];
+      if (partners_.of_source[node] != BlockPartners::kNone && around != BlockPartners::kNone) is_outer_[around] = true;
+    }
     const auto has_third = [&](const Side& side) {
       return std::any_of(side.modules.begin(), side.modules.end(),
                          [&](const Module& module) { return ends_in_third_w(module.path, words_); });
@@ -285,8 +359,8 @@ class Matcher {
       Draft& draft = drafts[order_[k]];
       std::sort(draft.source.modules.begin(), draft.source.modules.end());
       std::sort(draft.target.modules.begin(), draft.target.modules.end());
-      const std::uint64_t content = combined(content_of(source_, draft.source, source_home_),
-                                             content_of(target_, draft.target, target_home_));
+      const std::uint64_t content =
+          combined(content_of(source_, draft.source, source_home_), content_of(target_, draft.target, target_home_));
       const auto [at, is_new] = solved.try_emplace(content);
       if (is_new) at->second = solved_now(draft);
       at->second.times += 1;
@@ -364,7 +438,8 @@ class Matcher {
   std::vector<Draft> drafts_;  ///< [0] is the root's
   std::unordered_map<NodeId, std::size_t> draft_of_;
   std::vector<std::size_t> order_, above_;
-  std::vector<bool> is_outer_;  ///< by source node: blocks with partners stand in it, so what is left may stand in the next
+  std::vector<bool>
+      is_outer_;  ///< by source node: blocks with partners stand in it, so what is left may stand in the next
   std::vector<NodeId> source_home_, target_home_;  ///< by module: the innermost block with a partner
   Votes votes_, parent_votes_;
   std::vector<Oriented> oriented_;
@@ -377,20 +452,13 @@ Matching match(const Listing& source, const Listing& target) { return Matcher(so
 
 std::string_view how_name(How how) {
   switch (how) {
-    case How::Identical:
-      return "identical";
-    case How::Rename:
-      return "rename";
-    case How::Transpose:
-      return "transpose";
-    case How::Permute:
-      return "permute";
-    case How::Reshape:
-      return "reshape";
-    case How::Split:
-      return "split";
-    case How::Fuse:
-      return "fuse";
+    case How::Identical: return "identical";
+    case How::Rename: return "rename";
+    case How::Transpose: return "transpose";
+    case How::Permute: return "permute";
+    case How::Reshape: return "reshape";
+    case How::Split: return "split";
+    case How::Fuse: return "fuse";
   }
   return {};
 }

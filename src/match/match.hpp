@@ -2,8 +2,8 @@
 // names.
 //
 // Identical names first. Then modules (all tensors under one name), laid on blocks that repeat, compared by shapes, the
-// field's words, numbers and what other blocks settled; fused tensors before single ones; each source used once. A wrong
-// pair would load silently, so a pair that another could replace is offered, not applied.
+// field's words, numbers and what other blocks settled; fused tensors before single ones; each source used once. A
+// wrong pair would load silently, so a pair that another could replace is offered, not applied.
 #pragma once
 
 #include <cstddef>

@@ -46,48 +46,82 @@ struct Trap {
 
 const Trap kTraps[] = {
     {"norm_behind_attention_is_the_norm_before_the_mlp",
-     repeated(2, {{"layers.#.attention_norm.weight", {8}}, {"layers.#.ffn_norm.weight", {8}}, {"layers.#.attention.wq.weight", {8, 8}}}),
-     repeated(2, {{"h.#.input_layernorm.weight", {8}}, {"h.#.post_attention_layernorm.weight", {8}}, {"h.#.self_attn.q_proj.weight", {8, 8}}}),
+     repeated(2, {{"layers.#.attention_norm.weight", {8}},
+                  {"layers.#.ffn_norm.weight", {8}},
+                  {"layers.#.attention.wq.weight", {8, 8}}}),
+     repeated(2, {{"h.#.input_layernorm.weight", {8}},
+                  {"h.#.post_attention_layernorm.weight", {8}},
+                  {"h.#.self_attn.q_proj.weight", {8, 8}}}),
      {{"h.1.post_attention_layernorm.weight", "layers.1.ffn_norm.weight"},
       {"h.0.input_layernorm.weight", "layers.0.attention_norm.weight"},
       {"h.0.self_attn.q_proj.weight", "layers.0.attention.wq.weight"}}},
     {"output_dense_twice_in_a_block",
      repeated(2, {{"b.#.attn.proj.weight", {8, 8}}, {"b.#.mlp.fc2.weight", {8, 8}}}),
      repeated(2, {{"l.#.attention.output.dense.weight", {8, 8}}, {"l.#.output.dense.weight", {8, 8}}}),
-     {{"l.0.attention.output.dense.weight", "b.0.attn.proj.weight"}, {"l.0.output.dense.weight", "b.0.mlp.fc2.weight"}}},
+     {{"l.0.attention.output.dense.weight", "b.0.attn.proj.weight"},
+      {"l.0.output.dense.weight", "b.0.mlp.fc2.weight"}}},
     {"encoder_attn_is_cross_attention",
      repeated(2, {{"d.#.attn.query.weight", {8, 8}}, {"d.#.cross_attn.query.weight", {8, 8}}}),
      repeated(2, {{"x.#.encoder_attn.q_proj.weight", {8, 8}}, {"x.#.self_attn.q_proj.weight", {8, 8}}}),
-     {{"x.1.self_attn.q_proj.weight", "d.1.attn.query.weight"}, {"x.1.encoder_attn.q_proj.weight", "d.1.cross_attn.query.weight"}}},
+     {{"x.1.self_attn.q_proj.weight", "d.1.attn.query.weight"},
+      {"x.1.encoder_attn.q_proj.weight", "d.1.cross_attn.query.weight"}}},
     {"w1_is_the_gate_where_there_is_w3",
      repeated(2, {{"l.#.ff.w1.weight", {16, 8}}, {"l.#.ff.w2.weight", {8, 16}}, {"l.#.ff.w3.weight", {16, 8}}}),
-     repeated(2, {{"m.#.mlp.up_proj.weight", {16, 8}}, {"m.#.mlp.gate_proj.weight", {16, 8}}, {"m.#.mlp.down_proj.weight", {8, 16}}}),
-     {{"m.0.mlp.gate_proj.weight", "l.0.ff.w1.weight"}, {"m.0.mlp.up_proj.weight", "l.0.ff.w3.weight"}, {"m.0.mlp.down_proj.weight", "l.0.ff.w2.weight"}}},
+     repeated(2, {{"m.#.mlp.up_proj.weight", {16, 8}},
+                  {"m.#.mlp.gate_proj.weight", {16, 8}},
+                  {"m.#.mlp.down_proj.weight", {8, 16}}}),
+     {{"m.0.mlp.gate_proj.weight", "l.0.ff.w1.weight"},
+      {"m.0.mlp.up_proj.weight", "l.0.ff.w3.weight"},
+      {"m.0.mlp.down_proj.weight", "l.0.ff.w2.weight"}}},
     {"gamma_is_a_norm_weight_or_a_scale",
      repeated(2, {{"b.#.gamma", {8}}, {"b.#.norm.gamma", {8}}, {"b.#.norm.beta", {8}}}),
      repeated(2, {{"s.#.layer_scale", {8, 1, 1}}, {"s.#.ln.weight", {8}}, {"s.#.ln.bias", {8}}}),
      {{"s.0.layer_scale", "b.0.gamma"}, {"s.0.ln.weight", "b.0.norm.gamma"}, {"s.0.ln.bias", "b.0.norm.beta"}}},
     {"unequal_parts_of_grouped_queries",
      repeated(2, {{"l.#.attn.qkv.weight", {12, 8}}, {"l.#.attn.qkv.bias", {12}}, {"l.#.attn.proj.weight", {8, 8}}}),
-     repeated(2, {{"m.#.attn.q_proj.weight", {8, 8}}, {"m.#.attn.k_proj.weight", {2, 8}}, {"m.#.attn.v_proj.weight", {2, 8}},
-                  {"m.#.attn.v_proj.bias", {2}}, {"m.#.attn.o_proj.weight", {8, 8}}}),
-     {{"m.0.attn.q_proj.weight", "l.0.attn.qkv.weight"}, {"m.1.attn.k_proj.weight", "l.1.attn.qkv.weight"},
-      {"m.1.attn.v_proj.bias", "l.1.attn.qkv.bias"}, {"m.1.attn.o_proj.weight", "l.1.attn.proj.weight"}}},
+     repeated(2, {{"m.#.attn.q_proj.weight", {8, 8}},
+                  {"m.#.attn.k_proj.weight", {2, 8}},
+                  {"m.#.attn.v_proj.weight", {2, 8}},
+                  {"m.#.attn.v_proj.bias", {2}},
+                  {"m.#.attn.o_proj.weight", {8, 8}}}),
+     {{"m.0.attn.q_proj.weight", "l.0.attn.qkv.weight"},
+      {"m.1.attn.k_proj.weight", "l.1.attn.qkv.weight"},
+      {"m.1.attn.v_proj.bias", "l.1.attn.qkv.bias"},
+      {"m.1.attn.o_proj.weight", "l.1.attn.proj.weight"}}},
     {"gate_and_up_become_one",
-     repeated(2, {{"l.#.mlp.gate_proj.weight", {16, 8}}, {"l.#.mlp.up_proj.weight", {16, 8}}, {"l.#.mlp.down_proj.weight", {8, 16}}}),
+     repeated(2, {{"l.#.mlp.gate_proj.weight", {16, 8}},
+                  {"l.#.mlp.up_proj.weight", {16, 8}},
+                  {"l.#.mlp.down_proj.weight", {8, 16}}}),
      repeated(2, {{"m.#.mlp.gate_up_proj.weight", {32, 8}}, {"m.#.mlp.down_proj.weight", {8, 16}}}),
      {{"m.1.mlp.gate_up_proj.weight", "l.1.mlp.gate_proj.weight+l.1.mlp.up_proj.weight"}}},
     {"experts_stacked",
-     repeated(2, {{"l.#.attn.wq.weight", {8, 8}}, {"l.#.experts.0.w1.weight", {4, 8}}, {"l.#.experts.1.w1.weight", {4, 8}},
-                  {"l.#.experts.0.w3.weight", {4, 8}}, {"l.#.experts.1.w3.weight", {4, 8}}}),
-     repeated(2, {{"b.#.attn_q.weight", {8, 8}}, {"b.#.ffn_gate_exps.weight", {2, 4, 8}}, {"b.#.ffn_up_exps.weight", {2, 4, 8}}}),
+     repeated(2, {{"l.#.attn.wq.weight", {8, 8}},
+                  {"l.#.experts.0.w1.weight", {4, 8}},
+                  {"l.#.experts.1.w1.weight", {4, 8}},
+                  {"l.#.experts.0.w3.weight", {4, 8}},
+                  {"l.#.experts.1.w3.weight", {4, 8}}}),
+     repeated(2, {{"b.#.attn_q.weight", {8, 8}},
+                  {"b.#.ffn_gate_exps.weight", {2, 4, 8}},
+                  {"b.#.ffn_up_exps.weight", {2, 4, 8}}}),
      {{"b.1.ffn_gate_exps.weight", "l.1.experts.0.w1.weight+l.1.experts.1.w1.weight"},
       {"b.0.ffn_up_exps.weight", "l.0.experts.0.w3.weight+l.0.experts.1.w3.weight"}}},
     {"stages_against_one_row_of_numbers",
-     {{"f.1.0.a.weight", {4, 3}}, {"f.1.1.a.weight", {4, 4}}, {"f.3.0.a.weight", {6, 4}}, {"f.3.1.a.weight", {6, 6}},
-      {"f.1.0.n.weight", {4}}, {"f.1.1.n.weight", {4}}, {"f.3.0.n.weight", {6}}, {"f.3.1.n.weight", {6}}},
-     {{"s0.b.0.c.weight", {4, 3}}, {"s0.b.1.c.weight", {4, 4}}, {"s1.b.0.c.weight", {6, 4}}, {"s1.b.1.c.weight", {6, 6}},
-      {"s0.b.0.bn.weight", {4}}, {"s0.b.1.bn.weight", {4}}, {"s1.b.0.bn.weight", {6}}, {"s1.b.1.bn.weight", {6}}},
+     {{"f.1.0.a.weight", {4, 3}},
+      {"f.1.1.a.weight", {4, 4}},
+      {"f.3.0.a.weight", {6, 4}},
+      {"f.3.1.a.weight", {6, 6}},
+      {"f.1.0.n.weight", {4}},
+      {"f.1.1.n.weight", {4}},
+      {"f.3.0.n.weight", {6}},
+      {"f.3.1.n.weight", {6}}},
+     {{"s0.b.0.c.weight", {4, 3}},
+      {"s0.b.1.c.weight", {4, 4}},
+      {"s1.b.0.c.weight", {6, 4}},
+      {"s1.b.1.c.weight", {6, 6}},
+      {"s0.b.0.bn.weight", {4}},
+      {"s0.b.1.bn.weight", {4}},
+      {"s1.b.0.bn.weight", {6}},
+      {"s1.b.1.bn.weight", {6}}},
      {{"s1.b.0.c.weight", "f.3.0.a.weight"}, {"s0.b.1.bn.weight", "f.1.1.n.weight"}}},
     {"missing_layers_stay_open",
      repeated(2, {{"h.#.attn.wq.weight", {8, 8}}, {"h.#.ln.weight", {8}}}),
@@ -135,7 +169,8 @@ TEST(Orientation, SquareMatricesFollowTheirSiblings) {
 
 TEST(Orientation, IsAmbiguousWithoutSiblings) {
   bool apply = true;
-  how_of({{"dense/kernel", {8, 8}}, {"dense/bias", {8}}}, {{"proj.weight", {8, 8}}, {"proj.bias", {8}}}, "proj.weight", &apply);
+  how_of({{"dense/kernel", {8, 8}}, {"dense/bias", {8}}}, {{"proj.weight", {8, 8}}, {"proj.bias", {8}}}, "proj.weight",
+         &apply);
   EXPECT_FALSE(apply);
 }
 
@@ -145,22 +180,36 @@ Rows network(std::uint32_t seed) {
   std::mt19937 random(seed);
   const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
   const std::int64_t width = 8 * pick(1, 4), inner = width * pick(2, 4);
-  Rows block = {{"encoder.layers.#.self_attn.q_proj.weight", {width, width}}, {"encoder.layers.#.self_attn.k_proj.weight", {width, width}},
-                {"encoder.layers.#.self_attn.v_proj.weight", {width, width}}, {"encoder.layers.#.self_attn.out_proj.weight", {width, width}},
-                {"encoder.layers.#.fc1.weight", {inner, width}}, {"encoder.layers.#.fc2.weight", {width, inner}},
-                {"encoder.layers.#.norm1.weight", {width}}, {"encoder.layers.#.norm2.weight", {width}}};
+  Rows block = {{"encoder.layers.#.self_attn.q_proj.weight", {width, width}},
+                {"encoder.layers.#.self_attn.k_proj.weight", {width, width}},
+                {"encoder.layers.#.self_attn.v_proj.weight", {width, width}},
+                {"encoder.layers.#.self_attn.out_proj.weight", {width, width}},
+                {"encoder.layers.#.fc1.weight", {inner, width}},
+                {"encoder.layers.#.fc2.weight", {width, inner}},
+                {"encoder.layers.#.norm1.weight", {width}},
+                {"encoder.layers.#.norm2.weight", {width}}};
   if (pick(0, 1) == 1)
     for (const char* name : {"self_attn.q_proj", "fc1", "norm1", "norm2"})
-      block.push_back({"encoder.layers.#." + std::string(name) + ".bias", {std::string(name) == "fc1" ? inner : width}});
-  return repeated(pick(2, 9), block, {{"embed_tokens.weight", {100, width}}, {"norm.weight", {width}}, {"head.weight", {7, width}}});
+      block.push_back(
+          {"encoder.layers.#." + std::string(name) + ".bias", {std::string(name) == "fc1" ? inner : width}});
+  return repeated(pick(2, 9), block,
+                  {{"embed_tokens.weight", {100, width}}, {"norm.weight", {width}}, {"head.weight", {7, width}}});
 }
 
 /// Other words for every part, the same structure.
 std::string reworded(std::string name) {
-  const std::pair<const char*, const char*> words[] = {
-      {"encoder.layers.", "transformer.h_"}, {"self_attn.", "attention."}, {"q_proj", "query"}, {"k_proj", "key"}, {"v_proj", "value"},
-      {"out_proj", "output.dense"}, {"fc1", "intermediate.dense"}, {"fc2", "output.dense"}, {"norm1", "ln_1"}, {"norm2", "ln_2"},
-      {"embed_tokens", "wte"}, {"head", "classifier"}};
+  const std::pair<const char*, const char*> words[] = {{"encoder.layers.", "transformer.h_"},
+                                                       {"self_attn.", "attention."},
+                                                       {"q_proj", "query"},
+                                                       {"k_proj", "key"},
+                                                       {"v_proj", "value"},
+                                                       {"out_proj", "output.dense"},
+                                                       {"fc1", "intermediate.dense"},
+                                                       {"fc2", "output.dense"},
+                                                       {"norm1", "ln_1"},
+                                                       {"norm2", "ln_2"},
+                                                       {"embed_tokens", "wte"},
+                                                       {"head", "classifier"}};
   for (const auto& [from, to] : words)
     if (const auto at = name.find(from); at != std::string::npos) name.replace(at, std::string(from).size(), to);
   return name;
@@ -205,7 +254,8 @@ TEST_P(Networks, AreNeverFilledFromWhatIsNotThere) {
 INSTANTIATE_TEST_SUITE_P(Seeds, Networks, testing::Range(0U, 40U));
 
 TEST(Match, TakesAnythingForAName) {
-  const Rows odd = {{"", {1}}, {"...", {2}}, {"weight", {3}}, {"\xff\xfe", {4}}, {"9999999999999999999999", {5}}, {"a..b//c", {}}};
+  const Rows odd = {{"", {1}},      {"...", {2}}, {"weight", {3}}, {"\xff\xfe", {4}}, {"9999999999999999999999", {5}},
+                    {"a..b//c", {}}};
   EXPECT_EQ(applied(odd, odd).size(), odd.size());
   Rows other = odd;
   for (Row& row : other) row.name += "x";

@@ -35,21 +35,23 @@ constexpr std::int64_t kMaxNumber = 1'000'000'000;
 
 std::int64_t number_at(std::string_view name, std::size_t& at) {
   std::int64_t number = 0;
-  for (; at < name.size() && is_digit(name[at]); ++at)
-    number = std::min(kMaxNumber, number * 10 + (name[at] - '0'));
+  for (; at < name.size() && is_digit(name[at]); ++at) number = std::min(kMaxNumber, number * 10 + (name[at] - '0'));
   return number;
 }
 
-/// `block1a`, `res2a`: a letter that counts on after a number. `conv2d`, `4h` and `1x1` are none.
+/// `block1a`, `res2d`: a letter that counts on after a number. `conv2d`, `norm1d`, `4h` and `1x1` are none.
 bool is_counting_letter(std::string_view name, std::size_t at) {
-  if (at >= name.size() || !is_lower(name[at]) || name[at] == 'd' || name[at] == 'h' || name[at] == 'x') return false;
+  if (at >= name.size() || !is_lower(name[at]) || name[at] == 'h' || name[at] == 'x') return false;
+  const std::string_view before = name.substr(0, at - 1);
+  if (name[at] == 'd' && (before.ends_with("onv") || before.ends_with("orm") || before.ends_with("ool"))) return false;
   return at + 1 == name.size() || !(is_letter(name[at + 1]) || is_digit(name[at + 1]));
 }
 
 /// `f.a.0`, `branch.b.conv`: a letter of its own that counts; the last word is none (`b` is a bias).
 bool is_counting_word(std::string_view name, std::size_t at) {
   const auto is_sign = [](char c) { return !is_letter(c) && !is_digit(c); };
-  return name[at] >= 'a' && name[at] <= 'd' && at > 0 && is_sign(name[at - 1]) && at + 2 < name.size() && name[at + 1] == '.';
+  return name[at] >= 'a' && name[at] <= 'd' && at > 0 && is_sign(name[at - 1]) && at + 2 < name.size() &&
+         name[at + 1] == '.';
 }
 
 std::vector<Token> tokens_of(std::string_view name, Words& words) {
@@ -143,7 +145,8 @@ bool take_parametrization(ParsedName& parsed, const Words& words) {
 /// Collections that Flax and Haiku put before every name of a kind, and TensorFlow's `:0` behind it.
 std::string_view without_collection(std::string_view name) {
   for (const std::string_view first : {"params", "batch_stats"})
-    if (name.starts_with(first) && name.size() > first.size() && (name[first.size()] == '.' || name[first.size()] == '/'))
+    if (name.starts_with(first) && name.size() > first.size() &&
+        (name[first.size()] == '.' || name[first.size()] == '/'))
       name.remove_prefix(first.size() + 1);
   if (name.ends_with(":0")) name.remove_suffix(2);
   return name;

@@ -17,8 +17,12 @@ struct Tally {
 };
 using Key = std::tuple<bool, std::uint32_t, std::uint32_t>;
 
-Key key_of(const Oriented& row, bool everywhere) {
-  return {!everywhere && row.is_in_block, row.source_leaf, row.target_leaf};
+/// Siblings from near to far: of the same leaves within blocks (or outside), of the same leaves anywhere, of any leaves
+/// within blocks.
+enum Reach { Near, SameLeaves, SameSide };
+Key key_of(const Oriented& row, int reach) {
+  if (reach == SameSide) return {row.is_in_block, ~0U, ~0U};
+  return {reach == Near && row.is_in_block, row.source_leaf, row.target_leaf};
 }
 
 bool is_single(const Oriented& row) {
@@ -42,18 +46,19 @@ Verdict verdict(const std::map<Key, Tally>& tallies, const Key& key) {
 }  // namespace
 
 void settle_orientation(const Listing& source, const Listing& target, std::vector<Oriented>& rows) {
-  std::map<Key, Tally> near, everywhere;
+  std::map<Key, Tally> tallies[3];
   for (const Oriented& row : rows) {
     if (!is_single(row) || row.is_table) continue;
     const Shape &have = *source.tensors[row.match.from[0]].shape, &want = *target.tensors[row.match.to].shape;
     if (have.size() != 2 || want.size() != 2 || is_square(want)) continue;
-    for (auto [tallies, all] : {std::pair{&near, false}, {&everywhere, true}})
-      ++((*tallies)[key_of(row, all)].*(have == want ? &Tally::equal : &Tally::transposed));
+    for (int reach = Near; reach <= SameSide; ++reach)
+      ++(tallies[reach][key_of(row, reach)].*(have == want ? &Tally::equal : &Tally::transposed));
   }
   for (Oriented& row : rows) {
     if (!is_single(row) || row.is_table || !is_square(*target.tensors[row.match.to].shape)) continue;
-    Verdict told = verdict(near, key_of(row, false));
-    if (!told.is_known) told = verdict(everywhere, key_of(row, true));
+    Verdict told;
+    for (int reach = Near; reach <= SameSide && !told.is_known; ++reach)
+      told = verdict(tallies[reach], key_of(row, reach));
     if (told.is_known && told.is_transposed) row.match.how = How::Transpose;
     if (!told.is_known && row.source_leaf != row.target_leaf)
       row.match.confidence = std::min(row.match.confidence, kAmbiguous);

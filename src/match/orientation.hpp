@@ -11,7 +11,7 @@ namespace tenon::match {
 struct Oriented {
   Match match;
   bool is_in_block = false;
-  bool is_table = false;              ///< rows of tokens or positions: never transposed with the layers
+  bool is_table = false;                           ///< rows of tokens or positions: never transposed with the layers
   std::uint32_t source_leaf = 0, target_leaf = 0;  ///< equal for leaves of one name and layout
 };
 

@@ -29,7 +29,7 @@ double agreement(Tags a, Tags b) {
 
 /// Two norms that are not ranked among others: both first, both last, or one this and one that.
 double by_place(double a, double b) {
-  const auto end = [](double place) { return place < 1 ? -1 : place > 5 ? 1 : 0; };
+  const auto end = [](double place) { return place < 1 ? -1 : place > Meaning::kNoPlace ? 1 : 0; };
   if (end(a) == 0 || end(b) == 0) return end(a) + end(b) < 0 ? -0.15 : 0;
   return end(a) == end(b) ? 0.25 : -0.5;
 }
@@ -59,7 +59,10 @@ bool leaves_agree(const Module& a, const Module& b, double& share) {
 
 Scorer::Scorer(const Cell& cell, std::vector<std::uint32_t> source, std::vector<std::uint32_t> target,
                const Votes& votes, const WordWeights& weights)
-    : cell_(cell), votes_(votes), weights_(weights), source_(rows_of(cell.source, source)),
+    : cell_(cell),
+      votes_(votes),
+      weights_(weights),
+      source_(rows_of(cell.source, source)),
       target_(rows_of(cell.target, target)) {
   settle_places();
 }
@@ -88,6 +91,8 @@ void Scorer::rank_places(std::vector<Row>& rows, const std::vector<Candidate>& a
   for (std::size_t i = 0; i < members.size(); ++i) {
     members[i]->place_rank = i;
     if (i > 0 && place(members[i]) == place(members[i - 1])) are_different = false;
+    // Beside `LayerNorm_1` a plain `LayerNorm` may be the first or the last.
+    if (members.size() > 1 && !cell_.is_root && place(members[i]) == Meaning::kNoPlace) are_different = false;
   }
   if (!are_different)
     for (Row* row : members) row->group = kNoGroup;
@@ -165,7 +170,9 @@ double Scorer::score(std::size_t i, std::size_t j) const {
   if (relation == Relation::None) return kImpossible;
   const bool leaves_block = (x.home == kRoot) != (y.home == kRoot);
   if (leaves_block && relation == Relation::Reshaped) return kImpossible;
-  const double cost = (relation == Relation::Reshaped ? 0.3 : relation == Relation::Equal ? 0 : 0.05) +
+  const double cost = (relation == Relation::Reshaped ? 0.3
+                       : relation == Relation::Equal  ? 0
+                                                      : 0.05) +
                       (leaves_block ? 0.15 : 0);
   return 0.2 * share - cost + evidence(i, j);
 }

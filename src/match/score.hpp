@@ -45,7 +45,8 @@ class Scorer {
   bool uses_place_[3] = {false, false, false};
 };
 
-/// Whether leaves of both modules agree in number of elements wherever both have them; their share in common in `share`.
+/// Whether leaves of both modules agree in number of elements wherever both have them; their share in common in
+/// `share`.
 bool leaves_agree(const Module& a, const Module& b, double& share);
 
 }  // namespace tenon::match

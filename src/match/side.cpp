@@ -74,8 +74,8 @@ std::vector<Module> modules_of(std::vector<Named> rows, const Listing& listing, 
   std::vector<Module> modules;
   for (const std::size_t index : order) {
     Named& row = rows[index];
-    const bool continues = !modules.empty() && modules.back().path == row.name.tokens &&
-                           modules.back().find(row.name.leaf) == nullptr;
+    const bool continues =
+        !modules.empty() && modules.back().path == row.name.tokens && modules.back().find(row.name.leaf) == nullptr;
     if (!continues) modules.push_back({std::move(row.name.tokens), {}, kRoot});
     modules.back().members.push_back({row.tensor, row.name.leaf, row.name.is_kernel, row.elements});
   }

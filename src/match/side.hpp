@@ -40,11 +40,11 @@ struct Node {
   NodeId parent = kRoot;
   Token token;
   std::uint32_t depth = 0;
-  std::uint32_t pattern = 0;     ///< equal for paths that differ in numbers only
-  std::uint32_t modules = 0;     ///< at and below it
-  std::uint64_t signature = 0;   ///< of the shapes at and below it, whatever their order: equal for twins
-  double mass = 0;               ///< elements at and below it
-  std::uint32_t first = 0;       ///< its modules stand at first, first + 1, ... in the side's order
+  std::uint32_t pattern = 0;    ///< equal for paths that differ in numbers only
+  std::uint32_t modules = 0;    ///< at and below it
+  std::uint64_t signature = 0;  ///< of the shapes at and below it, whatever their order: equal for twins
+  double mass = 0;              ///< elements at and below it
+  std::uint32_t first = 0;      ///< its modules stand at first, first + 1, ... in the side's order
 };
 
 struct Side {

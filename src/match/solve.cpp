@@ -12,11 +12,11 @@ namespace tenon::match {
 namespace {
 
 constexpr std::uint32_t kNone = static_cast<std::uint32_t>(-1);
-constexpr std::size_t kMaxClass = 64;     // larger classes are paired by families in order, or not at all
-constexpr double kFloor = -0.15;          // worse pairs are none
-constexpr double kIfFilled = 0.92;        // sure where every module of one side of the cell has found its partner
-constexpr double kIfComplete = 0.9;       // sure where those of both sides have
-constexpr double kSettled = 0.95;         // surer pairs vote
+constexpr std::size_t kMaxClass = 64;  // larger classes are paired by families in order, or not at all
+constexpr double kFloor = -0.15;       // worse pairs are none
+constexpr double kIfFilled = 0.92;     // sure where every module of one side of the cell has found its partner
+constexpr double kIfComplete = 0.9;    // sure where those of both sides have
+constexpr double kSettled = 0.95;      // surer pairs vote
 
 constexpr Tags kTables = tag::kTokens | tag::kPositions | tag::kTypes | tag::kRelative | tag::kIndexTable;
 
@@ -26,14 +26,11 @@ std::uint32_t index_of(const Module& module, const Member* member) {
 
 How how_of(Relation relation, std::size_t axes) {
   switch (relation) {
-    case Relation::Permuted:
-      return axes == 2 ? How::Transpose : How::Permute;
+    case Relation::Permuted: return axes == 2 ? How::Transpose : How::Permute;
     case Relation::Squeezed:
-    case Relation::Reshaped:
-      return How::Reshape;
+    case Relation::Reshaped: return How::Reshape;
     case Relation::None:
-    case Relation::Equal:
-      break;
+    case Relation::Equal: break;
   }
   return How::Rename;
 }
@@ -41,7 +38,10 @@ How how_of(Relation relation, std::size_t axes) {
 class Solver {
  public:
   Solver(const Cell& cell, const Votes& votes, const WordWeights& weights)
-      : cell_(cell), votes_(votes), weights_(weights), source_used_(cell.source.size(), false),
+      : cell_(cell),
+        votes_(votes),
+        weights_(weights),
+        source_used_(cell.source.size(), false),
         target_used_(cell.target.size(), false) {}
 
   Solution solve() {
@@ -64,9 +64,7 @@ class Solver {
 
   // Fused tensors -----------------------------------------------------------------------------------------------------
 
-  void link(const Fusion& fusion) {
-    fusion.direction == Direction::Split ? link_split(fusion) : link_fuse(fusion);
-  }
+  void link(const Fusion& fusion) { fusion.direction == Direction::Split ? link_split(fusion) : link_fuse(fusion); }
 
   void link_split(const Fusion& fusion) {
     const Module& whole = source(fusion.whole);
@@ -78,7 +76,12 @@ class Solver {
         if (from == nullptr || member.leaf == Leaf::Counter) continue;
         solution_.links.push_back({{{fusion.whole, index_of(whole, from)}},
                                    {fusion.parts[k], index_of(part, &member)},
-                                   How::Split, k, parts, 0.99, {}, false});
+                                   How::Split,
+                                   k,
+                                   parts,
+                                   0.99,
+                                   {},
+                                   false});
       }
       target_used_[fusion.parts[k]] = true;
       solution_.settled.emplace_back(fusion.whole, fusion.parts[k]);
@@ -96,7 +99,8 @@ class Solver {
         if (from != nullptr) link.from.push_back({index, index_of(part, from)});
       }
       if (link.from.empty()) continue;
-      if (link.from.size() < fusion.parts.size()) link.confidence = 0.6;  // a missing bias would have to be made of zeros
+      if (link.from.size() < fusion.parts.size())
+        link.confidence = 0.6;  // a missing bias would have to be made of zeros
       solution_.links.push_back(std::move(link));
     }
     for (const std::uint32_t index : fusion.parts) {
@@ -132,18 +136,22 @@ class Solver {
                        [&](const Link& link) { return link.to == spot; });
   }
 
-  // Stacked tensors -----------------------------------------------------------------------------------------------------
+  // Stacked tensors
+  // -----------------------------------------------------------------------------------------------------
 
   /// Experts one by one on one side, stacked along a new first axis on the other.
   void link_stacks() {
-    const auto of_source = numbered_families(cell_.source, source_used_), of_target = numbered_families(cell_.target, target_used_);
+    const auto of_source = numbered_families(cell_.source, source_used_),
+               of_target = numbered_families(cell_.target, target_used_);
     for (std::uint32_t j = 0; j < cell_.target.size(); ++j)
       if (!target_used_[j])
-        if (const auto* parts = stack_for(cell_.target[j], *cell_.target_side, of_source, *cell_.source_side, cell_.source))
+        if (const auto* parts =
+                stack_for(cell_.target[j], *cell_.target_side, of_source, *cell_.source_side, cell_.source))
           link_stack(*parts, j);
     for (std::uint32_t i = 0; i < cell_.source.size(); ++i)
       if (!source_used_[i])
-        if (const auto* parts = stack_for(cell_.source[i], *cell_.source_side, of_target, *cell_.target_side, cell_.target))
+        if (const auto* parts =
+                stack_for(cell_.source[i], *cell_.source_side, of_target, *cell_.target_side, cell_.target))
           link_unstack(i, *parts);
   }
 
@@ -191,8 +199,14 @@ class Solver {
   void link_unstack(std::uint32_t i, const std::vector<std::uint32_t>& parts) {
     const Spot from{i, index_of(source(i), &source(i).main())};
     for (std::uint32_t k = 0; k < parts.size(); ++k) {
-      solution_.links.push_back({{from}, {parts[k], index_of(target(parts[k]), &target(parts[k]).main())}, How::Split, k,
-                                 static_cast<std::uint32_t>(parts.size()), 0.97, {}, false});
+      solution_.links.push_back({{from},
+                                 {parts[k], index_of(target(parts[k]), &target(parts[k]).main())},
+                                 How::Split,
+                                 k,
+                                 static_cast<std::uint32_t>(parts.size()),
+                                 0.97,
+                                 {},
+                                 false});
       target_used_[parts[k]] = true;
     }
     source_used_[i] = true;
@@ -220,7 +234,8 @@ class Solver {
     Scores scores{left.size(), right.size(), {}};
     for (std::size_t i = 0; i < left.size(); ++i)
       for (std::size_t j = 0; j < right.size(); ++j) scores.values.push_back(scorer.score(i, j));
-    // In a block, the only two modules of a size go together for a trial, whatever other blocks say: see raise_complete.
+    // In a block, the only two modules of a size go together for a trial, whatever other blocks say: see
+    // raise_complete.
     if (left.size() == 1 && right.size() == 1 && !cell_.is_root && scorer.vote(0, 0) < 0)
       scores.values[0] -= 0.8 * scorer.vote(0, 0);
     const auto column_of = assign(scores, kFloor);
@@ -286,8 +301,14 @@ class Solver {
       const Shape &have = cell_.source_side->shape(*from), &want = cell_.target_side->shape(member);
       const Relation relation = relation_between(have, want);
       if (relation == Relation::None) continue;
-      Link link{{{i, index_of(a, from)}}, {j, index_of(b, &member)}, how_of(relation, squeezed(want).size()), 0, 1,
-                confidence, {}, false};
+      Link link{{{i, index_of(a, from)}},
+                {j, index_of(b, &member)},
+                how_of(relation, squeezed(want).size()),
+                0,
+                1,
+                confidence,
+                {},
+                false};
       link.is_table = ((cell_.source[i].meaning.tags | cell_.target[j].meaning.tags) & kTables) != 0;
       for (const std::uint32_t rival : rivals) {
         const Member* other = member.leaf == from->leaf ? source(rival).find(from->leaf) : &source(rival).main();
@@ -307,8 +328,8 @@ class Solver {
     const Member* member = nullptr;
   };
 
-  /// Biases (and other leaves) that belong to modules cut otherwise: `lm_head.bias` beside `lm_head.decoder.weight`. Only
-  /// the one tensor of its leaf and size, and only where the names go together.
+  /// Biases (and other leaves) that belong to modules cut otherwise: `lm_head.bias` beside `lm_head.decoder.weight`.
+  /// Only the one tensor of its leaf and size, and only where the names go together.
   void link_loose_members() {
     std::map<std::pair<Leaf, std::int64_t>, std::pair<std::vector<Loose>, std::vector<Loose>>> loose;
     std::map<std::pair<std::uint32_t, std::uint32_t>, bool> taken, filled;
@@ -331,7 +352,8 @@ class Solver {
   }
 
   void link_loose(const Loose& from, const Loose& to) {
-    const bool is_lone = target(to.spot.candidate).members.size() == 1 || source(from.spot.candidate).members.size() == 1;
+    const bool is_lone =
+        target(to.spot.candidate).members.size() == 1 || source(from.spot.candidate).members.size() == 1;
     const Candidate &a = cell_.source[from.spot.candidate], &b = cell_.target[to.spot.candidate];
     const bool agrees = (a.meaning.tags & b.meaning.tags & (tag::kThings | tag::kParts)) != 0;
     if (!is_lone || !agrees) return;
@@ -342,7 +364,9 @@ class Solver {
 
   /// Where nothing is left over, what is the only one of its size needs little or no name to speak for it.
   void raise_complete() {
-    const auto all = [](const std::vector<bool>& used) { return std::find(used.begin(), used.end(), false) == used.end(); };
+    const auto all = [](const std::vector<bool>& used) {
+      return std::find(used.begin(), used.end(), false) == used.end();
+    };
     const bool is_other_head = leaves_counterparts();
     const bool source_done = is_other_head || all(source_used_), target_done = is_other_head || all(target_used_);
     for (Link& link : solution_.links) {

@@ -27,7 +27,9 @@ std::optional<Size> size_of(const Listing& listing, std::size_t index) {
   return Size{element_count(*spec.shape), *spec.dtype};
 }
 
-Tensor tensor_of(const Listing& listing, std::size_t index) { return listing.values->tensor(listing.value_names[index]); }
+Tensor tensor_of(const Listing& listing, std::size_t index) {
+  return listing.values->tensor(listing.value_names[index]);
+}
 
 /// The dense bytes; empty for a tensor without bytes or of elements smaller than a byte.
 std::vector<std::byte> bytes_of(const Listing& listing, std::size_t index) {
@@ -77,7 +79,8 @@ std::optional<How> arrangement(const std::vector<std::byte>& a, const Shape& hav
   std::vector<std::size_t> dims(have.size());
   std::iota(dims.begin(), dims.end(), std::size_t{0});
   while (std::next_permutation(dims.begin(), dims.end())) {
-    const bool fits = std::equal(dims.begin(), dims.end(), want.begin(), [&](std::size_t dim, std::int64_t extent) { return have[dim] == extent; });
+    const bool fits = std::equal(dims.begin(), dims.end(), want.begin(),
+                                 [&](std::size_t dim, std::int64_t extent) { return have[dim] == extent; });
     if (fits && is_permuted(a, have, b, dims, width)) return have.size() == 2 ? How::Transpose : How::Permute;
   }
   return std::nullopt;

@@ -28,15 +28,24 @@ TEST(Values, SettleWhatNamesLeaveOpen) {
 
 TEST(Values, TellNothingWhereSeveralShareThem) {
   const auto ones = [](const char* x, const char* y) {
-    return MemoryCheckpoint().add(x, DType::Float32, {2, 2}, std::vector<float>{1, 1, 1, 1}).add(y, DType::Float32, {2, 2}, std::vector<float>{1, 1, 1, 1}).checkpoint();
+    return MemoryCheckpoint()
+        .add(x, DType::Float32, {2, 2}, std::vector<float>{1, 1, 1, 1})
+        .add(y, DType::Float32, {2, 2}, std::vector<float>{1, 1, 1, 1})
+        .checkpoint();
   };
   for (const Match& match : match(list(ones("a.weight", "b.weight")), list(ones("x.weight", "y.weight"))).matches)
     EXPECT_FALSE(match.apply);
 }
 
 TEST(Values, InAnotherOrderAreNotTheSame) {
-  const Checkpoint a = MemoryCheckpoint().add("p", DType::Float32, {4}, std::vector<float>{1, 2, 3, 4}).add("q", DType::Float32, {4}, std::vector<float>{1, 2, 4, 5}).checkpoint();
-  const Checkpoint b = MemoryCheckpoint().add("x", DType::Float32, {4}, std::vector<float>{2, 1, 3, 4}).add("y", DType::Float32, {4}, std::vector<float>{5, 1, 2, 4}).checkpoint();
+  const Checkpoint a = MemoryCheckpoint()
+                           .add("p", DType::Float32, {4}, std::vector<float>{1, 2, 3, 4})
+                           .add("q", DType::Float32, {4}, std::vector<float>{1, 2, 4, 5})
+                           .checkpoint();
+  const Checkpoint b = MemoryCheckpoint()
+                           .add("x", DType::Float32, {4}, std::vector<float>{2, 1, 3, 4})
+                           .add("y", DType::Float32, {4}, std::vector<float>{5, 1, 2, 4})
+                           .checkpoint();
   for (const Match& match : match(list(a), list(b)).matches) EXPECT_FALSE(match.apply);
 }
 

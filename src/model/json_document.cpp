@@ -12,9 +12,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Goes through the text before it is parsed (the parser keeps its own stack on the heap, so depth costs no C++ stack) and
-/// stops what a tree would hide. A callback of the parser could do this in one pass, but the parser then searches each
-/// array again for every element: quadratic in a listing of many tensors.
+/// Goes through the text before it is parsed (the parser keeps its own stack on the heap, so depth costs no C++ stack)
+/// and stops what a tree would hide. A callback of the parser could do this in one pass, but the parser then searches
+/// each array again for every element: quadratic in a listing of many tensors.
 class Watch final : public nlohmann::json_sax<Json> {
  public:
   Watch(const std::string& file, const Limits& limits) : file_(file), limits_(limits) {}

@@ -7,7 +7,8 @@ constexpr std::string_view kSpecial = R"(\^$.|?*+()[]{})";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// One literal character, escaped or not; moves behind it. Nothing for anything else, escapes of letters and digits too.
+/// One literal character, escaped or not; moves behind it. Nothing for anything else, escapes of letters and digits
+/// too.
 std::optional<char> literal_at(std::string_view text, std::size_t& at) {
   if (text[at] == '\\') {
     if (at + 1 >= text.size() || kSpecial.find(text[at + 1]) == std::string_view::npos) return std::nullopt;
@@ -93,7 +94,8 @@ bool PlainPattern::match(Search& search, std::size_t atom, std::size_t at) const
     if (here.is_group) search.groups.pop_back();
     return false;
   };
-  if (here.kind == Kind::Rest) return (here.may_be_empty || !rest.empty()) && rest.find_first_of("\n\r") == rest.npos && go_on(rest.size());
+  if (here.kind == Kind::Rest)
+    return (here.may_be_empty || !rest.empty()) && rest.find_first_of("\n\r") == rest.npos && go_on(rest.size());
   if (here.kind == Kind::Digits) {
     std::size_t length = 0;
     while (length < rest.size() && is_digit(rest[length])) ++length;

@@ -1,7 +1,7 @@
 // PlainPattern: the regular expressions that plans are made of, matched without a regular-expression engine.
 //
-// Literals, `(\d+)` and `\d+`, `(a|b)` of literals, and `(.*)` or `(.+)` at the end: a hundred thousand names times dozens
-// of rules. Any other expression is left to std::regex; the results are the same.
+// Literals, `(\d+)` and `\d+`, `(a|b)` of literals, and `(.*)` or `(.+)` at the end: a hundred thousand names times
+// dozens of rules. Any other expression is left to std::regex; the results are the same.
 #pragma once
 
 #include <cstdint>

@@ -97,7 +97,8 @@ bool is_order_known(const std::string& whole) {
 }
 
 Applicability applicability_of(const std::vector<const Fused*>& group) {
-  const bool known = std::all_of(group.begin(), group.end(), [](const Fused* fused) { return is_order_known(fused->whole); });
+  const bool known =
+      std::all_of(group.begin(), group.end(), [](const Fused* fused) { return is_order_known(fused->whole); });
   return known ? Applicability::Exact : Applicability::Guess;
 }
 
@@ -118,8 +119,9 @@ void add_splits(const std::vector<Fused>& splits, const std::vector<std::string>
     const bool are_equal = std::all_of(sizes.begin(), sizes.end(), [&](std::int64_t size) { return size == sizes[0]; });
     if (are_equal) sizes.clear();
     for (NameRule& rule : name_rules(changes, names))
-      ops.push_back({Split{rule.from, std::move(rule.to), static_cast<std::int64_t>(group[0]->dim), sizes, 1, rule.is_regex},
-                     applicability_of(group)});
+      ops.push_back(
+          {Split{rule.from, std::move(rule.to), static_cast<std::int64_t>(group[0]->dim), sizes, 1, rule.is_regex},
+           applicability_of(group)});
   }
 }
 
@@ -136,9 +138,10 @@ void add_fuses(const std::vector<Fused>& fuses, const std::vector<std::string>& 
       rules.push_back(name_rules(changes, names));
     }
     const auto agrees = [&](const std::vector<NameRule>& other) {
-      return std::equal(other.begin(), other.end(), rules[0].begin(), rules[0].end(), [](const NameRule& a, const NameRule& b) {
-        return a.to == b.to && a.is_regex == b.is_regex && a.changes == b.changes;
-      });
+      return std::equal(other.begin(), other.end(), rules[0].begin(), rules[0].end(),
+                        [](const NameRule& a, const NameRule& b) {
+                          return a.to == b.to && a.is_regex == b.is_regex && a.changes == b.changes;
+                        });
     };
     if (std::all_of(rules.begin(), rules.end(), agrees)) {
       for (std::size_t k = 0; k < rules[0].size(); ++k) {
@@ -148,7 +151,8 @@ void add_fuses(const std::vector<Fused>& fuses, const std::vector<std::string>& 
       }
     } else {
       for (const Fused* fused : group)
-        ops.push_back({Fuse{fused->parts, fused->whole, static_cast<std::int64_t>(fused->dim), 1, false}, applicability_of(group)});
+        ops.push_back({Fuse{fused->parts, fused->whole, static_cast<std::int64_t>(fused->dim), 1, false},
+                       applicability_of(group)});
     }
   }
 }
@@ -182,7 +186,8 @@ std::optional<Finding> find_fused_origins(const Case& facts) {
   for (const auto& list : {splits, fuses})
     for (const Fused& fused : list) cause.keys += fused.parts.size();
   cause.summary = base::plural(splits.size() + fuses.size(), "tensor") + " of " +
-                  (splits.empty() ? "the model are each several of the checkpoint" : "the checkpoint are each several of the model") +
+                  (splits.empty() ? "the model are each several of the checkpoint"
+                                  : "the checkpoint are each several of the model") +
                   ": " + quoted(first.whole);
   cause.place = place_of(facts);
   cause.why = "one side computes the projections in one multiplication and keeps them in one tensor";
@@ -190,8 +195,9 @@ std::optional<Finding> find_fused_origins(const Case& facts) {
                     base::count_text(splits.size() + fuses.size()) + " of " +
                     base::count_text(splits.size() + fuses.size()) + ", weights and biases alike"};
   if (is_guess)
-    cause.notes.push_back("shapes do not tell the order of the parts: q, k, v in blocks is the usual one, k, v, q and "
-                          "one head after the other occur; a probe or the code that saved the file decides");
+    cause.notes.push_back(
+        "shapes do not tell the order of the parts: q, k, v in blocks is the usual one, k, v, q and "
+        "one head after the other occur; a probe or the code that saved the file decides");
   cause.picture = picture(splits, fuses);
   return finding;
 }

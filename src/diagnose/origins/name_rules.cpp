@@ -65,7 +65,8 @@ struct Origin {
 /// Nothing where it neither stays nor is always the same.
 std::optional<Origin> number_origin(const Rows& rows, std::size_t name, std::size_t number) {
   const auto wanted = [&](const Row* row) -> const std::string& { return row->to[name].numbers[number]; };
-  const bool is_constant = std::all_of(rows.begin(), rows.end(), [&](const Row* row) { return wanted(row) == wanted(rows[0]); });
+  const bool is_constant =
+      std::all_of(rows.begin(), rows.end(), [&](const Row* row) { return wanted(row) == wanted(rows[0]); });
   if (is_constant && rows.size() > 1) return Origin{{}, wanted(rows[0])};
   for (std::size_t slot = 0; slot < rows[0]->from.numbers.size(); ++slot)
     if (std::all_of(rows.begin(), rows.end(), [&](const Row* row) { return row->from.numbers[slot] == wanted(row); }))
@@ -101,7 +102,8 @@ class Forms {
   }
 
   /// How many names of this form have an allowed number in every place; null allows all.
-  std::size_t count(const std::vector<std::string>& texts, const std::vector<const std::set<std::string>*>& allowed) const {
+  std::size_t count(const std::vector<std::string>& texts,
+                    const std::vector<const std::set<std::string>*>& allowed) const {
     const auto found = numbers_.find(key_of(texts));
     if (found == numbers_.end()) return 0;
     return static_cast<std::size_t>(

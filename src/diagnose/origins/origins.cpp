@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "diagnose/names.hpp"
+
 namespace tenon::diagnosis {
 namespace {
 
@@ -18,6 +20,20 @@ Listing listing_of(const Case& facts) {
     if (listing.values) listing.value_names.push_back(facts.checkpoint.value_names[tensor.source]);
   }
   return listing;
+}
+
+/// Where all but the head meet by name, a head of another name may be the same layer or another task's: a person knows.
+void doubt_lone_head(const Case& facts, Origins& origins) {
+  const auto is_renamed = [](const std::optional<Origin>& origin) {
+    return origin && origin->match.how != match::How::Identical;
+  };
+  for (std::size_t i = 0; i < origins.of.size(); ++i)
+    if (is_renamed(origins.of[i]) && !is_called_head(facts.want(i).name)) return;
+  for (auto& origin : origins.of) {
+    if (!is_renamed(origin)) continue;
+    origin->match.apply = false;
+    origin->match.confidence = std::min(origin->match.confidence, 0.8);
+  }
 }
 
 }  // namespace
@@ -39,6 +55,7 @@ std::shared_ptr<const Origins> origins_of(const Case& facts) {
     origin.match = std::move(match);
     origins->of[to] = std::move(origin);
   }
+  doubt_lone_head(facts, *origins);
   return origins;
 }
 

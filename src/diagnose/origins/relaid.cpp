@@ -43,7 +43,8 @@ std::vector<Dims> candidates(std::size_t rank) {
 
 std::optional<Dims> common_permutation(const std::vector<Relaid>& tensors, std::size_t rank) {
   for (const Dims& dims : candidates(rank))
-    if (std::all_of(tensors.begin(), tensors.end(), [&](const Relaid& tensor) { return fits(dims, tensor); })) return dims;
+    if (std::all_of(tensors.begin(), tensors.end(), [&](const Relaid& tensor) { return fits(dims, tensor); }))
+      return dims;
   return std::nullopt;
 }
 
@@ -82,7 +83,8 @@ std::vector<std::string> patterns_for(const Case& facts, const std::vector<Relai
   std::map<std::string_view, bool> wanted;
   for (const Relaid& tensor : tensors) wanted[facts.want(tensor.target).name] = true;
   std::vector<plan::Named> names;
-  for (const Planned& tensor : facts.state.tensors()) names.push_back({tensor.spec.name, wanted.contains(tensor.spec.name)});
+  for (const Planned& tensor : facts.state.tensors())
+    names.push_back({tensor.spec.name, wanted.contains(tensor.spec.name)});
   return plan::cover(names);
 }
 
@@ -96,7 +98,9 @@ std::optional<Finding> find_relaid_origins(const Case& facts) {
   Cause& cause = finding.cause;
   const auto show = [&](const Relaid& tensor) {
     const std::string& name = facts.want(tensor.target).name;
-    if (cause.picture.size() < 3) cause.picture.push_back({name + " " + base::shape_text(tensor.have), name + " " + base::shape_text(tensor.want), ""});
+    if (cause.picture.size() < 3)
+      cause.picture.push_back(
+          {name + " " + base::shape_text(tensor.have), name + " " + base::shape_text(tensor.want), ""});
   };
   for (const auto& [rank, tensors] : groups.by_rank) {
     const auto dims = common_permutation(tensors, rank);
@@ -104,15 +108,17 @@ std::optional<Finding> find_relaid_origins(const Case& facts) {
     for (std::string& pattern : patterns_for(facts, tensors))
       finding.ops.push_back({Transpose{std::move(pattern), *dims}, Applicability::Exact});
     cause.keys += tensors.size();
-    cause.evidence.push_back("the permutation " + dims_text(*dims) + " fits " + base::count_text(tensors.size()) + " of " +
-                             base::count_text(tensors.size()) + " tensors with " + std::to_string(rank) + " axes");
+    cause.evidence.push_back("the permutation " + dims_text(*dims) + " fits " + base::count_text(tensors.size()) +
+                             " of " + base::count_text(tensors.size()) + " tensors with " + std::to_string(rank) +
+                             " axes");
     show(tensors.front());
   }
   for (const auto& [shape, tensors] : groups.by_shape) {
     for (std::string& pattern : patterns_for(facts, tensors))
       finding.ops.push_back({Reshape{std::move(pattern), shape}, Applicability::Exact});
     cause.keys += tensors.size();
-    cause.evidence.push_back(base::plural(tensors.size(), "tensor") + " with equally many elements, in order, as " + dims_text(shape));
+    cause.evidence.push_back(base::plural(tensors.size(), "tensor") + " with equally many elements, in order, as " +
+                             dims_text(shape));
     show(tensors.front());
   }
   if (finding.ops.empty()) return std::nullopt;
@@ -120,7 +126,9 @@ std::optional<Finding> find_relaid_origins(const Case& facts) {
   cause.summary = base::plural(cause.keys, "tensor") + (cause.keys == 1 ? " has its" : " have their") +
                   " axes in another order or shape than in the model";
   cause.place = place_of(facts);
-  cause.why = "one side keeps the inputs before the outputs (Conv1D, Keras, Flax), or keeps axes of one element; the values are the same";
+  cause.why =
+      "one side keeps the inputs before the outputs (Conv1D, Keras, Flax), or keeps axes of one element; the values "
+      "are the same";
   return finding;
 }
 

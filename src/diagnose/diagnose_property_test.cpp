@@ -179,5 +179,139 @@ TEST_P(Seeds, ATextTellsTheSameStory) {
 
 INSTANTIATE_TEST_SUITE_P(Random, Seeds, testing::Range(0, 120));
 
+// --- texts: any bytes get an answer, and in time that grows with their length
+
+const std::vector<std::string> kShreds{"Missing key(s) in state_dict: ",
+                                       "Unexpected key(s) in state_dict: ",
+                                       "size mismatch for ",
+                                       ": copying a param with shape torch.Size([",
+                                       "]) from checkpoint, the shape in current model is torch.Size([",
+                                       "\"",
+                                       "'",
+                                       ", ",
+                                       "...",
+                                       "[",
+                                       "]",
+                                       "{",
+                                       "}",
+                                       "(",
+                                       ")",
+                                       "|",
+                                       "\n",
+                                       "\r\n",
+                                       "\x1b[31m",
+                                       "\xe2\x80\x9c",
+                                       "\xff",
+                                       "module.",
+                                       "layers.0.",
+                                       "lora_A",
+                                       "num_batches_tracked",
+                                       "weight",
+                                       "bias",
+                                       ".",
+                                       "0",
+                                       "9999999999999999999999",
+                                       "KeyError: ",
+                                       "unexpected keys: ",
+                                       "missing keys: ",
+                                       " expected shape ",
+                                       ": found shape ",
+                                       "| key | expected | loaded |",
+                                       "No match: ",
+                                       " to the model due to incompatible shapes: ",
+                                       "qkv",
+                                       "fc.",
+                                       "ema.",
+                                       "pos_embed",
+                                       "Can't pickle local object '",
+                                       "Some tensors share memory",
+                                       "were not used when initializing X: ['",
+                                       "key | Status |",
+                                       "a | MISMATCH | ckpt: [1] vs model: [2]"};
+
+std::string random_text(Dice& dice) {
+  std::string text;
+  for (int parts = dice.roll(60); parts > 0; --parts) {
+    text += dice.pick(kShreds);
+    if (dice.roll(8) == 0) text += static_cast<char>(dice.roll(256));
+  }
+  return text;
+}
+
+TEST(AnyText, GetsAnAnswerThatHoldsTogether) {
+  Dice dice(20);
+  for (int round = 0; round < 4'000; ++round) {
+    const std::string text = random_text(dice);
+    const Report report = explain({text, {}, {}});
+    ASSERT_LE(report.causes.size(), 5U) << text;
+    for (const Cause& cause : report.causes) {
+      ASSERT_FALSE(cause.summary.empty()) << cause.id << text;
+      ASSERT_FALSE(cause.evidence.empty()) << cause.id << text;
+      ASSERT_GT(cause.confidence, 0) << cause.id << text;
+      ASSERT_LE(cause.confidence, 1) << cause.id << text;
+      for (const std::size_t op : cause.ops) ASSERT_LT(op, report.plan.ops.size()) << text;
+    }
+  }
+}
+
+/// The same failure in other clothes has the same causes.
+std::string in_crlf(std::string text) {
+  std::string result;
+  for (const char c : text) result += c == '\n' ? std::string("\r\n") : std::string(1, c);
+  return result;
+}
+
+std::string in_a_log(const std::string& text) {
+  return "2024-05-01 10:00:00,123 - INFO - loading\n\x1b[31mTraceback (most recent call last):\x1b[0m\n  File "
+         "\"a.py\", line 3\n" +
+         text + "\n[end]\n";
+}
+
+std::string with_typographic_quotes(const std::string& text) {
+  std::string result;
+  bool is_open = false;
+  for (const char c : text) {
+    if (c != '"') {
+      result += c;
+      continue;
+    }
+    is_open = !is_open;
+    result += is_open ? "\xe2\x80\x9c" : "\xe2\x80\x9d";
+  }
+  return result;
+}
+
+TEST(AnyText, ClothesDoNotChangeTheCauses) {
+  const std::vector<std::string> texts{
+      "Missing key(s) in state_dict: \"a.weight\", \"a.bias\". \n\tUnexpected key(s) in state_dict: "
+      "\"module.a.weight\", \"module.a.bias\". ",
+      "Unexpected key(s) in state_dict: \"generator_ema.a.weight\", \"generator_ema.b.weight\". ",
+      "size mismatch for fc.weight: copying a param with shape torch.Size([10, 4]) from checkpoint, the shape in "
+      "current model is torch.Size([5, 4]).",
+      "RuntimeError: Some tensors share memory, this will lead to duplicate memory on disk"};
+  const auto ids_of = [](const std::string& text) {
+    std::vector<std::string> ids;
+    for (const Cause& cause : explain({text, {}, {}}).causes) ids.push_back(cause.id);
+    return ids;
+  };
+  for (const std::string& text : texts) {
+    const auto ids = ids_of(text);
+    EXPECT_FALSE(ids.empty()) << text;
+    for (const std::string& other : {in_crlf(text), in_a_log(text), with_typographic_quotes(text)})
+      EXPECT_EQ(ids_of(other), ids) << other;
+  }
+}
+
+/// A hundred thousand names, whatever rule looks at them: the time is that of reading them, not its square.
+TEST(AnyText, LongListsTakeNoLongTime) {
+  constexpr int kNames = 50'000;
+  for (const std::string& word :
+       {std::string("ema"), std::string("head"), std::string("layers."), std::string("lora_A.")}) {
+    std::string text = "Unexpected key(s) in state_dict: ";
+    for (int i = 0; i < kNames; ++i) text += "\"" + word + std::to_string(i) + ".weight\", ";
+    EXPECT_EQ(explain({text, {}, {}}).difference.unexpected.size(), static_cast<std::size_t>(kNames));
+  }
+}
+
 }  // namespace
 }  // namespace tenon

@@ -208,7 +208,8 @@ void order_causes(Report& report) {
 
 /// How much a cause explains of what a text shows, weighed by how sure it is.
 double weight(const Cause& cause, double shown) {
-  const double share = shown > 0 ? std::min(1.0, static_cast<double>(cause.keys) / shown) : 1;
+  const double sides = cause.id == "wrapper_prefix" ? 2 : 1;  // each of its keys is one missing and one unexpected
+  const double share = shown > 0 ? std::min(1.0, sides * static_cast<double>(cause.keys) / shown) : 1;
   return cause.confidence * (kLeastShare + (1 - kLeastShare) * share);
 }
 

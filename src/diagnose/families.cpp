@@ -11,56 +11,177 @@ namespace {
 
 using Words = std::span<const std::string_view>;
 
-constexpr std::string_view kDerivedLeaves[] = {
-    "position_ids", "relative_position_index", "relative_coords_table", "attn_mask", "masked_bias", "inv_freq", "freqs",
-    "freqs_cis", "freqs_cos", "freqs_sin", "cos_cached", "sin_cached", "causal_mask", "triu_mask", "anchor_grid", "anchors",
-    "anchor_points", "total_ops", "total_params", "_float_tensor", "smoothing_window", "mel_basis", "hann_window", "cell_anchors",
-    "bias_mask", "tril", "token_type_ids", "rel_pos_index", "position_index", "rotary_freqs", "mask", "relative_position",
-    "_dummy", "dummy_param", "embed_positions_float", "original_inv_freq", "cached_freqs", "version"};
+constexpr std::string_view kDerivedLeaves[] = {"position_ids",
+                                               "relative_position_index",
+                                               "relative_coords_table",
+                                               "attn_mask",
+                                               "masked_bias",
+                                               "inv_freq",
+                                               "freqs",
+                                               "freqs_cis",
+                                               "freqs_cos",
+                                               "freqs_sin",
+                                               "cos_cached",
+                                               "sin_cached",
+                                               "causal_mask",
+                                               "triu_mask",
+                                               "anchor_grid",
+                                               "anchors",
+                                               "anchor_points",
+                                               "total_ops",
+                                               "total_params",
+                                               "_float_tensor",
+                                               "mel_basis",
+                                               "hann_window",
+                                               "cell_anchors",
+                                               "bias_mask",
+                                               "tril",
+                                               "token_type_ids",
+                                               "rel_pos_index",
+                                               "position_index",
+                                               "rotary_freqs",
+                                               "mask",
+                                               "relative_position",
+                                               "_dummy",
+                                               "dummy_param",
+                                               "embed_positions_float",
+                                               "original_inv_freq",
+                                               "cached_freqs",
+                                               "version"};
 constexpr std::string_view kDerivedParts[] = {"noises", "rotary_emb", "rope", "rotary"};
-constexpr std::string_view kWeightNormLeaves[] = {"weight_g", "weight_v", "original0", "original1", "weight_orig", "weight_u",
-                                                  "weight_mask", "bias_g", "bias_v"};
-constexpr std::string_view kQuantLeaves[] = {
-    "absmax", "quant_map", "nested_absmax", "nested_quant_map", "quant_state", "SCB", "CB", "weight_format", "zero_point",
-    "zero_points", "scale", "scales", "qweight", "qzeros", "g_idx", "input_scale", "output_scale", "weight_scale",
-    "weight_scale_inv", "scale_inv", "weight_scale_2", "fake_quant_enabled", "observer_enabled", "min_val", "max_val",
-    "_packed_params", "amax", "_amax", "pre_quant_scale", "clips_act", "signed_tensor", "_num_bits", "num_bits",
-    "weight_fake_quant", "k_scale", "v_scale", "q_scale", "weight_zero_point", "weight_packed", "weight_shape", "act_scale",
-    "activation_scale", "kv_cache_scaling_factor", "qbias", "input_zero_point", "smooth_scale", "dtype", "scale_act",
-    "scale_weight", "scaled_fp8", "codebooks", "codes", "SU", "SV", "Qidxs", "in_scale", "out_scale"};
-constexpr std::string_view kAdapterParts[] = {"lora", "loha", "lokr", "hada", "ia3", "adapter", "adapters", "dora", "adaln_lora"};
+constexpr std::string_view kWeightNormLeaves[] = {"weight_g", "weight_v",    "original0", "original1", "weight_orig",
+                                                  "weight_u", "weight_mask", "bias_g",    "bias_v"};
+constexpr std::string_view kQuantLeaves[] = {"absmax",
+                                             "quant_map",
+                                             "nested_absmax",
+                                             "nested_quant_map",
+                                             "quant_state",
+                                             "SCB",
+                                             "CB",
+                                             "weight_format",
+                                             "zero_point",
+                                             "zero_points",
+                                             "scale",
+                                             "scales",
+                                             "qweight",
+                                             "qzeros",
+                                             "g_idx",
+                                             "input_scale",
+                                             "output_scale",
+                                             "weight_scale",
+                                             "weight_scale_inv",
+                                             "scale_inv",
+                                             "weight_scale_2",
+                                             "fake_quant_enabled",
+                                             "observer_enabled",
+                                             "min_val",
+                                             "max_val",
+                                             "_packed_params",
+                                             "amax",
+                                             "_amax",
+                                             "pre_quant_scale",
+                                             "clips_act",
+                                             "signed_tensor",
+                                             "_num_bits",
+                                             "num_bits",
+                                             "weight_fake_quant",
+                                             "k_scale",
+                                             "v_scale",
+                                             "q_scale",
+                                             "weight_zero_point",
+                                             "weight_packed",
+                                             "weight_shape",
+                                             "act_scale",
+                                             "activation_scale",
+                                             "kv_cache_scaling_factor",
+                                             "qbias",
+                                             "input_zero_point",
+                                             "smooth_scale",
+                                             "dtype",
+                                             "scale_act",
+                                             "scale_weight",
+                                             "scaled_fp8",
+                                             "codebooks",
+                                             "codes",
+                                             "SU",
+                                             "SV",
+                                             "Qidxs",
+                                             "in_scale",
+                                             "out_scale"};
+constexpr std::string_view kAdapterParts[] = {"lora",    "loha",     "lokr", "hada",      "ia3",
+                                              "adapter", "adapters", "dora", "adaln_lora"};
 constexpr std::string_view kAdapterLeaves[] = {"modules_to_save", "original_module", "prompt_embeddings", "lora_scale"};
 constexpr std::string_view kCopyParts[] = {"ema", "shadow", "teacher", "swa", "averaged", "momentum"};
 constexpr std::string_view kTrainingParts[] = {
-    "criterion", "criterions", "loss", "losses", "perceptual", "lpips", "discriminator", "disc", "netd", "critic", "metric",
-    "metrics", "aux", "auxiliary", "auxlogits", "projector", "projection", "finetuner", "queue", "queue_ptr", "prototypes",
-    "prototype", "memory", "bank", "center", "counter", "optimizer", "scheduler", "epoch", "step", "steps", "pretrain",
-    "pretraining", "online", "distill", "student", "evaluator", "poses", "camera", "cameras", "train", "training", "dice", "bce",
-    "arcface", "last_layer", "ptr", "accuracy", "confmat", "fid", "inception", "ssim", "denoiser_ema", "regularizer",
-    "augment", "augmentation", "sampler", "dis", "temp", "temperature", "logvar", "supervision", "contrastive"};
-constexpr std::string_view kNormParts[] = {"bn", "norm", "layernorm", "batchnorm", "ln", "gn", "groupnorm", "instancenorm",
-                                           "rmsnorm", "batch", "normalization"};
-constexpr std::string_view kPositionMarks[] = {"pos_emb", "pos_enc", "position_emb", "positional", "rel_pos", "relative_position",
-                                               "relative_attention", "relative_coords", "time_embed", "temporal_embed",
-                                               "temporal_pos", "embed_positions", "wpe", "absolute_pos", "position_bias",
-                                               "rel_height", "rel_width", "rel_h", "rel_w", "attn_mask", "coords_table",
-                                               "attention_bias_idxs", "attention_biases", "position_ids", "posembed",
-                                               "pos_bias", "posemb"};
-constexpr std::string_view kTiedEndings[] = {"lm_head.weight", "embed_tokens.weight", "predictions.decoder.weight",
-                                             "predictions.decoder.bias", "shared.weight", "output_projection.weight",
-                                             "embed_out.weight", "lm_head.decoder.weight", "lm_head.decoder.bias",
-                                             "generator.weight", "proj_out.weight", "lm_head.bias",
-                                             "word_embeddings.weight", "wte.weight", "tok_embeddings.weight",
-                                             "predictions.bias", "embed_out.bias", "out_embed.weight", "word_lut.weight",
-                                             "tgt_word_prj.weight", "tgt_word_emb.weight", "src_word_emb.weight"};
-constexpr std::string_view kPlainLeaves[] = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked", "kernel",
-                                             "gamma", "beta"};
+    "criterion", "criterions", "loss",       "losses",       "perceptual",  "lpips",       "discriminator",
+    "disc",      "netd",       "critic",     "metric",       "metrics",     "aux",         "auxiliary",
+    "auxlogits", "projector",  "projection", "finetuner",    "queue",       "queue_ptr",   "prototypes",
+    "prototype", "memory",     "bank",       "center",       "counter",     "optimizer",   "scheduler",
+    "epoch",     "step",       "steps",      "pretrain",     "pretraining", "online",      "distill",
+    "student",   "evaluator",  "poses",      "camera",       "cameras",     "train",       "training",
+    "dice",      "bce",        "arcface",    "last_layer",   "ptr",         "accuracy",    "confmat",
+    "fid",       "inception",  "ssim",       "denoiser_ema", "regularizer", "augment",     "augmentation",
+    "sampler",   "dis",        "temp",       "temperature",  "logvar",      "supervision", "contrastive"};
+constexpr std::string_view kNormParts[] = {"bn",        "norm",         "layernorm", "batchnorm", "ln",           "gn",
+                                           "groupnorm", "instancenorm", "rmsnorm",   "batch",     "normalization"};
+constexpr std::string_view kPositionMarks[] = {"pos_emb",
+                                               "pos_enc",
+                                               "position_emb",
+                                               "positional",
+                                               "rel_pos",
+                                               "relative_position",
+                                               "relative_attention",
+                                               "relative_coords",
+                                               "time_embed",
+                                               "temporal_embed",
+                                               "temporal_pos",
+                                               "embed_positions",
+                                               "wpe",
+                                               "absolute_pos",
+                                               "position_bias",
+                                               "rel_height",
+                                               "rel_width",
+                                               "rel_h",
+                                               "rel_w",
+                                               "attn_mask",
+                                               "coords_table",
+                                               "attention_bias_idxs",
+                                               "attention_biases",
+                                               "position_ids",
+                                               "posembed",
+                                               "pos_bias",
+                                               "posemb"};
+constexpr std::string_view kTiedEndings[] = {"lm_head.weight",
+                                             "embed_tokens.weight",
+                                             "predictions.decoder.weight",
+                                             "predictions.decoder.bias",
+                                             "shared.weight",
+                                             "output_projection.weight",
+                                             "embed_out.weight",
+                                             "lm_head.decoder.weight",
+                                             "lm_head.decoder.bias",
+                                             "generator.weight",
+                                             "proj_out.weight",
+                                             "lm_head.bias",
+                                             "word_embeddings.weight",
+                                             "wte.weight",
+                                             "tok_embeddings.weight",
+                                             "predictions.bias",
+                                             "embed_out.bias",
+                                             "out_embed.weight",
+                                             "word_lut.weight",
+                                             "tgt_word_prj.weight",
+                                             "tgt_word_emb.weight",
+                                             "src_word_emb.weight"};
+constexpr std::string_view kPlainLeaves[] = {"weight", "bias",  "running_mean", "running_var", "num_batches_tracked",
+                                             "kernel", "gamma", "beta"};
 
 bool is_among(std::string_view word, Words list) { return std::find(list.begin(), list.end(), word) != list.end(); }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-/// Calls `take(word)` for each word in lower case: parted at `.`, `_`, `-`, `/` and humps; digits at the end are left out.
+/// Calls `take(word)` for each word in lower case: parted at `.`, `_`, `-`, `/` and humps; digits at the end are left
+/// out.
 template <class Take>
 bool any_word(std::string_view name, Take take) {
   std::string word;
@@ -93,7 +214,8 @@ bool is_quantised(std::string_view name, std::string_view leaf) {
   if (is_among(leaf, kQuantLeaves)) return true;
   if (leaf.starts_with("bitsandbytes__") || has_part(name, "quant_state") || has_part(name, "activation_post_process"))
     return true;
-  return has_part(name, "uantizer") || has_part(name, "_quant.") || has_part(name, "fake_quant") || has_part(name, "quant_");
+  return has_part(name, "uantizer") || has_part(name, "_quant.") || has_part(name, "fake_quant") ||
+         has_part(name, "quant_");
 }
 
 bool is_weight_norm(std::string_view name, std::string_view leaf) {
@@ -125,9 +247,7 @@ Family family_of(std::string_view name) {
   return Family::None;
 }
 
-bool is_normalisation(std::string_view module) {
-  return has_word(leaf_of(module), kNormParts);
-}
+bool is_normalisation(std::string_view module) { return has_word(leaf_of(module), kNormParts); }
 
 bool is_position_table(std::string_view name) {
   return std::any_of(std::begin(kPositionMarks), std::end(kPositionMarks),

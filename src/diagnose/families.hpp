@@ -1,4 +1,5 @@
-// Families of names: what a tensor is for, told by the field's words for it. Words of single projects have no place here.
+// Families of names: what a tensor is for, told by the field's words for it. Words of single projects have no place
+// here.
 #pragma once
 
 #include <cstdint>
@@ -8,17 +9,17 @@ namespace tenon::diagnosis {
 
 enum class Family : std::uint8_t {
   None,
-  BatchCounter,   ///< num_batches_tracked: no file older than PyTorch 0.4.1 has it
-  NormStatistics, ///< running_mean, running_var
-  Derived,        ///< buffers that the code computes: position_ids, attn_mask, inv_freq, masks, counters of tools
-  NormNames,      ///< gamma and beta of a normalisation
-  WeightNorm,     ///< weight_g, weight_v, parametrizations.weight.original0, weight_orig, weight_u
-  Quantised,      ///< absmax, qweight, zero_point, input_scale, ...
-  Adapter,        ///< lora_A, lora_B, ia3, ...
-  Copy,           ///< a second copy of the weights: an average, a teacher, a momentum encoder
-  Training,       ///< losses, critics, queues, projectors: what only training needs
-  Shard,          ///< _flat_param, _fsdp_..., local shards
-  ExtraState,     ///< get_extra_state's entry
+  BatchCounter,    ///< num_batches_tracked: no file older than PyTorch 0.4.1 has it
+  NormStatistics,  ///< running_mean, running_var
+  Derived,         ///< buffers that the code computes: position_ids, attn_mask, inv_freq, masks, counters of tools
+  NormNames,       ///< gamma and beta of a normalisation
+  WeightNorm,      ///< weight_g, weight_v, parametrizations.weight.original0, weight_orig, weight_u
+  Quantised,       ///< absmax, qweight, zero_point, input_scale, ...
+  Adapter,         ///< lora_A, lora_B, ia3, ...
+  Copy,            ///< a second copy of the weights: an average, a teacher, a momentum encoder
+  Training,        ///< losses, critics, queues, projectors: what only training needs
+  Shard,           ///< _flat_param, _fsdp_..., local shards
+  ExtraState,      ///< get_extra_state's entry
 };
 
 /// The family of a name, by its leaf first and then by the words of its path.

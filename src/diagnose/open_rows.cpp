@@ -1,5 +1,7 @@
 #include "diagnose/open_rows.hpp"
 
+#include <unordered_set>
+
 #include "base/text.hpp"
 
 namespace tenon::diagnosis {
@@ -11,21 +13,30 @@ const Shape* shape_in(const TensorSpec& spec) { return spec.shape ? &*spec.shape
 
 bool is_told(const std::vector<bool>& told, std::size_t index) { return index < told.size() && told[index]; }
 
+/// What a side's blueprint says is kept beside its state dict: a blueprint's word is better than a guess from names.
+std::unordered_set<std::string_view> kept_beside(const Listing& side) {
+  std::unordered_set<std::string_view> names;
+  if (side.blueprint)
+    for (const Unsaved& row : side.blueprint->unsaved) names.insert(row.name);
+  return names;
+}
+
 }  // namespace
 
 OpenRows open_rows(const Case& facts) {
   OpenRows rows;
+  const auto beside_model = kept_beside(facts.target), beside_saved = kept_beside(facts.checkpoint);
   const auto source = [&](std::size_t index) { return facts.state.tensors()[index].source; };
   for (const std::size_t index : facts.gap.missing)
-    if (!is_told(facts.told.want, index))
+    if (!is_told(facts.told.want, index) && beside_saved.count(facts.want(index).name) == 0)
       rows.missing.push_back({facts.want(index).name, index, shape_in(facts.want(index))});
   for (const std::size_t index : facts.gap.unexpected)
-    if (!is_told(facts.told.have, source(index)))
+    if (!is_told(facts.told.have, source(index)) && beside_model.count(facts.have(index).name) == 0)
       rows.unexpected.push_back({facts.have(index).name, index, shape_in(facts.have(index))});
   for (const Pair& pair : facts.gap.mismatched)
     if (!is_told(facts.told.want, pair.target))
-      rows.mismatched.push_back({facts.want(pair.target).name, shape_in(facts.have(pair.state)),
-                                 shape_in(facts.want(pair.target)), pair});
+      rows.mismatched.push_back(
+          {facts.want(pair.target).name, shape_in(facts.have(pair.state)), shape_in(facts.want(pair.target)), pair});
   return rows;
 }
 

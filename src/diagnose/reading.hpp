@@ -16,8 +16,8 @@ struct Reading {
   std::string_view help;
 };
 
-/// The finding of the surest reading whose symptom the text shows; other sightings of the table are further evidence, and
-/// each makes it a little surer. Nothing where no symptom of the table was seen, or no text is given.
+/// The finding of the surest reading whose symptom the text shows; other sightings of the table are further evidence,
+/// and each makes it a little surer. Nothing where no symptom of the table was seen, or no text is given.
 std::optional<Finding> read_sightings(const Case& facts, std::span<const Reading> readings);
 
 /// How much sure evidence counts when several pieces point the same way: 1 - product of doubts, at most 0.98.

@@ -1,6 +1,5 @@
 #include "diagnose/saying.hpp"
 
-#include <algorithm>
 #include <map>
 #include <unordered_set>
 
@@ -34,8 +33,8 @@ std::string part_text(std::size_t part, std::size_t whole, std::string_view what
 
 namespace {
 
-/// A text shows only what differs: a glob over a module would name tensors that fit and are not shown. So names are given as
-/// they are, or by their end where that end is no layer's ordinary tensor, or stands in three places or more.
+/// A text shows only what differs: a glob over a module would name tensors that fit and are not shown. So names are
+/// given as they are, or by their end where that end is no layer's ordinary tensor, or stands in three places or more.
 std::vector<std::string> globs_of_shown(const std::vector<OpenName>& rows) {
   constexpr std::size_t kMany = 3;
   std::map<std::string, std::size_t> ends;
@@ -46,12 +45,13 @@ std::vector<std::string> globs_of_shown(const std::vector<OpenName>& rows) {
   };
   for (const OpenName& row : rows) ++ends[end_of(row.name)];
   std::vector<std::string> globs;
+  std::unordered_set<std::string> seen;
   for (const OpenName& row : rows) {
     const std::string end = end_of(row.name);
     const bool is_own = end.find('.') == std::string::npos;
     const bool is_end = row.name.size() > end.size() && (is_own ? ends[end] > 1 : ends[end] >= kMany);
     std::string glob = is_end ? "*." + end : std::string(row.name);
-    if (std::find(globs.begin(), globs.end(), glob) == globs.end()) globs.push_back(std::move(glob));
+    if (seen.insert(glob).second) globs.push_back(std::move(glob));
   }
   return globs;
 }
@@ -71,18 +71,23 @@ std::vector<std::string> globs_of(const Case& facts, const std::vector<OpenName>
   return plan::cover(names);
 }
 
+/// A plan of a hundred names is no plan that a person reads: then there are no operations, and the words must do.
+constexpr std::size_t kMostOps = 48;
+
+std::vector<Op> readable(std::vector<Op> ops) { return ops.size() > kMostOps ? std::vector<Op>() : ops; }
+
 std::vector<Op> drop_rows(const Case& facts, const std::vector<OpenName>& rows, Applicability applicability) {
   std::vector<Op> ops;
   if (!rows.empty())
     for (std::string& glob : globs_of(facts, rows)) ops.push_back({Drop{std::move(glob)}, applicability});
-  return ops;
+  return readable(std::move(ops));
 }
 
 std::vector<Op> keep_rows(const Case& facts, const std::vector<OpenName>& rows, Applicability applicability) {
   std::vector<Op> ops;
   if (!rows.empty())
     for (std::string& glob : globs_of(facts, rows)) ops.push_back({KeepTarget{std::move(glob)}, applicability});
-  return ops;
+  return readable(std::move(ops));
 }
 
 }  // namespace tenon::diagnosis

@@ -28,6 +28,9 @@ std::string part_text(std::size_t part, std::size_t whole, std::string_view what
 /// Globs that name these rows and no other tensor of either side.
 std::vector<std::string> globs_of(const Case& facts, const std::vector<OpenName>& rows);
 
+/// The operations, if they are few enough for a plan that a person reads; none otherwise.
+std::vector<Op> readable(std::vector<Op> ops);
+
 /// Operations that leave unexpected rows out, and take missing rows from the model.
 std::vector<Op> drop_rows(const Case& facts, const std::vector<OpenName>& rows, Applicability applicability);
 std::vector<Op> keep_rows(const Case& facts, const std::vector<OpenName>& rows, Applicability applicability);

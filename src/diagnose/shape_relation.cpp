@@ -43,7 +43,8 @@ std::optional<std::vector<std::size_t>> permutation(const Shape& a, const Shape&
 bool scaled_by(const Shape& a, const Shape& b, std::int64_t num, std::int64_t den) {
   if (a.size() != b.size() || a == b || num <= 0 || den <= 0) return false;
   return std::equal(a.begin(), a.end(), b.begin(), [&](std::int64_t x, std::int64_t y) {
-    return x == y || static_cast<double>(x) * static_cast<double>(num) == static_cast<double>(y) * static_cast<double>(den);
+    return x == y ||
+           static_cast<double>(x) * static_cast<double>(num) == static_cast<double>(y) * static_cast<double>(den);
   });
 }
 

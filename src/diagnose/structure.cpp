@@ -103,10 +103,11 @@ std::optional<LevelEdit> edit_of(const std::vector<OpenName>& missing, const std
   const auto edits = edits_between(texts_of(missing, by_template), texts_of(unexpected, by_template));
   const auto weight = [](const auto& row) {
     const std::size_t length = row.first.first.size() + row.first.second.size();
-    return std::make_pair(std::min(row.second.missing.size(), row.second.unexpected.size()), -static_cast<long>(length));
+    return std::make_pair(std::min(row.second.missing.size(), row.second.unexpected.size()),
+                          -static_cast<long>(length));
   };
-  const auto best = std::max_element(edits.begin(), edits.end(),
-                                     [&](const auto& a, const auto& b) { return weight(a) < weight(b); });
+  const auto best =
+      std::max_element(edits.begin(), edits.end(), [&](const auto& a, const auto& b) { return weight(a) < weight(b); });
   if (best == edits.end()) return std::nullopt;
   LevelEdit edit{best->first.first, best->first.second, best->second.front > 0, {}, {}, by_template};
   for (const std::size_t row : best->second.missing) edit.missing.push_back(missing[row]);
@@ -131,7 +132,8 @@ std::string_view common_module(const std::vector<OpenName>& rows) {
   if (rows.empty()) return {};
   std::string_view common = module_of(rows.front().name);
   for (const OpenName& row : rows)
-    while (!common.empty() && !(row.name.starts_with(common) && row.name.size() > common.size() && row.name[common.size()] == '.'))
+    while (!common.empty() &&
+           !(row.name.starts_with(common) && row.name.size() > common.size() && row.name[common.size()] == '.'))
       common = module_of(common);
   return common;
 }
@@ -165,7 +167,8 @@ std::optional<IndexTail> index_tail(const std::vector<OpenName>& rows) {
   }
   const IndexTail* best = nullptr;
   for (const auto& [stem, tail] : tails)
-    if (tail.first > 0 && tail.rows.size() >= 2 && (best == nullptr || tail.rows.size() > best->rows.size())) best = &tail;
+    if (tail.first > 0 && tail.rows.size() >= 2 && (best == nullptr || tail.rows.size() > best->rows.size()))
+      best = &tail;
   return best == nullptr ? std::nullopt : std::optional<IndexTail>(*best);
 }
 

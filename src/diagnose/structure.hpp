@@ -33,11 +33,12 @@ std::optional<IndexTail> index_tail(const std::vector<OpenName>& rows);
 /// Levels `from` of the checkpoint's names stand where the model has `to`; either may be empty.
 struct LevelEdit {
   std::string from, to;
-  bool at_front = false;  ///< nothing stands before it
+  bool at_front = false;                      ///< nothing stands before it
   std::vector<OpenName> missing, unexpected;  ///< names that it explains: the model's and the checkpoint's
-  bool by_template = false;  ///< indices were let out of account: the lists are cut
+  bool by_template = false;                   ///< indices were let out of account: the lists are cut
 };
-/// The edit of up to three neighbouring levels that pairs the most names; nothing when no two names pair. O(names x levels).
+/// The edit of up to three neighbouring levels that pairs the most names; nothing when no two names pair. O(names x
+/// levels).
 std::optional<LevelEdit> best_edit(const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected);
 
 /// How alike two level names are, 0..1: shared letters in order.

@@ -33,16 +33,20 @@ bool is_adapter(std::string_view name, const TextFacts* text) {
   if (family_of(name) == Family::Adapter) return true;
   if (text == nullptr) return false;
   const std::string& owner = text->target_class;
-  return (owner.find("LoRA") != std::string::npos || owner.find("Lora") != std::string::npos) && owner.find("ForCausal") == std::string::npos;
+  return (owner.find("LoRA") != std::string::npos || owner.find("Lora") != std::string::npos) &&
+         owner.find("ForCausal") == std::string::npos;
 }
 
 /// Only the rank differs: one axis, alike in all pairs.
 bool is_rank(const std::vector<OpenPair>& pairs) {
-  return std::all_of(pairs.begin(), pairs.end(), [](const OpenPair& row) { return only_axis(*row.have, *row.want).has_value(); });
+  return std::all_of(pairs.begin(), pairs.end(),
+                     [](const OpenPair& row) { return only_axis(*row.have, *row.want).has_value(); });
 }
 
-std::string summary(const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected, const std::vector<OpenPair>& pairs) {
-  if (!unexpected.empty() && missing.empty()) return "the checkpoint has adapter weights that the model has no place for";
+std::string summary(const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected,
+                    const std::vector<OpenPair>& pairs) {
+  if (!unexpected.empty() && missing.empty())
+    return "the checkpoint has adapter weights that the model has no place for";
   if (!missing.empty() && unexpected.empty()) return "the model has adapter weights that the checkpoint does not hold";
   if (!missing.empty()) return "both sides have adapter weights, under other names";
   return is_rank(pairs) ? "the adapter was saved with another rank than the model is built with"
@@ -52,14 +56,21 @@ std::string summary(const std::vector<OpenName>& missing, const std::vector<Open
 std::optional<Finding> from_rows(const Case& facts, const OpenRows& rows) {
   const auto is_one = [&](const auto& row) { return is_adapter(row.name, facts.text); };
   const auto missing = rows_where(rows.missing, is_one), unexpected = rows_where(rows.unexpected, is_one);
-  const auto pairs = rows_where(rows.mismatched, [&](const OpenPair& row) { return is_one(row) || (is_factor_pair(row) && only_axis(*row.have, *row.want)); });
+  const auto pairs = rows_where(rows.mismatched, [&](const OpenPair& row) {
+    return is_one(row) || (is_factor_pair(row) && only_axis(*row.have, *row.want));
+  });
   const std::size_t found = missing.size() + unexpected.size() + pairs.size();
   if (found == 0) return std::nullopt;
-  Finding finding = say(facts, {0.5 + 0.45 * share_of(found, rows.size()), summary(missing, unexpected, pairs),
-                                "an adapter adds factors to chosen layers of a base model; which layers, and of what rank, its description says",
-                                {base::plural(found, "adapter key") + ": " +
-                                 (pairs.empty() ? list_text(names_of_rows(unexpected.empty() ? missing : unexpected)) : list_text(names_of_rows(pairs)))},
-                                {"build the adapter from the file's own description (adapter_config.json: rank, target modules), or merge it into the base first"}});
+  Finding finding = say(
+      facts,
+      {0.5 + 0.45 * share_of(found, rows.size()),
+       summary(missing, unexpected, pairs),
+       "an adapter adds factors to chosen layers of a base model; which layers, and of what rank, its description says",
+       {base::plural(found, "adapter key") + ": " +
+        (pairs.empty() ? list_text(names_of_rows(unexpected.empty() ? missing : unexpected))
+                       : list_text(names_of_rows(pairs)))},
+       {"build the adapter from the file's own description (adapter_config.json: rank, target modules), or merge it "
+        "into the base first"}});
   tell_missing(missing, finding);
   tell_unexpected(unexpected, finding);
   tell_mismatched(pairs, finding);
@@ -75,10 +86,17 @@ std::optional<Finding> behind_another(const Case& facts) {
   for (const std::size_t index : facts.gap.missing) count += is_adapter(facts.want(index).name, facts.text) ? 1U : 0U;
   for (const std::size_t index : facts.gap.unexpected) {
     const std::string& name = facts.have(index).name;
-    count += is_adapter(name, facts.text) || name.find(".base_layer.") != std::string::npos || name.starts_with("base_model.model.") ? 1U : 0U;
+    count += is_adapter(name, facts.text) || name.find(".base_layer.") != std::string::npos ||
+                     name.starts_with("base_model.model.")
+                 ? 1U
+                 : 0U;
   }
   if (count == 0) return std::nullopt;
-  Finding finding = say(facts, {0.5, "the tensors belong to an adapter, or to a model within one", "an adapter wraps the layers that it changes", {base::plural(count, "key") + " of an adapter or within one"}, {}});
+  Finding finding = say(facts, {0.5,
+                                "the tensors belong to an adapter, or to a model within one",
+                                "an adapter wraps the layers that it changes",
+                                {base::plural(count, "key") + " of an adapter or within one"},
+                                {}});
   finding.cause.keys = count;
   return finding;
 }

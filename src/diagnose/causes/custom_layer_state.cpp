@@ -103,28 +103,48 @@ std::optional<Finding> unsaved_weights(const Case& facts, const Listing& side, c
 constexpr Reading kReadings[] = {
     {Symptom::ExtraStateWords, 0.7, "a module's own state is not saved, or not restored", kUnregistered,
      "register parameters and buffers; implement get_extra_state and set_extra_state for the rest"},
-    {Symptom::UnbuiltLayer, 0.8, "a layer has no variables where the file has some", "a layer that builds its variables late, or outside build(), is empty when weights are loaded",
+    {Symptom::UnbuiltLayer, 0.8, "a layer has no variables where the file has some",
+     "a layer that builds its variables late, or outside build(), is empty when weights are loaded",
      "build the model first: call it on an input; create variables in build()"},
-    {Symptom::RenamedOnLoad, 0.78, "a module's own load hook changes names wrongly", "a custom _load_from_state_dict or pre-hook runs for every file, old or new", "make the hook look at the file's version"},
-    {Symptom::NameTaken, 0.5, "a custom layer may give several weights one name", "sub-layers and weights without names of their own get equal ones", "name every weight and sub-layer of the custom layer"},
-    {Symptom::NoConfig, 0.5, "a custom layer does not describe itself", "get_config() is what a layer is rebuilt from", "write get_config() and from_config()"},
-    {Symptom::LocalObject, 0.15, "an attribute of a custom layer cannot be saved", "lambdas and local functions", "use named functions"},
+    {Symptom::RenamedOnLoad, 0.78, "a module's own load hook changes names wrongly",
+     "a custom _load_from_state_dict or pre-hook runs for every file, old or new",
+     "make the hook look at the file's version"},
+    {Symptom::NameTaken, 0.5, "a custom layer may give several weights one name",
+     "sub-layers and weights without names of their own get equal ones",
+     "name every weight and sub-layer of the custom layer"},
+    {Symptom::NoConfig, 0.5, "a custom layer does not describe itself", "get_config() is what a layer is rebuilt from",
+     "write get_config() and from_config()"},
+    {Symptom::LocalObject, 0.15, "an attribute of a custom layer cannot be saved", "lambdas and local functions",
+     "use named functions"},
 };
 
 bool is_extra_state(const OpenName& row) { return family_of(row.name) == Family::ExtraState; }
 
 bool is_bare_container(std::string_view name) {
-  constexpr std::string_view kNames[] = {"state", "model", "net", "params", "optimizer", "epoch", "param_groups", "module", "weights", "network"};
+  constexpr std::string_view kNames[] = {"state", "model",        "net",    "params",  "optimizer",
+                                         "epoch", "param_groups", "module", "weights", "network"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
 /// Names that no layer of the library has: a buffer or parameter of someone's own module.
 bool is_own(const OpenName& row) {
+  const Family family = family_of(row.name);
+  if (family != Family::None && family != Family::Training && family != Family::NormStatistics) return false;
   const std::string_view leaf = leaf_of(row.name);
   const bool is_recurrent = leaf.starts_with("weight_hh_l") || leaf.starts_with("weight_ih_l");
   const bool is_wrapped = is_recurrent && leaf_of(module_of(row.name)) == "module";
   if (is_wrapped || leaf.ends_with("_raw")) return true;
-  return !is_plain_leaf(leaf) && !is_recurrent && !leaf.starts_with("bias_") && family_of(row.name) != Family::Copy && leaf.find("state_dict") == std::string_view::npos && !is_bare_container(row.name);
+  return !is_plain_leaf(leaf) && !is_recurrent && !leaf.starts_with("bias_") &&
+         leaf.find("state_dict") == std::string_view::npos && !is_bare_container(row.name);
+}
+
+/// Words for constants that a module keeps; tokens, queries and scales are parameters that someone added.
+bool is_called_buffer(std::string_view leaf) {
+  constexpr std::string_view kWords[] = {"window", "mean",  "std",    "mask",  "buffer", "init",  "state", "index",
+                                         "filter", "steps", "count",  "grid",  "basis",  "table", "range", "freq",
+                                         "kernel", "eye",   "offset", "coord", "zeros",  "ones",  "cache", "running"};
+  return std::any_of(std::begin(kWords), std::end(kWords),
+                     [&](std::string_view word) { return leaf.find(word) != std::string_view::npos; });
 }
 
 /// A few tensors on one side only, called like no layer's own.
@@ -136,11 +156,20 @@ std::optional<Finding> own_state(const Case& facts) {
   if (side.empty() || (!rows.missing.empty() && !rows.unexpected.empty())) return std::nullopt;
   const auto extra = rows_where(side, is_extra_state);
   const auto own = extra.empty() ? rows_where(side, is_own) : extra;
+  const bool is_lone_buffer =
+      !in_file && own.size() == 1 &&
+      is_called_buffer(leaf_of(own.front().name));  // a part that was added has more than one tensor
   if (own.empty() || own.size() < side.size() || (extra.empty() && own.size() > kMost)) return std::nullopt;
-  Finding finding = say(facts, {extra.empty() ? 0.62 : 0.85, std::string(in_file ? "the checkpoint" : "the model") + " has state of a module's own: " + list_text(names_of_rows(own)),
-                                "a custom module registers, creates or saves its state in one version and not in the other: a lazily made buffer, a parameter that became an attribute",
+  Finding finding = say(facts, {!extra.empty()   ? 0.85
+                                : is_lone_buffer ? 0.78
+                                                 : 0.62,
+                                std::string(in_file ? "the checkpoint" : "the model") +
+                                    " has state of a module's own: " + list_text(names_of_rows(own)),
+                                "a custom module registers, creates or saves its state in one version and not in the "
+                                "other: a lazily made buffer, a parameter that became an attribute",
                                 {base::plural(own.size(), "key") + ", none called as layers call their tensors"},
-                                {in_file ? "register it before loading: self.register_buffer(name, tensor)" : "give it a default, or leave it out of the state dict: persistent=False"}});
+                                {in_file ? "register it before loading: self.register_buffer(name, tensor)"
+                                         : "give it a default, or leave it out of the state dict: persistent=False"}});
   finding.cause.keys = own.size();
   picture_of(in_file ? std::vector<OpenName>() : own, in_file ? own : std::vector<OpenName>(), {}, finding.cause);
   return finding;
@@ -149,11 +178,16 @@ std::optional<Finding> own_state(const Case& facts) {
 /// One tensor without content: a module that makes its parameters when it first runs.
 std::optional<Finding> lazy_module(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  const auto lazy = rows_where(facts.gap.mismatched, [&](const Pair& pair) { return is_empty_shape(*facts.have(pair.state).shape) || is_empty_shape(*facts.want(pair.target).shape); });
+  const auto lazy = rows_where(facts.gap.mismatched, [&](const Pair& pair) {
+    return is_empty_shape(*facts.have(pair.state).shape) || is_empty_shape(*facts.want(pair.target).shape);
+  });
   if (lazy.empty() || lazy.size() > 2 || lazy.size() != facts.gap.size()) return std::nullopt;
   const bool is_plain_module = facts.want(lazy.front().target).name.find('.') == std::string::npos;
-  Finding finding = say(facts, {is_plain_module ? 0.82 : 0.3, "a parameter has no shape yet: a module that makes it when it first runs", "lazy modules hold a placeholder until they have seen an input",
-                                {base::plural(lazy.size(), "key") + " of shape [0]"}, {"run the module once before saving or loading"}});
+  Finding finding = say(facts, {is_plain_module ? 0.82 : 0.3,
+                                "a parameter has no shape yet: a module that makes it when it first runs",
+                                "lazy modules hold a placeholder until they have seen an input",
+                                {base::plural(lazy.size(), "key") + " of shape [0]"},
+                                {"run the module once before saving or loading"}});
   finding.cause.keys = lazy.size();
   return finding;
 }

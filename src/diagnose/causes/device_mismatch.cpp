@@ -7,7 +7,7 @@ namespace {
 
 constexpr Reading kReadings[] = {
     {Symptom::AbsentDevice, 0.93, "the file's tensors were saved on a device that is not here",
-     "torch.save records each storage's device, and torch.load puts it back there",
+     "torch.save records each storage's device, and torch.load asks for it again",
      "load with map_location=\"cpu\", then move the model"},
     {Symptom::TwoDevices, 0.85, "tensors on two devices meet",
      "a part was restored on another device than the rest: the model, an optimizer's state, a plain tensor attribute",

@@ -15,7 +15,8 @@ namespace tenon::diagnosis {
 namespace {
 
 constexpr std::string_view kWhy = "another class, variant or part of the project was saved than is loading";
-constexpr std::string_view kHelp = "give the file that belongs to this class, or build the class that the file belongs to    tenon inspect FILE";
+constexpr std::string_view kHelp =
+    "give the file that belongs to this class, or build the class that the file belongs to    tenon inspect FILE";
 
 constexpr Reading kReadings[] = {
     {Symptom::LayerCount, 0.75, "the file has another number of layers than the model", kWhy, kHelp},
@@ -40,8 +41,14 @@ std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
   const double size = std::min(1.0, static_cast<double>(keys) / 20);
   const double apart = 1 - common_templates(rows);
   const double mixed = rows.mismatched.empty() ? 0 : 0.1;
-  Finding finding = say(facts, {0.3 + 0.3 * size * apart + mixed, "the checkpoint and the model have different parts: " + list_text(first_levels(rows.unexpected)) + " against " + list_text(first_levels(rows.missing)), std::string(kWhy),
-                                {base::plural(rows.missing.size(), "missing key") + " and " + base::plural(rows.unexpected.size(), "unexpected key") + " without counterpart"}, {std::string(kHelp)}});
+  Finding finding =
+      say(facts, {0.3 + 0.3 * size * apart + mixed,
+                  "the checkpoint and the model have different parts: " + list_text(first_levels(rows.unexpected)) +
+                      " against " + list_text(first_levels(rows.missing)),
+                  std::string(kWhy),
+                  {base::plural(rows.missing.size(), "missing key") + " and " +
+                   base::plural(rows.unexpected.size(), "unexpected key") + " without counterpart"},
+                  {std::string(kHelp)}});
   finding.cause.keys = keys + rows.mismatched.size();
   picture_of(rows.missing, rows.unexpected, {}, finding.cause);
   return finding;
@@ -51,29 +58,38 @@ std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
 std::optional<Finding> all_missing(const Case& facts, const OpenRows& rows) {
   constexpr std::size_t kLeast = 8;
   if (!rows.unexpected.empty() || rows.missing.size() < kLeast) return std::nullopt;
-  Finding finding = say(facts, {0.4, "many of the model's tensors are not in the file, and the text does not show what is", std::string(kWhy),
-                                {base::plural(rows.missing.size(), "missing key") + ", 0 unexpected"}, {std::string(kHelp)}});
+  Finding finding = say(facts, {0.4,
+                                "many of the model's tensors are not in the file, and the text does not show what is",
+                                std::string(kWhy),
+                                {base::plural(rows.missing.size(), "missing key") + ", 0 unexpected"},
+                                {std::string(kHelp)}});
   finding.cause.keys = rows.missing.size();
   picture_of(rows.missing, {}, {}, finding.cause);
   return finding;
 }
 
-/// Where the model has one layer the checkpoint has a numbered stack of layers, or the reverse: `proj` against `proj.0`, `proj.1`.
+/// Where the model has one layer the checkpoint has a numbered stack of layers, or the reverse: `proj` against
+/// `proj.0`, `proj.1`.
 std::optional<Finding> stacks(const Case& facts) {
   if (facts.knowledge == Knowledge::Whole) return std::nullopt;
   constexpr std::size_t kLeast = 4;
   std::map<std::string, std::size_t> children;
   const auto count_under = [&](const std::string& name) {
     const std::string_view module = module_of(module_of(name)), index = leaf_of(module_of(name));
-    if (!module.empty() && index.find_first_not_of("0123456789") == std::string_view::npos) ++children[std::string(module)];
+    if (!module.empty() && index.find_first_not_of("0123456789") == std::string_view::npos)
+      ++children[std::string(module)];
   };
   std::unordered_set<std::string> single;
   for (const std::size_t index : facts.gap.missing) single.insert(std::string(module_of(facts.want(index).name)));
   for (const std::size_t index : facts.gap.unexpected) count_under(facts.have(index).name);
   for (const auto& [module, count] : children) {
     if (count < kLeast || single.count(module) == 0) continue;
-    Finding finding = say(facts, {0.72, "the model has one layer where the checkpoint has a stack of layers: " + quoted(module), std::string(kWhy),
-                                  {base::plural(count, "unexpected key") + " in numbered layers below " + quoted(module)}, {std::string(kHelp)}});
+    Finding finding =
+        say(facts, {0.72,
+                    "the model has one layer where the checkpoint has a stack of layers: " + quoted(module),
+                    std::string(kWhy),
+                    {base::plural(count, "unexpected key") + " in numbered layers below " + quoted(module)},
+                    {std::string(kHelp)}});
     finding.cause.keys = facts.gap.size();
     return finding;
   }
@@ -82,26 +98,38 @@ std::optional<Finding> stacks(const Case& facts) {
 
 /// A table with several times the rows is another tokenizer's, and so another model's.
 std::optional<Finding> other_vocabulary(const Case& facts) {
-  if (facts.knowledge == Knowledge::Whole || facts.gap.mismatched.empty() || !facts.gap.missing.empty() || !facts.gap.unexpected.empty()) return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole || facts.gap.mismatched.empty() || !facts.gap.missing.empty() ||
+      !facts.gap.unexpected.empty())
+    return std::nullopt;
   const Pair& pair = facts.gap.mismatched.front();
   const Shape &have = *facts.have(pair.state).shape, &want = *facts.want(pair.target).shape;
   constexpr std::int64_t kTokens = 5'000;
-  if (have.size() != 2 || want.size() != 2 || have[1] != want[1] || std::min(have[0], want[0]) < kTokens) return std::nullopt;
-  const double ratio = static_cast<double>(std::max(have[0], want[0])) / static_cast<double>(std::min(have[0], want[0]));
+  if (have.size() != 2 || want.size() != 2 || have[1] != want[1] || std::min(have[0], want[0]) < kTokens)
+    return std::nullopt;
+  const double ratio =
+      static_cast<double>(std::max(have[0], want[0])) / static_cast<double>(std::min(have[0], want[0]));
   if (ratio < 1.5) return std::nullopt;
-  Finding finding = say(facts, {0.45, "a vocabulary of another size altogether: " + quoted(facts.want(pair.target).name), std::string(kWhy),
-                                {std::to_string(have[0]) + " against " + std::to_string(want[0]) + " rows"}, {std::string(kHelp)}});
+  Finding finding = say(facts, {0.45,
+                                "a vocabulary of another size altogether: " + quoted(facts.want(pair.target).name),
+                                std::string(kWhy),
+                                {std::to_string(have[0]) + " against " + std::to_string(want[0]) + " rows"},
+                                {std::string(kHelp)}});
   finding.cause.keys = facts.gap.size();
   return finding;
 }
 
 std::optional<Finding> other_sizes(const Case& facts, const OpenRows& rows) {
   if (rows.mismatched.empty()) return std::nullopt;
-  const auto other_rank = rows_where(rows.mismatched, [](const OpenPair& row) { return row.have->size() != row.want->size(); });
+  const auto other_rank =
+      rows_where(rows.mismatched, [](const OpenPair& row) { return row.have->size() != row.want->size(); });
   const double share = share_of(other_rank.size(), rows.mismatched.size());
   const double many = std::min(1.0, static_cast<double>(rows.mismatched.size()) / 10);
-  Finding finding = say(facts, {0.25 + 0.25 * share + 0.15 * many, "layers of one name are of another kind or size", std::string(kWhy),
-                                {part_text(other_rank.size(), rows.mismatched.size(), "mismatched key") + " have another number of axes"}, {std::string(kHelp)}});
+  Finding finding = say(
+      facts, {0.25 + 0.25 * share + 0.15 * many,
+              "layers of one name are of another kind or size",
+              std::string(kWhy),
+              {part_text(other_rank.size(), rows.mismatched.size(), "mismatched key") + " have another number of axes"},
+              {std::string(kHelp)}});
   finding.cause.keys = rows.mismatched.size();
   picture_of({}, {}, rows.mismatched, finding.cause);
   return finding;
@@ -111,7 +139,9 @@ std::optional<Finding> other_sizes(const Case& facts, const OpenRows& rows) {
 
 std::optional<Finding> find_different_architecture(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  if (facts.knowledge == Knowledge::Whole && facts.gap.matched.size() * 4 > facts.target.tensors.size()) return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole &&
+      (facts.gap.matched.size() + facts.gap.mismatched.size()) * 4 > facts.target.tensors.size())
+    return std::nullopt;
   if (auto finding = stacks(facts)) return finding;
   if (auto finding = other_vocabulary(facts)) return finding;
   if (auto finding = two_families(facts, rows)) return finding;

@@ -1,4 +1,5 @@
-// different_config: the same architecture with other options: depth, width, kernel, groups, a branch switched on or off.
+// different_config: the same architecture with other options: depth, width, kernel, groups, a branch switched on or
+// off.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -16,8 +17,10 @@
 namespace tenon::diagnosis {
 namespace {
 
-constexpr std::string_view kWhy = "the class is the same and its options are not: number of layers, width, kernel, optional branches";
-constexpr std::string_view kHelp = "build the model with the options it was saved with: they are in the checkpoint's configuration or arguments";
+constexpr std::string_view kWhy =
+    "the class is the same and its options are not: number of layers, width, kernel, optional branches";
+constexpr std::string_view kHelp =
+    "build the model with the options it was saved with: they are in the checkpoint's configuration or arguments";
 
 constexpr Reading kReadings[] = {
     {Symptom::KernelShape, 0.6, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
@@ -34,11 +37,18 @@ std::optional<Finding> depth(const Case& facts, const OpenRows& rows) {
   const double share = share_of(tail.rows.size(), rows.size());
   if (share < 0.25) return std::nullopt;
   const bool is_deep = tail.first >= 2;
-  Finding finding = say(facts, {(is_deep ? 0.4 : 0.2) + 0.42 * share, std::string(in_missing > 0 ? "the model" : "the checkpoint") + " has blocks that the other side has not: " + quoted(tail.stem + std::to_string(tail.first)) + " and on",
-                                std::string(kWhy), {part_text(tail.rows.size(), rows.size(), "key") + " are in blocks " + std::to_string(tail.first) + " to " + std::to_string(tail.last) + " of " + quoted(tail.stem) + ", none in those before"},
-                                {std::string(kHelp)}});
+  Finding finding =
+      say(facts,
+          {(is_deep ? 0.4 : 0.2) + 0.42 * share,
+           std::string(in_missing > 0 ? "the model" : "the checkpoint") +
+               " has blocks that the other side has not: " + quoted(tail.stem + std::to_string(tail.first)) + " and on",
+           std::string(kWhy),
+           {part_text(tail.rows.size(), rows.size(), "key") + " are in blocks " + std::to_string(tail.first) + " to " +
+            std::to_string(tail.last) + " of " + quoted(tail.stem) + ", none in those before"},
+           {std::string(kHelp)}});
   finding.cause.keys = tail.rows.size();
-  picture_of(in_missing > 0 ? tail.rows : std::vector<OpenName>(), in_missing > 0 ? std::vector<OpenName>() : tail.rows, {}, finding.cause);
+  picture_of(in_missing > 0 ? tail.rows : std::vector<OpenName>(), in_missing > 0 ? std::vector<OpenName>() : tail.rows,
+             {}, finding.cause);
   return finding;
 }
 
@@ -74,9 +84,11 @@ bool is_kernel(const OpenPair& row) {
 }
 
 std::string shape_summary(const std::vector<OpenPair>& rows, const Ratio& ratio) {
-  if (std::all_of(rows.begin(), rows.end(), is_kernel)) return "kernels are of another size: " + list_text(names_of_rows(rows));
+  if (std::all_of(rows.begin(), rows.end(), is_kernel))
+    return "kernels are of another size: " + list_text(names_of_rows(rows));
   if (ratio.pairs * 2 > rows.size() && rows.size() > 1)
-    return "widths differ by the ratio " + std::to_string(ratio.terms.first) + " : " + std::to_string(ratio.terms.second);
+    return "widths differ by the ratio " + std::to_string(ratio.terms.first) + " : " +
+           std::to_string(ratio.terms.second);
   return "layers are of other sizes: " + list_text(names_of_rows(rows));
 }
 
@@ -85,9 +97,13 @@ std::optional<Finding> sizes(const Case& facts, const OpenRows& rows) {
   const Ratio ratio = common_ratio(rows.mismatched);
   const double regular = share_of(ratio.pairs, rows.mismatched.size());
   const double share = share_of(rows.mismatched.size(), rows.size());
-  Finding finding = say(facts, {0.35 + 0.25 * regular + 0.25 * share, shape_summary(rows.mismatched, ratio), std::string(kWhy),
-                                {part_text(ratio.pairs, rows.mismatched.size(), "mismatched key") + " show one ratio, " + std::to_string(ratio.terms.first) + " : " + std::to_string(ratio.terms.second)},
-                                {std::string(kHelp)}});
+  Finding finding =
+      say(facts, {0.35 + 0.25 * regular + 0.25 * share,
+                  shape_summary(rows.mismatched, ratio),
+                  std::string(kWhy),
+                  {part_text(ratio.pairs, rows.mismatched.size(), "mismatched key") + " show one ratio, " +
+                   std::to_string(ratio.terms.first) + " : " + std::to_string(ratio.terms.second)},
+                  {std::string(kHelp)}});
   finding.cause.keys = rows.mismatched.size();
   picture_of({}, {}, rows.mismatched, finding.cause);
   return finding;
@@ -100,8 +116,12 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
   if (wanted.size() + saved.size() == 0 || wanted.size() > kMostParts || saved.size() > kMostParts) return std::nullopt;
   const bool is_one_sided = wanted.empty() || saved.empty();
   const std::size_t keys = rows.missing.size() + rows.unexpected.size();
-  Finding finding = say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.4) : (keys < 16 && keys > 4 ? 0.55 : 0.4), "an option may switch parts on or off: " + list_text(saved.empty() ? wanted : saved), std::string(kWhy),
-                                {base::plural(keys, "key") + " in " + base::plural(wanted.size() + saved.size(), "part")}, {std::string(kHelp)}});
+  Finding finding =
+      say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.4) : (keys < 16 && keys > 4 ? 0.55 : 0.4),
+                  "an option may switch parts on or off: " + list_text(saved.empty() ? wanted : saved),
+                  std::string(kWhy),
+                  {base::plural(keys, "key") + " in " + base::plural(wanted.size() + saved.size(), "part")},
+                  {std::string(kHelp)}});
   finding.cause.keys = keys;
   finding.cause.notes = {"leaving a branch out is harmful where it feeds the output: names alone do not tell"};
   picture_of(rows.missing, rows.unexpected, {}, finding.cause);
@@ -116,13 +136,17 @@ std::optional<Finding> behind_another(const Case& facts) {
   bool are_sizes = true;
   for (const Pair& pair : facts.gap.mismatched) {
     const Shape &have = *facts.have(pair.state).shape, &want = *facts.want(pair.target).shape;
-    const bool is_rows = only_axis(have, want) == std::size_t{0} && !is_position_table(facts.want(pair.target).name) && family_of(facts.want(pair.target).name) != Family::Adapter;
+    const bool is_rows = only_axis(have, want) == std::size_t{0} && !is_position_table(facts.want(pair.target).name) &&
+                         family_of(facts.want(pair.target).name) != Family::Adapter;
     if (have.size() != want.size() || is_empty_shape(have) || is_empty_shape(want) || is_rows) are_sizes = false;
     names.push_back(facts.want(pair.target).name);
   }
   if (!are_sizes) return std::nullopt;
-  Finding finding = say(facts, {0.35, "an option of the model decides these sizes: " + list_text(names), std::string(kWhy),
-                                {base::plural(names.size(), "mismatched key") + " of other sizes along inner axes"}, {std::string(kHelp)}});
+  Finding finding = say(facts, {0.35,
+                                "an option of the model decides these sizes: " + list_text(names),
+                                std::string(kWhy),
+                                {base::plural(names.size(), "mismatched key") + " of other sizes along inner axes"},
+                                {std::string(kHelp)}});
   finding.cause.keys = names.size();
   return finding;
 }
@@ -131,7 +155,9 @@ std::optional<Finding> behind_another(const Case& facts) {
 
 std::optional<Finding> find_different_config(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  if (facts.knowledge == Knowledge::Whole && facts.gap.matched.empty()) return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole &&
+      facts.gap.matched.size() + facts.gap.mismatched.size() <= rows.missing.size())
+    return std::nullopt;
   if (auto finding = behind_another(facts)) return finding;
   if (auto finding = depth(facts, rows)) return finding;
   if (auto finding = sizes(facts, rows)) return finding;

@@ -123,7 +123,8 @@ constexpr Reading kReadings[] = {
     {Symptom::NoKernel, 0.75, "an operation or reader does not know the dtype `%`",
      "half types have no kernels for some operations, and old readers do not know new dtypes",
      "cast to float32 before, or use a release that knows the dtype"},
-    {Symptom::SameShapeCopy, 0.45, "a tensor was refused though its shape is right", "types of numbers that do not copy into each other", "compare dtypes    tenon check FILE --against MODEL"},
+    {Symptom::SameShapeCopy, 0.45, "a tensor was refused though its shape is right",
+     "types of numbers that do not copy into each other", "compare dtypes    tenon check FILE --against MODEL"},
 };
 
 }  // namespace

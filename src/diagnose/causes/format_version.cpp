@@ -20,7 +20,9 @@ constexpr Reading kReadings[] = {
      "convert it with the Keras that wrote it, or load it as a layer: keras.layers.TFSMLayer"},
     {Symptom::OpsetVersion, 0.7, "the exchange format's operator set is another than the reader's",
      "operators change with the set's version", "export with the version that the reader knows"},
-    {Symptom::CppArchive, 0.3, "the writer and the reader may be of two releases", "LibTorch and PyTorch of other versions name what an archive holds in other ways", "use one release on both sides"},
+    {Symptom::CppArchive, 0.3, "the writer and the reader may be of two releases",
+     "LibTorch and PyTorch of other versions name what an archive holds in other ways",
+     "use one release on both sides"},
     {Symptom::TextNotTensors, 0.3, "the bytes may be those of another version's format",
      "a reader of text met bytes that no text has", "see what the file is    tenon inspect FILE"},
 };

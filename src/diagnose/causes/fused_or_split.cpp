@@ -1,7 +1,7 @@
-// fused_or_split: one tensor here is several there: qkv against q, k, v; a convolution with its normalisation folded in; experts
-// stacked; branches re-parameterised.
+// fused_or_split: one tensor here is several there: qkv against q, k, v; a convolution with its normalisation folded
+// in; experts stacked; branches re-parameterised.
 //
-//   file      conv.weight, conv.bias          model   conv.weight, bn.weight, bn.bias, bn.running_mean, ...     (folded)
+//   file      conv.weight, conv.bias          model   conv.weight, bn.weight, bn.bias, bn.running_mean, ... (folded)
 //   file      q.weight, k.weight, v.weight    model   qkv.weight
 //   file      rbr_dense..., rbr_1x1...        model   rbr_reparam.weight
 #include <algorithm>
@@ -19,18 +19,23 @@
 namespace tenon::diagnosis {
 namespace {
 
-constexpr std::string_view kFusedMarks[] = {"qkv", "query_key_value", "in_proj_weight", "in_proj_bias", "c_attn", "gate_up",
-                                            "kv_proj.", "to_kv", "qk_proj", "w1w3", "w13", "kv.", "to_qkv", "reparam", "query_key"};
-constexpr std::string_view kSplitMarks[] = {"q_proj", "k_proj", "v_proj", "query", "key", "value", "to_q", "to_k", "to_v", "wq", "wk", "wv",
-                                            "gate_proj", "up_proj", "rbr_dense", "rbr_1x1", "rbr_identity", "q_lin", "k_lin", "v_lin", "linear_q",
-                                            "linear_k", "linear_v", "q_bias", "v_bias", "w1.", "w3.", "rbr_conv", "rbr_skip", "rbr_scale", "q.", "k.", "v.", "lin_q",
-                                            "q_linear", "k_linear", "v_linear"};
+constexpr std::string_view kFusedMarks[] = {
+    "qkv",      "query_key_value", "in_proj_weight", "in_proj_bias", "c_attn", "gate_up",
+    "kv_proj.", "to_kv",           "qk_proj",        "w1w3",         "w13",    "kv.",
+    "to_qkv",   "reparam",         "query_key"};
+constexpr std::string_view kSplitMarks[] = {
+    "q_proj",       "k_proj", "v_proj",   "query",    "key",       "value",     "to_q",      "to_k",
+    "to_v",         "wq",     "wk",       "wv",       "gate_proj", "up_proj",   "rbr_dense", "rbr_1x1",
+    "rbr_identity", "q_lin",  "k_lin",    "v_lin",    "linear_q",  "linear_k",  "linear_v",  "q_bias",
+    "v_bias",       "w1.",    "w3.",      "rbr_conv", "rbr_skip",  "rbr_scale", "q.",        "k.",
+    "v.",           "lin_q",  "q_linear", "k_linear", "v_linear"};
 
 template <class Marks>
 bool has_mark(std::string_view name, const Marks& marks) {
   return std::any_of(std::begin(marks), std::end(marks), [&](std::string_view mark) {
     const auto at = name.find(mark);
-    return at != std::string_view::npos && (at == 0 || name[at - 1] == '.' || name[at - 1] == '_' || mark.size() > 5 || name[at - 1] == 'W');
+    return at != std::string_view::npos &&
+           (at == 0 || name[at - 1] == '.' || name[at - 1] == '_' || mark.size() > 5 || name[at - 1] == 'W');
   });
 }
 
@@ -42,14 +47,18 @@ bool is_norm(const OpenName& row) {
   return is_normalisation(module_of(row.name)) && (is_plain_leaf(leaf) || leaf == "num_batches_tracked");
 }
 
-Finding two_forms(const Case& facts, const OpenRows& rows, const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected, bool is_fuse) {
+Finding two_forms(const Case& facts, const OpenRows& rows, const std::vector<OpenName>& missing,
+                  const std::vector<OpenName>& unexpected, bool is_fuse) {
   const std::size_t found = missing.size() + unexpected.size();
-  Finding finding = say(facts, {0.5 + 0.4 * share_of(found, rows.missing.size() + rows.unexpected.size()),
-                                is_fuse ? "the model has in one tensor what the checkpoint has in several: " + list_text(names_of_rows(missing))
-                                        : "the model has in several tensors what the checkpoint has in one: " + list_text(names_of_rows(unexpected)),
-                                "implementations join projections that share an input, or keep them apart; the values are the same",
-                                {base::plural(missing.size(), "missing key") + " against " + base::plural(unexpected.size(), "unexpected key")},
-                                {"with both files the parts and their order are found    tenon check FILE --against MODEL"}});
+  Finding finding = say(
+      facts,
+      {0.5 + 0.4 * share_of(found, rows.missing.size() + rows.unexpected.size()),
+       is_fuse
+           ? "the model has in one tensor what the checkpoint has in several: " + list_text(names_of_rows(missing))
+           : "the model has in several tensors what the checkpoint has in one: " + list_text(names_of_rows(unexpected)),
+       "implementations join projections that share an input, or keep them apart; the values are the same",
+       {base::plural(missing.size(), "missing key") + " against " + base::plural(unexpected.size(), "unexpected key")},
+       {"with both files the parts and their order are found    tenon check FILE --against MODEL"}});
   tell_missing(missing, finding);
   tell_unexpected(unexpected, finding);
   picture_of(missing, unexpected, {}, finding.cause);
@@ -72,11 +81,16 @@ std::optional<Finding> one_side(const Case& facts, const OpenRows& rows) {
   const std::size_t all = rows.missing.size() + rows.unexpected.size();
   const std::size_t found = missing.size() + unexpected.size();
   if (found == 0 || found * 5 < all * 4) return std::nullopt;
-  const bool are_experts = std::any_of(missing.begin(), missing.end(), is_expert) || std::any_of(unexpected.begin(), unexpected.end(), is_expert);
-  Finding finding = say(facts, {are_experts ? 0.82 : 0.55, std::string(missing.empty() ? "the checkpoint" : "the model") + " keeps joined tensors: " + list_text(names_of_rows(missing.empty() ? unexpected : missing)),
-                                "one tensor holds several projections or experts; the other side may keep them apart, or under another name",
-                                {part_text(found, all, "key") + " are joined ones by name"},
-                                {"with both files the parts are found    tenon check FILE --against MODEL"}});
+  const bool are_experts = std::any_of(missing.begin(), missing.end(), is_expert) ||
+                           std::any_of(unexpected.begin(), unexpected.end(), is_expert);
+  Finding finding =
+      say(facts,
+          {are_experts ? 0.82 : 0.55,
+           std::string(missing.empty() ? "the checkpoint" : "the model") +
+               " keeps joined tensors: " + list_text(names_of_rows(missing.empty() ? unexpected : missing)),
+           "one tensor holds several projections or experts; the other side may keep them apart, or under another name",
+           {part_text(found, all, "key") + " are joined ones by name"},
+           {"with both files the parts are found    tenon check FILE --against MODEL"}});
   finding.cause.keys = found;
   picture_of(missing, unexpected, {}, finding.cause);
   return finding;
@@ -87,18 +101,24 @@ std::optional<Finding> grown_rows(const Case& facts, const OpenRows& rows) {
   const auto grown = rows_where(rows.mismatched, [](const OpenPair& row) {
     if (!has_mark(row.name, kFusedMarks) && !has_mark(row.name, kSplitMarks)) return false;
     const bool is_rows = only_axis(*row.have, *row.want) == std::size_t{0};
-    return is_rows && (scaled_by(*row.have, *row.want, 3, 1) || scaled_by(*row.want, *row.have, 3, 1) || scaled_by(*row.have, *row.want, 2, 1) || scaled_by(*row.want, *row.have, 2, 1) || scaled_by(*row.have, *row.want, 2, 3) || scaled_by(*row.have, *row.want, 3, 2));
+    return is_rows && (scaled_by(*row.have, *row.want, 3, 1) || scaled_by(*row.want, *row.have, 3, 1) ||
+                       scaled_by(*row.have, *row.want, 2, 1) || scaled_by(*row.want, *row.have, 2, 1) ||
+                       scaled_by(*row.have, *row.want, 2, 3) || scaled_by(*row.have, *row.want, 3, 2));
   });
   if (grown.empty() || grown.size() * 2 < rows.mismatched.size()) return std::nullopt;
-  Finding finding = say(facts, {0.5, "a projection joins other parts on the two sides: " + list_text(names_of_rows(grown)), "query, key and value, or gate and up, stand in one tensor or in several",
-                                {part_text(grown.size(), rows.mismatched.size(), "mismatched key") + " have two or three times the rows"}, {"see both sides' names    tenon check FILE --against MODEL"}});
+  Finding finding = say(
+      facts, {0.5,
+              "a projection joins other parts on the two sides: " + list_text(names_of_rows(grown)),
+              "query, key and value, or gate and up, stand in one tensor or in several",
+              {part_text(grown.size(), rows.mismatched.size(), "mismatched key") + " have two or three times the rows"},
+              {"see both sides' names    tenon check FILE --against MODEL"}});
   finding.cause.keys = grown.size();
   picture_of({}, {}, grown, finding.cause);
   return finding;
 }
 
-/// All missing tensors are normalisations', in several modules, their statistics among them: the file has them folded into the
-/// convolutions. Or the reverse: the file has biases of convolutions everywhere.
+/// All missing tensors are normalisations', in several modules, their statistics among them: the file has them folded
+/// into the convolutions. Or the reverse: the file has biases of convolutions everywhere.
 std::optional<Finding> folded(const Case& facts, const OpenRows& rows) {
   std::set<std::string_view> modules;
   const auto norms = rows_where(rows.missing, is_norm);
@@ -108,10 +128,13 @@ std::optional<Finding> folded(const Case& facts, const OpenRows& rows) {
   if (modules.size() < kLeast || norms.size() * 10 < rows.missing.size() * 9) return std::nullopt;
   const auto biases = rows_where(rows.unexpected, [](const OpenName& row) { return leaf_of(row.name) == "bias"; });
   if (biases.size() != rows.unexpected.size()) return std::nullopt;
-  Finding finding = say(facts, {0.85, "the normalisations are missing and their convolutions are not: the file has them folded in",
-                                "for deployment a BatchNorm is computed into the convolution before it; the way back is not unique",
-                                {base::plural(norms.size(), "missing key") + ", all of normalisations, in " + base::plural(modules.size(), "module")},
-                                {"build the model in its fused form before loading, or take the file that was saved before fusing"}});
+  Finding finding =
+      say(facts, {0.85,
+                  "the normalisations are missing and their convolutions are not: the file has them folded in",
+                  "for deployment a BatchNorm is computed into the convolution before it; the way back is not unique",
+                  {base::plural(norms.size(), "missing key") + ", all of normalisations, in " +
+                   base::plural(modules.size(), "module")},
+                  {"build the model in its fused form before loading, or take the file that was saved before fusing"}});
   finding.cause.notes = {"leaving biases out is harmful here: the normalisation is in them"};
   tell_missing(norms, finding);
   tell_unexpected(biases, finding);

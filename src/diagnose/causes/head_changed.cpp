@@ -225,7 +225,8 @@ bool is_same_place(const Case& facts, const Remains& remains) {
 
 bool are_heads(const Case& facts, const Remains& remains) {
   if (remains.missing.size() + remains.unexpected.size() > kMaxHeads) return false;
-  if (facts.knowledge == Knowledge::Partial) return all_called_heads(remains.missing) && all_called_heads(remains.unexpected);
+  if (facts.knowledge == Knowledge::Partial)
+    return all_called_heads(remains.missing) && all_called_heads(remains.unexpected);
   if (facts.gap.matched.size() < facts.gap.missing.size() + facts.gap.unexpected.size()) return false;
   return (all_called_heads(remains.missing) && all_called_heads(remains.unexpected)) || is_same_place(facts, remains);
 }

@@ -18,11 +18,14 @@ namespace tenon::diagnosis {
 namespace {
 
 constexpr Reading kReadings[] = {
-    {Symptom::InputWidth, 0.6, "a convolution gets another number of channels than its weight has", "the first layer was built or saved for other input", "build the model for the checkpoint's input, or change the input"},
+    {Symptom::InputWidth, 0.6, "a convolution gets another number of channels than its weight has",
+     "the first layer was built or saved for other input",
+     "build the model for the checkpoint's input, or change the input"},
 };
 
 bool is_entry_axis(const OpenPair& row) {
-  return row.have->size() >= 2 && only_axis(*row.have, *row.want) == std::size_t{1} && !is_called_embedding(module_of(row.name));
+  return row.have->size() >= 2 && only_axis(*row.have, *row.want) == std::size_t{1} &&
+         !is_called_embedding(module_of(row.name));
 }
 
 std::int64_t difference(const OpenPair& row) { return (*row.want)[1] - (*row.have)[1]; }
@@ -32,17 +35,21 @@ bool are_entries(const std::vector<OpenPair>& rows) {
   constexpr std::int64_t kFewChannels = 32;
   constexpr std::size_t kMostEntries = 8;
   if (rows.empty() || rows.size() > kMostEntries) return false;
-  const bool are_few = std::all_of(rows.begin(), rows.end(), [](const OpenPair& row) { return std::max((*row.have)[1], (*row.want)[1]) <= kFewChannels; });
-  const bool are_alike = std::all_of(rows.begin(), rows.end(), [&](const OpenPair& row) { return difference(row) == difference(rows.front()); });
+  const bool are_few = std::all_of(rows.begin(), rows.end(), [](const OpenPair& row) {
+    return std::max((*row.have)[1], (*row.want)[1]) <= kFewChannels;
+  });
+  const bool are_alike = std::all_of(rows.begin(), rows.end(),
+                                     [&](const OpenPair& row) { return difference(row) == difference(rows.front()); });
   return are_alike || (are_few && rows.size() < 4);
 }
 
 /// Grouped convolutions within blocks: an integer factor, the same everywhere, and as wide as the output on one side.
 bool are_groups(const std::vector<OpenPair>& rows) {
   return rows.size() > 1 && std::all_of(rows.begin(), rows.end(), [](const OpenPair& row) {
-    const std::int64_t a = (*row.have)[1], b = (*row.want)[1];
-    return a > 0 && b > 0 && (a % b == 0 || b % a == 0) && row.have->size() >= 3 && std::max(a, b) == row.have->front();
-  });
+           const std::int64_t a = (*row.have)[1], b = (*row.want)[1];
+           return a > 0 && b > 0 && (a % b == 0 || b % a == 0) && row.have->size() >= 3 &&
+                  std::max(a, b) == row.have->front();
+         });
 }
 
 }  // namespace
@@ -53,10 +60,15 @@ std::optional<Finding> find_input_channels_changed(const Case& facts) {
   if (!are_entries(found) || are_groups(found)) return read_sightings(facts, kReadings);
   const double share = share_of(found.size(), rows.mismatched.size());
   const std::string from = std::to_string((*found.front().have)[1]), to = std::to_string((*found.front().want)[1]);
-  Finding finding = say(facts, {0.45 + 0.45 * share, "the first layer takes " + from + " channels in the checkpoint, " + to + " in the model: " + list_text(names_of_rows(found)),
-                                "the input is another: colour or grey images, more features, concatenated conditions",
-                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " differ in the input's axis only" + (found.size() > 1 ? ", by " + std::to_string(difference(found.front())) : "")},
-                                {"build the model for the checkpoint's input; or carry the weights over by hand (mean over colours, zeros for new channels)"}});
+  Finding finding = say(
+      facts, {0.45 + 0.45 * share,
+              "the first layer takes " + from + " channels in the checkpoint, " + to +
+                  " in the model: " + list_text(names_of_rows(found)),
+              "the input is another: colour or grey images, more features, concatenated conditions",
+              {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " differ in the input's axis only" +
+               (found.size() > 1 ? ", by " + std::to_string(difference(found.front())) : "")},
+              {"build the model for the checkpoint's input; or carry the weights over by hand (mean over colours, "
+               "zeros for new channels)"}});
   tell_mismatched(found, finding);
   picture_of({}, {}, found, finding.cause);
   return finding;

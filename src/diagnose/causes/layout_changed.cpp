@@ -1,8 +1,8 @@
 // layout_changed: the same values with their axes in another order, or with axes of one element more or less.
 //
 //   Linear [out, in] against Conv1D [in, out]; 1x1 convolution [out, in, 1, 1] against Linear [out, in];
-//   sparse convolutions [kd, kh, kw, in, out] against [out, kd, kh, kw, in]; TensorFlow [kh, kw, in, out] against PyTorch
-//   [out, in, kh, kw].
+//   sparse convolutions [kd, kh, kw, in, out] against [out, kd, kh, kw, in]; TensorFlow [kh, kw, in, out] against
+//   PyTorch [out, in, kh, kw].
 #include <algorithm>
 #include <map>
 
@@ -27,7 +27,8 @@ bool is_squeezed(const OpenPair& row) { return !has_same_axes(row) && equal_when
 bool is_other_kernel(const OpenPair& row) {
   if (row.have->size() != row.want->size() || row.have->size() < 4 || has_same_axes(row)) return false;
   return std::is_permutation(row.have->begin(), row.have->end(), row.want->begin()) ||
-         (row.have->back() == row.want->front() && row.have->front() <= 7) || (row.have->front() == row.want->back() && row.want->front() <= 7);
+         (row.have->back() == row.want->front() && row.have->front() <= 7) ||
+         (row.have->front() == row.want->back() && row.want->front() <= 7);
 }
 
 /// "2, 3, 0, 1": the one order that explains every pair, if there is one.
@@ -53,7 +54,8 @@ std::string joint_order(const std::vector<OpenPair>& rows) {
 std::vector<OpenPair> all_pairs(const Case& facts) {
   std::vector<OpenPair> rows;
   for (const Pair& pair : facts.gap.mismatched)
-    rows.push_back({facts.want(pair.target).name, &*facts.have(pair.state).shape, &*facts.want(pair.target).shape, pair});
+    rows.push_back(
+        {facts.want(pair.target).name, &*facts.have(pair.state).shape, &*facts.want(pair.target).shape, pair});
   return rows;
 }
 
@@ -69,15 +71,20 @@ std::optional<Finding> find_layout_changed(const Case& facts) {
   found.insert(found.end(), squeezed.begin(), squeezed.end());
   if (found.empty()) return std::nullopt;
   const std::string order = is_order ? joint_order(rows_where(found, has_same_axes)) : std::string();
-  Finding finding = say(facts, {0.5 + 0.45 * share_of(found.size(), rows.mismatched.size()),
-                                is_order ? "the same extents stand in another order" : "axes of one element were added or taken away",
-                                is_order ? "libraries and releases keep kernels with their axes in different orders"
-                                         : "a 1x1 convolution, a linear layer and a vector may hold the same values",
-                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
-                                 (is_order ? " have the same extents on both sides" : " are equal once axes of one element are taken out")},
-                                {is_order ? "permute the tensors, and the optimizer's moments with them" : "reshape the tensors: no value changes"}});
+  Finding finding =
+      say(facts,
+          {0.5 + 0.45 * share_of(found.size(), rows.mismatched.size()),
+           is_order ? "the same extents stand in another order" : "axes of one element were added or taken away",
+           is_order ? "libraries and releases keep kernels with their axes in different orders"
+                    : "a 1x1 convolution, a linear layer and a vector may hold the same values",
+           {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+            (is_order ? " have the same extents on both sides" : " are equal once axes of one element are taken out")},
+           {is_order ? "permute the tensors, and the optimizer's moments with them"
+                     : "reshape the tensors: no value changes"}});
   if (!order.empty()) finding.cause.evidence.push_back("one order fits all pairs shown: axes " + order);
-  if (is_order && order.empty()) finding.cause.notes.push_back("equal extents leave more than one order open: values or the libraries' documents decide");
+  if (is_order && order.empty())
+    finding.cause.notes.push_back(
+        "equal extents leave more than one order open: values or the libraries' documents decide");
   tell_mismatched(found, finding);
   if (is_order) tell_mismatched(rows_where(rows.mismatched, is_other_kernel), finding);
   picture_of({}, {}, found, finding.cause);

@@ -7,10 +7,12 @@ namespace {
 
 constexpr Reading kReadings[] = {
     {Symptom::NameTaken, 0.93, "two tensors or layers have one name where the format wants one each",
-     "HDF5 keeps names as paths: equal names, and a name that is the beginning of another's path, cannot stand side by side",
+     "HDF5 keeps names as paths: equal names, and a name that is the beginning of another's path, cannot stand side by "
+     "side",
      "give each layer and weight a name of its own, or use a format without paths"},
     {Symptom::BadName, 0.85, "a name has a character that names may not have",
-     "a dot parts levels in PyTorch, a slash in HDF5 and TensorFlow", "rename the module or parameter without the dot or slash"},
+     "a dot parts levels in PyTorch, a slash in HDF5 and TensorFlow",
+     "rename the module or parameter without the dot or slash"},
 };
 
 }  // namespace

@@ -154,6 +154,7 @@ std::optional<Finding> in_text(const Case& facts) {
   cause.place = place_of(facts);
   cause.why = kWhy;
   cause.keys = plain.size() + facts.gap.missing.size();
+  finding.told_want = facts.gap.missing;  // what is inside is not shown, and nothing else need be wrong
   cause.evidence = {base::plural(plain.size(), "unexpected key") + " without a dot: " + list_text(plain)};
   cause.help = {"load the part    model.load_state_dict(checkpoint[\"" + container + "\"])"};
   return finding;
@@ -164,7 +165,8 @@ std::optional<Finding> in_reverse(const Case& facts) {
   const Sighting* absent = facts.text == nullptr ? nullptr : facts.text->find(Symptom::AbsentMember);
   if (absent == nullptr) return std::nullopt;
   const bool is_container = is_called_container(absent->detail);
-  const bool is_part = is_container || is_called_bookkeeping(absent->detail) || absent->detail.find("state_dict") != std::string::npos;
+  const bool is_part =
+      is_container || is_called_bookkeeping(absent->detail) || absent->detail.find("state_dict") != std::string::npos;
   if (!is_part || (is_called_optimizer(absent->detail) && !is_container)) return std::nullopt;
   Finding finding;
   Cause& cause = finding.cause;

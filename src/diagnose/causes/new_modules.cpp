@@ -17,7 +17,8 @@ namespace {
 bool is_in_every_block(const std::vector<OpenName>& rows) {
   std::set<std::string> templates;
   for (const OpenName& row : rows) templates.insert(template_of(row.name));
-  const bool has_first = std::any_of(rows.begin(), rows.end(), [](const OpenName& row) { return row.name.find(".0.") != std::string_view::npos; });
+  const bool has_first = std::any_of(
+      rows.begin(), rows.end(), [](const OpenName& row) { return row.name.find(".0.") != std::string_view::npos; });
   return rows.size() >= 8 && has_first && templates.size() * 2 <= rows.size() + 4;
 }
 
@@ -25,7 +26,8 @@ bool is_in_every_block(const std::vector<OpenName>& rows) {
 double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree) {
   const double only = rows.unexpected.empty() && rows.mismatched.empty() ? 1 : 0.6;
   const double focus = is_one_subtree ? 1 : levels <= 3 ? 0.85 : 0.6;
-  const bool is_all = rows.missing.size() >= 8 && common_module(rows.missing).empty() && levels > 1;  // it looks like everything
+  const bool is_all =
+      rows.missing.size() >= 8 && common_module(rows.missing).empty() && levels > 1;  // it looks like everything
   const double everywhere = is_in_every_block(rows.missing) ? 0.6 : 1;  // then a renamed part is as likely
   return only * focus * everywhere * (is_all ? 0.6 : 0.75);
 }
@@ -33,12 +35,17 @@ double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree)
 /// Only modules that quantise are missing: they were added to the model.
 std::optional<Finding> quantisers(const Case& facts) {
   const auto& missing = facts.gap.missing;
-  const bool are_quantisers = !missing.empty() && facts.gap.unexpected.empty() && facts.gap.mismatched.empty() && std::all_of(missing.begin(), missing.end(), [&](std::size_t index) {
-    const Family family = family_of(facts.want(index).name);
-    return family == Family::Quantised || family == Family::BatchCounter;
-  });
+  const bool are_quantisers = !missing.empty() && facts.gap.unexpected.empty() && facts.gap.mismatched.empty() &&
+                              std::all_of(missing.begin(), missing.end(), [&](std::size_t index) {
+                                const Family family = family_of(facts.want(index).name);
+                                return family == Family::Quantised || family == Family::BatchCounter;
+                              });
   if (!are_quantisers || facts.knowledge == Knowledge::Whole) return std::nullopt;
-  Finding finding = say(facts, {0.4, "modules that quantise were added to the model", "they come with quantisation-aware training, and a plain checkpoint has none", {base::plural(missing.size(), "missing key") + ", all of them of such modules"}, {"load the plain weights before these modules are added"}});
+  Finding finding = say(facts, {0.4,
+                                "modules that quantise were added to the model",
+                                "they come with quantisation-aware training, and a plain checkpoint has none",
+                                {base::plural(missing.size(), "missing key") + ", all of them of such modules"},
+                                {"load the plain weights before these modules are added"}});
   finding.cause.keys = missing.size();
   return finding;
 }
@@ -53,11 +60,14 @@ std::optional<Finding> find_new_modules(const Case& facts) {
   const auto levels = first_levels(rows.missing);
   const std::string_view subtree = common_module(rows.missing);
   const auto leaf = shared_leaf(rows.missing);
-  Finding finding = say(facts, {confidence(rows, levels.size(), !subtree.empty() || levels.size() == 1),
-                                "the model has parts that the checkpoint does not hold: " + (subtree.empty() ? list_text(levels) : quoted(subtree)),
-                                "a part was added to the model after the checkpoint was saved, or the file is of a model without it",
-                                {base::plural(rows.missing.size(), "missing key") + " in " + base::plural(levels.size(), "part") + (leaf ? ", all called " + *leaf : "")},
-                                {"load without strict and train the new parts; outputs that pass through them are random before"}});
+  Finding finding =
+      say(facts, {confidence(rows, levels.size(), !subtree.empty() || levels.size() == 1),
+                  "the model has parts that the checkpoint does not hold: " +
+                      (subtree.empty() ? list_text(levels) : quoted(subtree)),
+                  "a part was added to the model after the checkpoint was saved, or the file is of a model without it",
+                  {base::plural(rows.missing.size(), "missing key") + " in " + base::plural(levels.size(), "part") +
+                   (leaf ? ", all called " + *leaf : "")},
+                  {"load without strict and train the new parts; outputs that pass through them are random before"}});
   if (facts.knowledge == Knowledge::Whole) {
     tell_missing(rows.missing, finding);
   } else {

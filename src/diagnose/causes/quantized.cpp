@@ -20,9 +20,12 @@ namespace {
 
 constexpr Reading kReadings[] = {
     {Symptom::QuantState, 0.75, "the state of quantised tensors does not fit",
-     "quantisers keep scales, zero points and maps beside the weights, and their names and forms differ by library and release",
+     "quantisers keep scales, zero points and maps beside the weights, and their names and forms differ by library and "
+     "release",
      "load with the library and settings that quantised it, or take the unquantised file"},
-    {Symptom::SameShapeCopy, 0.6, "a tensor was refused though its shape is right", "quantised and plain tensors, or two dtypes, do not copy into each other", "quantise the model first, or dequantise the file"},
+    {Symptom::SameShapeCopy, 0.6, "a tensor was refused though its shape is right",
+     "quantised and plain tensors, or two dtypes, do not copy into each other",
+     "quantise the model first, or dequantise the file"},
 };
 
 /// Counters and other tensors of a quantising module go with its scales.
@@ -30,7 +33,8 @@ std::vector<OpenName> with_siblings(const std::vector<OpenName>& rows, const std
   std::set<std::string_view> modules;
   for (const OpenName& row : quantised) modules.insert(module_of(row.name));
   return rows_where(rows, [&](const OpenName& row) {
-    return family_of(row.name) == Family::Quantised || (modules.count(module_of(row.name)) > 0 && family_of(row.name) == Family::BatchCounter);
+    return family_of(row.name) == Family::Quantised ||
+           (modules.count(module_of(row.name)) > 0 && family_of(row.name) == Family::BatchCounter);
   });
 }
 
@@ -41,16 +45,21 @@ std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
   const std::size_t found = missing.size() + unexpected.size();
   if (found == 0) return std::nullopt;
   const bool in_file = unexpected.size() >= missing.size();
-  if (!unexpected.empty() && missing.empty()) missing = rows.missing;  // what was packed is missing under its plain name
-  Finding finding = say(facts, {0.55 + 0.4 * share_of(found, rows.missing.size() + rows.unexpected.size()),
-                                in_file ? "the checkpoint is quantised in a way that the model is not"
-                                        : "the model is quantised in a way that the checkpoint is not",
-                                "quantising puts scales, zero points and maps beside the weights, and packs the weights themselves",
-                                {base::plural(found, "key") + " of quantisation state: " + list_text(names_of_rows(in_file ? unexpected : missing))},
-                                {in_file ? "build the model quantised (same library, same settings) before loading, or take the plain file"
-                                         : "load the plain weights first, then quantise; or take a file quantised in this dialect"}});
-  finding.cause.notes = {in_file ? "leaving these keys out is harmful where they scale weights: packed values without them are noise"
-                                 : "these tensors come from calibration and are not in any plain checkpoint"};
+  if (!unexpected.empty() && missing.empty())
+    missing = rows.missing;  // what was packed is missing under its plain name
+  Finding finding =
+      say(facts,
+          {0.55 + 0.4 * share_of(found, rows.missing.size() + rows.unexpected.size()),
+           in_file ? "the checkpoint is quantised in a way that the model is not"
+                   : "the model is quantised in a way that the checkpoint is not",
+           "quantising keeps scales, zero points and maps beside the weights, and packs the weights themselves",
+           {base::plural(found, "key") +
+            " of quantisation state: " + list_text(names_of_rows(in_file ? unexpected : missing))},
+           {in_file ? "build the model quantised (same library, same settings) before loading, or take the plain file"
+                    : "load the plain weights first, then quantise; or take a file quantised in this dialect"}});
+  finding.cause.notes = {
+      in_file ? "leaving these keys out is harmful where they scale weights: packed values without them are noise"
+              : "these tensors come from calibration and are not in any plain checkpoint"};
   tell_missing(missing, finding);
   tell_unexpected(unexpected, finding);
   picture_of(missing, unexpected, {}, finding.cause);

@@ -2,6 +2,7 @@
 // checkpoint's names into the model's.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/text.hpp"
 #include "diagnose/names.hpp"
@@ -15,8 +16,11 @@ namespace tenon::diagnosis {
 namespace {
 
 constexpr Reading kReadings[] = {
-    {Symptom::RenamedOnLoad, 0.72, "a loader renames keys that do not need it, or the reverse", "code that reads old files changes names; the file already has the new ones", "load without the renaming, or mark the file's version"},
-    {Symptom::CppArchive, 0.55, "the module tree and the file name the same layers in different ways", "names are made by the attribute names of each language's code", "rename one side's modules"},
+    {Symptom::RenamedOnLoad, 0.72, "a loader renames keys that do not need it, or the reverse",
+     "code that reads old files changes names; the file already has the new ones",
+     "load without the renaming, or mark the file's version"},
+    {Symptom::CppArchive, 0.55, "the module tree and the file name the same layers in different ways",
+     "names are made by the attribute names of each language's code", "rename one side's modules"},
 };
 
 std::string level_text(const std::string& level) { return level.empty() ? "nothing" : quoted(level); }
@@ -29,19 +33,55 @@ double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   return few * (edit.by_template ? 0.85 : 1) * (0.4 + 0.35 * explained + 0.2 * alike);
 }
 
+/// One change after another, each over what the ones before left: a refactored block has several new names.
+std::vector<LevelEdit> edits_of(const OpenRows& rows) {
+  constexpr std::size_t kMostEdits = 6, kMostNames = 4'000;
+  std::vector<LevelEdit> edits;
+  std::vector<OpenName> missing = rows.missing, unexpected = rows.unexpected;
+  while (edits.size() < kMostEdits && (edits.empty() || missing.size() + unexpected.size() < kMostNames)) {
+    auto edit = best_edit(missing, unexpected);
+    if (!edit || (!edits.empty() && edit->missing.size() < 2)) break;
+    std::unordered_set<std::string_view> explained;
+    for (const auto* side : {&edit->missing, &edit->unexpected})
+      for (const OpenName& row : *side) explained.insert(row.name);
+    const auto is_left = [&](const OpenName& row) { return explained.count(row.name) == 0; };
+    missing = rows_where(missing, is_left);
+    unexpected = rows_where(unexpected, is_left);
+    edits.push_back(std::move(*edit));
+  }
+  return edits;
+}
+
+/// All changes as one: the first one's levels, and everything that any of them explains.
+LevelEdit joined(std::vector<LevelEdit> edits) {
+  LevelEdit all = std::move(edits.front());
+  for (std::size_t i = 1; i < edits.size(); ++i) {
+    all.missing.insert(all.missing.end(), edits[i].missing.begin(), edits[i].missing.end());
+    all.unexpected.insert(all.unexpected.end(), edits[i].unexpected.begin(), edits[i].unexpected.end());
+    all.by_template = all.by_template || edits[i].by_template;
+  }
+  return all;
+}
+
 std::optional<Finding> from_edit(const Case& facts, const OpenRows& rows) {
-  const auto edit = best_edit(rows.missing, rows.unexpected);
-  if (!edit) return std::nullopt;
-  Finding finding = say(facts, {edit_confidence(*edit, rows), "the checkpoint has " + level_text(edit->from) + " where the model has " + level_text(edit->to),
-                                "the code was refactored, or another library's naming is used: the tensors may be the same",
-                                {part_text(edit->missing.size(), rows.missing.size(), "missing key") + " and " +
-                                 part_text(edit->unexpected.size(), rows.unexpected.size(), "unexpected key") + " agree after this one change" +
-                                 (edit->by_template ? ", indices aside" : "")},
-                                {"rename, where shapes agree too    tenon check FILE --against MODEL"}});
-  tell_missing(edit->missing, finding);
-  tell_unexpected(edit->unexpected, finding);
-  if (!edit->missing.empty() && !edit->unexpected.empty())
-    finding.cause.picture.push_back({std::string(edit->unexpected.front().name), std::string(edit->missing.front().name), ""});
+  auto edits = edits_of(rows);
+  if (edits.empty()) return std::nullopt;
+  const std::size_t changes = edits.size();
+  const LevelEdit edit = joined(std::move(edits));
+  Finding finding =
+      say(facts, {edit_confidence(edit, rows),
+                  "the checkpoint has " + level_text(edit.from) + " where the model has " + level_text(edit.to) +
+                      (changes > 1 ? " (and " + base::plural(changes - 1, "change") + " more)" : ""),
+                  "the code was refactored, or another library's naming is used: the tensors may be the same",
+                  {part_text(edit.missing.size(), rows.missing.size(), "missing key") + " and " +
+                   part_text(edit.unexpected.size(), rows.unexpected.size(), "unexpected key") + " agree after " +
+                   (changes > 1 ? base::plural(changes, "change") : std::string("this one change")) +
+                   (edit.by_template ? ", indices aside" : "")},
+                  {"rename, where shapes agree too    tenon check FILE --against MODEL"}});
+  tell_missing(edit.missing, finding);
+  tell_unexpected(edit.unexpected, finding);
+  finding.cause.picture.push_back(
+      {std::string(edit.unexpected.front().name), std::string(edit.missing.front().name), ""});
   return finding;
 }
 
@@ -50,32 +90,43 @@ std::optional<Finding> by_leaves(const Case& facts, const OpenRows& rows) {
   if (rows.missing.empty() || rows.unexpected.empty()) return std::nullopt;
   std::vector<OpenName> missing, unexpected;
   for (const OpenName& row : rows.missing)
-    if (std::any_of(rows.unexpected.begin(), rows.unexpected.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(rows.unexpected.size(), 64)),
-                    [&](const OpenName& other) { return leaf_of(other.name) == leaf_of(row.name); }))
+    if (std::any_of(
+            rows.unexpected.begin(),
+            rows.unexpected.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(rows.unexpected.size(), 64)),
+            [&](const OpenName& other) { return leaf_of(other.name) == leaf_of(row.name); }))
       missing.push_back(row);
   if (missing.empty()) return std::nullopt;
   const double alike = likeness(rows.missing.front().name, rows.unexpected.front().name);
-  const std::size_t fewer = std::min(rows.missing.size(), rows.unexpected.size()), more = std::max(rows.missing.size(), rows.unexpected.size());
-  Finding finding = say(facts, {0.25 + 0.3 * alike * share_of(fewer, more), "the two sides may name the same tensors in different ways",
+  const std::size_t fewer = std::min(rows.missing.size(), rows.unexpected.size()),
+                    more = std::max(rows.missing.size(), rows.unexpected.size());
+  Finding finding = say(facts, {0.25 + 0.3 * alike * share_of(fewer, more),
+                                "the two sides may name the same tensors in different ways",
                                 "leaves agree, paths do not; names alone cannot tell a rename from another network",
-                                {base::plural(rows.missing.size(), "missing key") + " against " + base::plural(rows.unexpected.size(), "unexpected key")},
+                                {base::plural(rows.missing.size(), "missing key") + " against " +
+                                 base::plural(rows.unexpected.size(), "unexpected key")},
                                 {"shapes decide    tenon check FILE --against MODEL"}});
   finding.cause.keys = rows.missing.size() + rows.unexpected.size();
   picture_of(rows.missing, rows.unexpected, {}, finding.cause);
   return finding;
 }
 
-/// The same few parts are missing, or left over, in every block: under another name they may be there; one side is cut off.
+/// The same few parts are missing, or left over, in every block: under another name they may be there; one side is cut
+/// off.
 std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
   constexpr std::size_t kLeast = 6;
   if (!rows.mismatched.empty() || (!rows.missing.empty() && !rows.unexpected.empty())) return std::nullopt;
   const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
   std::unordered_map<std::string, std::size_t> templates;
   for (const OpenName& row : side) ++templates[template_of(row.name)];
-  const auto repeated = static_cast<std::size_t>(std::count_if(templates.begin(), templates.end(), [](const auto& entry) { return entry.second >= 2; }));
+  const auto repeated = static_cast<std::size_t>(
+      std::count_if(templates.begin(), templates.end(), [](const auto& entry) { return entry.second >= 2; }));
   if (side.size() < kLeast || repeated == 0 || templates.size() * 2 > side.size() * 3 / 2) return std::nullopt;
-  Finding finding = say(facts, {0.45, "the same parts are left over in every block: under other names the other side may have them", "one side's names are not shown",
-                                {base::plural(side.size(), "key") + " of " + base::plural(templates.size(), "kind")}, {"see both sides' names    tenon check FILE --against MODEL"}});
+  Finding finding =
+      say(facts, {0.45,
+                  "the same parts are left over in every block: under other names the other side may have them",
+                  "one side's names are not shown",
+                  {base::plural(side.size(), "key") + " of " + base::plural(templates.size(), "kind")},
+                  {"see both sides' names    tenon check FILE --against MODEL"}});
   finding.cause.keys = side.size();
   picture_of(rows.missing, rows.unexpected, {}, finding.cause);
   return finding;

@@ -20,18 +20,22 @@ constexpr Reading kReadings[] = {
     {Symptom::ShardWords, 0.85, "the state is spread over processes, and this reader does not put it together",
      "sharded training saves one part for each rank, in an order and number that a load has to repeat",
      "gather first (a full state dict, zero_to_fp32.py), or load with as many ranks as saved"},
-    {Symptom::MetaTensor, 0.4, "a parameter is a placeholder without content", "ZeRO-3, FSDP and lazy modules hold placeholders until the parts are gathered", "gather the parameters before saving or loading"},
+    {Symptom::MetaTensor, 0.4, "a parameter is a placeholder without content",
+     "ZeRO-3, FSDP and lazy modules hold placeholders until the parts are gathered",
+     "gather the parameters before saving or loading"},
 };
 
 bool is_one(const Shape& shape) { return shape.size() == 1 && shape[0] == 1; }
 
-/// [0], or [1] where several tensors of other sizes are wanted: a head of one class has its rows on the other axes, too.
+/// [0], or [1] where several tensors of other sizes are wanted: a head of one class has its rows on the other axes,
+/// too.
 std::vector<OpenPair> placeholders(const std::vector<OpenPair>& pairs, bool in_file) {
   const auto side = [&](const OpenPair& row) -> const Shape& { return in_file ? *row.have : *row.want; };
   const auto other = [&](const OpenPair& row) -> const Shape& { return in_file ? *row.want : *row.have; };
   auto empty = rows_where(pairs, [&](const OpenPair& row) { return is_empty_shape(side(row)); });
   if (!empty.empty()) return empty;
-  auto ones = rows_where(pairs, [&](const OpenPair& row) { return is_one(side(row)) && element_count(other(row)) > 1; });
+  auto ones =
+      rows_where(pairs, [&](const OpenPair& row) { return is_one(side(row)) && element_count(other(row)) > 1; });
   constexpr std::size_t kLeast = 3;
   return ones.size() == pairs.size() && ones.size() >= kLeast ? ones : std::vector<OpenPair>();
 }
@@ -41,14 +45,16 @@ std::optional<Finding> from_shapes(const Case& facts, const OpenRows& rows) {
     const auto found = placeholders(rows.mismatched, in_file);
     if (found.empty()) continue;
     const double share = share_of(found.size(), rows.mismatched.size());
-    Finding finding = say(facts, {(found.size() > 1 ? 0.75 : 0.6) + 0.2 * share,
-                                  std::string(in_file ? "the file holds placeholders" : "the model holds placeholders") +
-                                      " instead of tensors: shape " + base::shape_text(in_file ? *found[0].have : *found[0].want),
-                                  "ZeRO-3 and FSDP spread each parameter over the ranks and leave an empty one in its place; "
-                                  "saving or loading without gathering sees only that",
-                                  {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " are without content on that side"},
-                                  {in_file ? "gather before saving: stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py on the shards"
-                                           : "load before the model is partitioned, or inside deepspeed.zero.GatheredParameters"}});
+    Finding finding = say(
+        facts,
+        {(found.size() > 1 ? 0.75 : 0.6) + 0.2 * share,
+         std::string(in_file ? "the file holds placeholders" : "the model holds placeholders") +
+             " instead of tensors: shape " + base::shape_text(in_file ? *found[0].have : *found[0].want),
+         "ZeRO-3 and FSDP spread each parameter over the ranks and leave an empty one in its place; "
+         "saving or loading without gathering sees only that",
+         {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " are without content on that side"},
+         {in_file ? "gather before saving: stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py on the shards"
+                  : "load before the model is partitioned, or inside deepspeed.zero.GatheredParameters"}});
     tell_mismatched(found, finding);
     picture_of({}, {}, found, finding.cause);
     return finding;
@@ -64,11 +70,13 @@ bool is_flattened(const OpenPair& row) {
   return is_flat && less > 1'000 && more % less == 0 && more / less <= 1'024;
 }
 
-/// Split over ranks: one axis by a power of two, rows in some layers and columns in others, while vectors of whole layers agree.
+/// Split over ranks: one axis by a power of two, rows in some layers and columns in others, while vectors of whole
+/// layers agree.
 bool is_cut_in_parts(const OpenPair& row, std::int64_t parts) {
   constexpr std::int64_t kLeastWidth = 64;  // of a part; an adapter's rank is less
   const auto axis = only_axis(*row.have, *row.want);
-  return axis && std::min((*row.have)[*axis], (*row.want)[*axis]) >= kLeastWidth && (scaled_by(*row.have, *row.want, parts, 1) || scaled_by(*row.want, *row.have, parts, 1));
+  return axis && std::min((*row.have)[*axis], (*row.want)[*axis]) >= kLeastWidth &&
+         (scaled_by(*row.have, *row.want, parts, 1) || scaled_by(*row.want, *row.have, parts, 1));
 }
 
 std::vector<OpenPair> parts_of_ranks(const std::vector<OpenPair>& pairs) {
@@ -93,11 +101,16 @@ std::optional<Finding> from_parts(const Case& facts, const OpenRows& rows) {
   const bool is_flat = !found.empty();
   if (!is_flat) found = parts_of_ranks(rows.mismatched);
   if (found.empty()) return std::nullopt;
-  Finding finding = say(facts, {(is_flat ? 0.6 : 0.4) + 0.25 * share_of(found.size(), rows.mismatched.size()),
-                                is_flat ? "one side holds tensors flattened, as sharded training does" : "one side holds an even part of every tensor, as tensor parallelism splits them",
-                                "FSDP joins parameters into flat ones; tensor parallelism gives each rank some rows of one layer and some columns of the next",
-                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") + (is_flat ? " have one axis on one side and equal or even parts of the elements" : " differ by one power of two, along rows or columns")},
-                                {"gather the shards into a full state dict first, or load with as many ranks as saved"}});
+  Finding finding =
+      say(facts, {(is_flat ? 0.6 : 0.4) + 0.25 * share_of(found.size(), rows.mismatched.size()),
+                  is_flat ? "one side holds tensors flattened, as sharded training does"
+                          : "one side holds an even part of every tensor, as tensor parallelism splits them",
+                  "FSDP joins parameters into flat ones; tensor parallelism gives each rank some rows of one layer and "
+                  "some columns of the next",
+                  {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+                   (is_flat ? " have one axis on one side and equal or even parts of the elements"
+                            : " differ by one power of two, along rows or columns")},
+                  {"gather the shards into a full state dict first, or load with as many ranks as saved"}});
   tell_mismatched(found, finding);
   picture_of({}, {}, found, finding.cause);
   return finding;
@@ -108,11 +121,13 @@ std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
   const auto missing = rows_where(rows.missing, is_shard), unexpected = rows_where(rows.unexpected, is_shard);
   if (missing.empty() && unexpected.empty()) return std::nullopt;
   const bool in_file = !unexpected.empty();
-  Finding finding = say(facts, {0.75 + 0.2 * share_of(missing.size() + unexpected.size(), rows.size()),
-                                std::string(in_file ? "the file" : "the model") + " has the flattened or wrapped parameters of sharded training",
-                                "FSDP joins a module's parameters into one flat tensor, and names its wrapper in every key",
-                                {base::plural(missing.size() + unexpected.size(), "key") + " named by FSDP"},
-                                {"save with a full state dict: StateDictType.FULL_STATE_DICT"}});
+  Finding finding = say(
+      facts,
+      {0.75 + 0.2 * share_of(missing.size() + unexpected.size(), rows.size()),
+       std::string(in_file ? "the file" : "the model") + " has the flattened or wrapped parameters of sharded training",
+       "FSDP joins a module's parameters into one flat tensor, and names its wrapper in every key",
+       {base::plural(missing.size() + unexpected.size(), "key") + " named by FSDP"},
+       {"save with a full state dict: StateDictType.FULL_STATE_DICT"}});
   tell_missing(missing, finding);
   tell_unexpected(unexpected, finding);
   picture_of(missing, unexpected, {}, finding.cause);

@@ -38,13 +38,17 @@ std::string agreement(const FunctionDifference& function, std::size_t weights) {
 constexpr Reading kReadings[] = {
     {Symptom::SilentWords, 0.75, "it loads without a word, and computes something else",
      "what a load does not compare: layouts, order, dtypes, options, parts that stayed as initialised",
-     "compare outputs on one input before saving and after loading; a blueprint with a probe does it    tenon check FILE --against MODEL"},
+     "compare outputs on one input before saving and after loading; a blueprint with a probe does it    tenon check "
+     "FILE --against MODEL"},
 };
 
 /// Adapters whose keys are all missing leave the base as it was: nothing fails where the load is not strict.
 std::optional<Finding> unloaded_adapter(const Case& facts) {
-  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.empty() || !facts.gap.unexpected.empty()) return std::nullopt;
-  const bool are_adapters = std::all_of(facts.gap.missing.begin(), facts.gap.missing.end(), [&](std::size_t index) { return family_of(facts.want(index).name) == Family::Adapter; });
+  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.empty() || !facts.gap.unexpected.empty())
+    return std::nullopt;
+  const bool are_adapters = std::all_of(facts.gap.missing.begin(), facts.gap.missing.end(), [&](std::size_t index) {
+    return family_of(facts.want(index).name) == Family::Adapter;
+  });
   if (!are_adapters) return std::nullopt;
   Finding finding;
   finding.cause.confidence = 0.35;

@@ -59,17 +59,33 @@ std::string help_of(const ArchitectureChange& change) {
 constexpr Reading kReadings[] = {
     {Symptom::SharedTensors, 0.95, "tensors share memory, and the format wants each by itself",
      "a tie (one tensor of two names) or slices of one buffer: safetensors knows neither",
-     "a true tie: save one name and tie again after loading (safetensors.torch.save_model); slices: .clone() or .contiguous() first"},
-    {Symptom::NameTaken, 0.3, "one variable may be saved under two owners", "a wrapper and the layer within both own it", "let one of them own it"},
+     "a true tie: save one name and tie again after loading (safetensors.torch.save_model); slices: .clone() or "
+     ".contiguous() first"},
+    {Symptom::NameTaken, 0.3, "one variable may be saved under two owners",
+     "a wrapper and the layer within both own it", "let one of them own it"},
 };
 
 /// The file holds both names of a tie, and the model knows one.
 std::optional<Finding> extra_tie(const Case& facts, const std::vector<OpenName>& tied) {
-  Finding finding = say(facts, {0.6, "the file also holds a tensor that the model may tie to another: " + list_text(names_of_rows(tied)), "a tied weight has two names and one value; the model here registers one of them",
-                                {base::plural(tied.size(), "unexpected key") + ", all of them usually tied"}, {"leave it out where the model ties it; see that both saved values are equal before"}});
+  Finding finding =
+      say(facts, {0.6,
+                  "the file also holds a tensor that the model may tie to another: " + list_text(names_of_rows(tied)),
+                  "a tied weight has two names and one value; the model here registers one of them",
+                  {base::plural(tied.size(), "unexpected key") + ", all of them usually tied"},
+                  {"leave it out where the model ties it; see that both saved values are equal before"}});
   finding.cause.keys = tied.size();
   picture_of({}, tied, {}, finding.cause);
   return finding;
+}
+
+/// An output layer's or embedding's weight whose bias is not missing, too: it is not the whole layer that is absent.
+bool is_lone_weight(const OpenName& row, const std::vector<OpenName>& side) {
+  constexpr std::size_t kFew = 3;
+  const std::string_view module = module_of(row.name);
+  if (side.size() > kFew || leaf_of(row.name) != "weight" || !(is_called_head(module) || is_called_embedding(module)))
+    return false;
+  return std::none_of(side.begin(), side.end(),
+                      [&](const OpenName& other) { return &other != &row && module_of(other.name) == module; });
 }
 
 /// The only missing tensors are output layers or embeddings that are usually tied to another that was found.
@@ -77,13 +93,21 @@ std::optional<Finding> left_out_tie(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   const bool in_file = rows.missing.empty();
   const auto& side = in_file ? rows.unexpected : rows.missing;
-  if (side.empty() || (!rows.missing.empty() && !rows.unexpected.empty()) || !rows.mismatched.empty()) return std::nullopt;
-  const auto tied = rows_where(side, [](const OpenName& row) { return is_tied_name(row.name); });
+  if (side.empty() || (!rows.missing.empty() && !rows.unexpected.empty()) || !rows.mismatched.empty())
+    return std::nullopt;
+  const auto tied =
+      rows_where(side, [&](const OpenName& row) { return is_tied_name(row.name) || is_lone_weight(row, side); });
   if (tied.size() != side.size()) return std::nullopt;
+  const bool are_usual =
+      std::all_of(tied.begin(), tied.end(), [](const OpenName& row) { return is_tied_name(row.name); });
+  if (in_file && !are_usual) return std::nullopt;
   if (in_file) return extra_tie(facts, tied);
-  Finding finding = say(facts, {0.8, "the missing tensor is usually tied to another one: " + list_text(names_of_rows(tied)),
-                                "a tied weight is saved once; a load has to tie it again", {base::plural(tied.size(), "missing key") + ", all of them usually tied"},
-                                {"tie after loading: model.tie_weights(), or model.lm_head.weight = model.embed_tokens.weight"}});
+  Finding finding =
+      say(facts, {are_usual ? 0.8 : 0.55,
+                  "the missing tensor is usually tied to another one: " + list_text(names_of_rows(tied)),
+                  "a tied weight is saved once; a load has to tie it again",
+                  {base::plural(tied.size(), "missing key") + ", all of them usually tied"},
+                  {"tie after loading: model.tie_weights(), or model.lm_head.weight = model.embed_tokens.weight"}});
   finding.cause.keys = tied.size();
   picture_of(tied, {}, {}, finding.cause);
   return finding;
@@ -94,7 +118,9 @@ std::optional<Finding> split_share(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   std::unordered_map<std::string, std::set<std::string_view>> names;
   std::size_t shared = 0;
-  for (const OpenName& row : rows.unexpected) names.emplace(template_of(leaf_of(module_of(row.name))) + "\n" + std::string(leaf_of(row.name)), std::set<std::string_view>());
+  for (const OpenName& row : rows.unexpected)
+    names.emplace(template_of(leaf_of(module_of(row.name))) + "\n" + std::string(leaf_of(row.name)),
+                  std::set<std::string_view>());
   for (const OpenName& row : rows.missing) {
     std::string stem(leaf_of(module_of(row.name)));
     while (!stem.empty() && stem.back() >= '0' && stem.back() <= '9') stem.pop_back();
@@ -104,8 +130,13 @@ std::optional<Finding> split_share(const Case& facts) {
   }
   for (const auto& [stem, variants] : names) shared += variants.size() > 1 ? 1U : 0U;
   if (shared == 0) return std::nullopt;
-  Finding finding = say(facts, {0.5, "one layer of the checkpoint stands against several of the model", "a layer that was used twice was split, or the code changed: whether it was shared cannot be told from names",
-                                {base::plural(shared, "name") + " with two or more numbered counterparts"}, {"copy the one into each of the others, if the old code shared it"}});
+  Finding finding = say(
+      facts,
+      {0.5,
+       "one layer of the checkpoint stands against several of the model",
+       "a layer that was used twice was split, or the code changed: whether it was shared cannot be told from names",
+       {base::plural(shared, "name") + " with two or more numbered counterparts"},
+       {"copy the one into each of the others, if the old code shared it"}});
   finding.cause.keys = rows.missing.size();
   return finding;
 }

@@ -1,4 +1,5 @@
-// training_only_extras: the checkpoint (or the model) has parts that only training needs: averages, losses, critics, queues.
+// training_only_extras: the checkpoint (or the model) has parts that only training needs: averages, losses, critics,
+// queues.
 #include <set>
 
 #include "base/text.hpp"
@@ -20,7 +21,8 @@ bool is_extra(const OpenName& row) {
 /// Part of a pretraining head: a projector's layers behind a head's name.
 bool is_projector(const OpenName& row) {
   const std::string_view top = first_level(row.name);
-  const bool is_deep = row.name.find(".mlp.") != std::string_view::npos || row.name.find("last_layer") != std::string_view::npos;
+  const bool is_deep =
+      row.name.find(".mlp.") != std::string_view::npos || row.name.find("last_layer") != std::string_view::npos;
   return is_deep && is_called_head(top);
 }
 
@@ -40,16 +42,24 @@ std::vector<Op> drop_parts(const Case& facts, const std::vector<OpenName>& rows)
       ops.push_back({Drop{std::string(level) + ".*"}, Applicability::Exact});
   }
   for (Op& op : drop_rows(facts, others, Applicability::Exact)) ops.push_back(std::move(op));
-  return ops;
+  return readable(std::move(ops));
 }
 
 /// Only the checkpoint has a head: it was trained for a task that this use of the model does not need.
 std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
-  if (facts.knowledge == Knowledge::Whole || rows.unexpected.empty() || !rows.missing.empty() || !rows.mismatched.empty()) return std::nullopt;
-  const auto heads = rows_where(rows.unexpected, [](const OpenName& row) { return is_called_head(row.name) && !is_extra(row) && !is_projector(row); });
+  if (facts.knowledge == Knowledge::Whole || rows.unexpected.empty() || !rows.missing.empty() ||
+      !rows.mismatched.empty())
+    return std::nullopt;
+  const auto heads = rows_where(rows.unexpected, [](const OpenName& row) {
+    return is_called_head(row.name) && !is_extra(row) && !is_projector(row);
+  });
   if (heads.size() != rows.unexpected.size()) return std::nullopt;
-  Finding finding = say(facts, {0.5, "the checkpoint has a head that this use of the model does not need: " + list_text(first_levels(heads)), "a backbone is loaded from a file that was trained with a head",
-                                {base::plural(heads.size(), "unexpected key") + ", all of a head"}, {"harmless where only features are used: leave it out"}});
+  Finding finding = say(
+      facts, {0.5,
+              "the checkpoint has a head that this use of the model does not need: " + list_text(first_levels(heads)),
+              "a backbone is loaded from a file that was trained with a head",
+              {base::plural(heads.size(), "unexpected key") + ", all of a head"},
+              {"harmless where only features are used: leave it out"}});
   finding.cause.keys = heads.size();
   return finding;
 }
@@ -58,17 +68,20 @@ std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
 
 std::optional<Finding> find_training_only_extras(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  const auto unexpected = rows_where(rows.unexpected, [](const OpenName& row) { return is_extra(row) || is_projector(row); });
+  const auto unexpected =
+      rows_where(rows.unexpected, [](const OpenName& row) { return is_extra(row) || is_projector(row); });
   const auto missing = rows_where(rows.missing, is_extra);
   if (auto finding = unused_head(facts, rows)) return finding;
   if (unexpected.empty() && (missing.empty() || missing.size() < rows.missing.size())) return std::nullopt;
   const auto& named = unexpected.empty() ? missing : unexpected;
-  Finding finding = say(facts, {(unexpected.empty() ? 0.4 : 0.5) + 0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),
-                                std::string(unexpected.empty() ? "the model has" : "the checkpoint has") + " parts that only training needs: " +
-                                    list_text(first_levels(named)),
-                                "training keeps averages, losses, critics and counters beside the model, often in one state dict",
-                                {part_text(named.size(), rows.missing.size() + rows.unexpected.size(), "key") + " belong to them by name"},
-                                {}});
+  Finding finding = say(
+      facts,
+      {(unexpected.empty() ? 0.4 : 0.5) + 0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),
+       std::string(unexpected.empty() ? "the model has" : "the checkpoint has") +
+           " parts that only training needs: " + list_text(first_levels(named)),
+       "training keeps averages, losses, critics and counters beside the model, often in one state dict",
+       {part_text(named.size(), rows.missing.size() + rows.unexpected.size(), "key") + " belong to them by name"},
+       {}});
   if (unexpected.empty()) {
     tell_missing(missing, finding);
     finding.cause.help = {"load without strict for inference; to go on training, save these parts as well"};

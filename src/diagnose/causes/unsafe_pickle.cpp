@@ -1,7 +1,7 @@
 // unsafe_pickle: the reader refuses what unpickling would call.
 //
-// torch.load loads weights only since PyTorch 2.6; NumPy, Keras and transformers have their own guards. The refused name tells
-// whether only metadata is in the way (a namespace, a NumPy scalar) or the file holds a whole object.
+// torch.load loads weights only since PyTorch 2.6; NumPy, Keras and transformers have their own guards. The refused
+// name tells whether only metadata is in the way (a namespace, a NumPy scalar) or the file holds a whole object.
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 

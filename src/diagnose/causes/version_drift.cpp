@@ -1,7 +1,8 @@
-// version_drift: the same model in another release of a library: buffers that came or went, names that a release changed.
+// version_drift: the same model in another release of a library: buffers that came or went, names that a release
+// changed.
 //
 //   num_batches_tracked   since PyTorch 0.4.1          position_ids, masked_bias, inv_freq   constants of transformers
-//   gamma, beta           weight, bias                 weight_g, weight_v                    parametrizations.weight.original0, 1
+//   gamma, beta           weight, bias                 weight_g, weight_v parametrizations.weight.original0, 1
 //   relative_position_index, attn_mask, relative_coords_table   derived from sizes
 //   downsample of stage i  of stage i + 1: the same tensors one index on, twice as wide
 #include <algorithm>
@@ -25,17 +26,27 @@ constexpr Reading kReadings[] = {
     {Symptom::RunningStats, 0.85, "the file is from before PyTorch 0.4, whose InstanceNorm kept running statistics",
      "InstanceNorm has no running statistics by default since 0.4", "leave these keys out of the file"},
     {Symptom::ForeignAttribute, 0.75, "an object of another release lacks an attribute: `%`",
-     "a pickled module keeps the attributes of the release that saved it", "save the state dict with the old release, and load it into a new model"},
+     "a pickled module keeps the attributes of the release that saved it",
+     "save the state dict with the old release, and load it into a new model"},
     {Symptom::UnknownArgument, 0.72, "a constructor's options are those of another release: `%`",
      "a description names options that the class does not have here, or lacks one", kReleases},
-    {Symptom::OldKeras, 0.6, "the libraries that wrote and read it are of other ages", "h5py 3 and Keras changed what attributes hold", kReleases},
-    {Symptom::OldPickle, 0.4, "another release of Python or a library wrote it", "pickles carry the names of their time", kReleases},
-    {Symptom::KerasFormat, 0.4, "Keras's formats changed between releases", "Keras 3 left formats of Keras 2", kReleases},
-    {Symptom::DictNotModule, 0.35, "the program and the file may be of two ages: one saved modules, the other saves dicts", "projects change what they save", kReleases},
-    {Symptom::UnsafePickle, 0.3, "since PyTorch 2.6 torch.load loads weights only", "the default changed; files that loaded before are refused", kReleases},
-    {Symptom::AbsentClass, 0.3, "the class may have moved or come with another release", "pickles and descriptions name classes as one release calls them", kReleases},
-    {Symptom::AbsentModule, 0.25, "the module may have moved with a release", "pickles name modules as one release calls them", kReleases},
-    {Symptom::AbsentDevice, 0.25, "a release may not know this device's tag", "tags of new devices need a new release", kReleases},
+    {Symptom::OldKeras, 0.6, "the libraries that wrote and read it are of other ages",
+     "h5py 3 and Keras changed what attributes hold", kReleases},
+    {Symptom::OldPickle, 0.4, "another release of Python or a library wrote it",
+     "pickles carry the names of their time", kReleases},
+    {Symptom::KerasFormat, 0.4, "Keras's formats changed between releases", "Keras 3 left formats of Keras 2",
+     kReleases},
+    {Symptom::DictNotModule, 0.35,
+     "the program and the file may be of two ages: one saved modules, the other saves dicts",
+     "projects change what they save", kReleases},
+    {Symptom::UnsafePickle, 0.3, "since PyTorch 2.6 torch.load loads weights only",
+     "the default changed; files that loaded before are refused", kReleases},
+    {Symptom::AbsentClass, 0.3, "the class may have moved or come with another release",
+     "pickles and descriptions name classes as one release calls them", kReleases},
+    {Symptom::AbsentModule, 0.25, "the module may have moved with a release",
+     "pickles name modules as one release calls them", kReleases},
+    {Symptom::AbsentDevice, 0.25, "a release may not know this device's tag", "tags of new devices need a new release",
+     kReleases},
     {Symptom::NoKernel, 0.3, "the release may not know this dtype", "new dtypes need a new release", kReleases},
 };
 
@@ -44,7 +55,8 @@ bool is_constant_bias(std::string_view name, const std::set<std::string_view>& m
 }
 
 bool is_drift(Family family) {
-  return family == Family::BatchCounter || family == Family::Derived || family == Family::NormNames || family == Family::WeightNorm;
+  return family == Family::BatchCounter || family == Family::Derived || family == Family::NormNames ||
+         family == Family::WeightNorm;
 }
 
 /// Rows whose families a release adds or takes away. `attn.bias` beside `attn.masked_bias` is a mask, not a bias.
@@ -52,7 +64,8 @@ std::vector<OpenName> drifting(const std::vector<OpenName>& rows) {
   std::set<std::string_view> masked;
   for (const OpenName& row : rows)
     if (leaf_of(row.name) == "masked_bias") masked.insert(module_of(row.name));
-  return rows_where(rows, [&](const OpenName& row) { return is_drift(family_of(row.name)) || is_constant_bias(row.name, masked); });
+  return rows_where(
+      rows, [&](const OpenName& row) { return is_drift(family_of(row.name)) || is_constant_bias(row.name, masked); });
 }
 
 bool is_harmless(const OpenName& row) {
@@ -60,9 +73,10 @@ bool is_harmless(const OpenName& row) {
   return family == Family::BatchCounter || family == Family::Derived || leaf_of(row.name) == "bias";
 }
 
-/// A leaf that both sides lack under different paths is renamed with its module, not come or gone. With two whole listings the
-/// module must be there on the other side: a counter goes with its module otherwise.
-std::vector<OpenName> came_or_went(const Case& facts, const std::vector<OpenName>& rows, const std::vector<OpenName>& others, bool in_file) {
+/// A leaf that both sides lack under different paths is renamed with its module, not come or gone. With two whole
+/// listings the module must be there on the other side: a counter goes with its module otherwise.
+std::vector<OpenName> came_or_went(const Case& facts, const std::vector<OpenName>& rows,
+                                   const std::vector<OpenName>& others, bool in_file) {
   std::set<std::string> leaves, modules;
   for (const OpenName& row : others) leaves.insert(template_of(leaf_of(row.name)));
   if (facts.knowledge == Knowledge::Whole) {
@@ -78,8 +92,6 @@ std::vector<OpenName> came_or_went(const Case& facts, const std::vector<OpenName
   });
 }
 
-
-
 /// LayerNorm.gamma against LayerNorm.weight; parametrizations against weight_g: the counterparts under the other names.
 std::vector<OpenName> counterparts(const std::vector<OpenName>& rows, const std::vector<OpenName>& drifted) {
   std::set<std::string> modules;
@@ -94,18 +106,22 @@ std::vector<OpenName> counterparts(const std::vector<OpenName>& rows, const std:
   });
 }
 
-Finding finding_of(const Case& facts, const OpenRows& rows, std::vector<OpenName> missing, std::vector<OpenName> unexpected) {
+Finding finding_of(const Case& facts, const OpenRows& rows, std::vector<OpenName> missing,
+                   std::vector<OpenName> unexpected) {
   const std::size_t found = missing.size() + unexpected.size();
-  const bool harmless = std::all_of(missing.begin(), missing.end(), is_harmless) && std::all_of(unexpected.begin(), unexpected.end(), is_harmless);
+  const bool harmless = std::all_of(missing.begin(), missing.end(), is_harmless) &&
+                        std::all_of(unexpected.begin(), unexpected.end(), is_harmless);
   std::set<std::string> leaves;
   for (const auto* side : {&missing, &unexpected})
     for (const OpenName& row : *side) leaves.insert(std::string(leaf_of(row.name)));
-  Finding finding = say(facts, {0.5 + 0.45 * share_of(found, rows.size()),
-                                std::string(unexpected.empty() ? "the model has" : "the checkpoint has") + " names of another release: " +
-                                    list_text({leaves.begin(), leaves.end()}),
-                                harmless ? "libraries add and take away buffers that hold no learned values" : "libraries rename what a normalisation keeps",
-                                {base::plural(found, "key") + " of " + base::count_text(rows.size()) + " that do not fit"},
-                                {}});
+  Finding finding =
+      say(facts, {0.5 + 0.45 * share_of(found, rows.size()),
+                  std::string(unexpected.empty() ? "the model has" : "the checkpoint has") +
+                      " names of another release: " + list_text({leaves.begin(), leaves.end()}),
+                  harmless ? "libraries add and take away buffers that hold no learned values"
+                           : "libraries rename what a normalisation keeps",
+                  {base::plural(found, "key") + " of " + base::count_text(rows.size()) + " that do not fit"},
+                  {}});
   if (harmless) {
     finding.ops = drop_rows(facts, unexpected, Applicability::Exact);
     for (Op& op : keep_rows(facts, missing, Applicability::Exact)) finding.ops.push_back(std::move(op));
@@ -113,8 +129,10 @@ Finding finding_of(const Case& facts, const OpenRows& rows, std::vector<OpenName
     finding.cause.keys = found;
   } else {
     finding.cause.help = {std::string(kReleases)};
-    const auto others = counterparts(unexpected.empty() ? rows.unexpected : rows.missing, unexpected.empty() ? missing : unexpected);
-    (unexpected.empty() ? unexpected : missing).insert((unexpected.empty() ? unexpected : missing).end(), others.begin(), others.end());
+    const auto others =
+        counterparts(unexpected.empty() ? rows.unexpected : rows.missing, unexpected.empty() ? missing : unexpected);
+    (unexpected.empty() ? unexpected : missing)
+        .insert((unexpected.empty() ? unexpected : missing).end(), others.begin(), others.end());
     tell_missing(missing, finding);
     tell_unexpected(unexpected, finding);
   }
@@ -131,14 +149,18 @@ std::vector<OpenName> lone_statistics(const std::vector<OpenName>& rows) {
 /// A tensor of one stage is twice (or half) as large as wanted, along all axes that differ, in a downsampling layer.
 std::optional<Finding> shifted_stage(const Case& facts, const OpenRows& rows) {
   const auto shifted = rows_where(rows.mismatched, [](const OpenPair& row) {
-    const bool is_between = row.name.find("downsample") != std::string_view::npos || row.name.find("merging") != std::string_view::npos;
+    const bool is_between =
+        row.name.find("downsample") != std::string_view::npos || row.name.find("merging") != std::string_view::npos;
     return is_between && (scaled_by(*row.want, *row.have, 2, 1) || scaled_by(*row.have, *row.want, 2, 1));
   });
   if (shifted.empty() || shifted.size() * 2 < rows.mismatched.size()) return std::nullopt;
-  Finding finding = say(facts, {0.8, "layers between stages stand one index further on: " + list_text(names_of_rows(shifted)),
-                                "a release moved the downsampling from the end of a stage to the start of the next; widths then differ by 2 exactly",
-                                {part_text(shifted.size(), rows.mismatched.size(), "mismatched key") + " differ by the factor 2"},
-                                {"install the release that saved it, or move the layers by one index"}});
+  Finding finding =
+      say(facts, {0.8,
+                  "layers between stages stand one index further on: " + list_text(names_of_rows(shifted)),
+                  "a release moved the downsampling from the end of a stage to the start of the next; widths then "
+                  "differ by 2 exactly",
+                  {part_text(shifted.size(), rows.mismatched.size(), "mismatched key") + " differ by the factor 2"},
+                  {"install the release that saved it, or move the layers by one index"}});
   tell_mismatched(shifted, finding);
   picture_of({}, {}, shifted, finding.cause);
   return finding;
@@ -150,8 +172,11 @@ std::optional<Finding> grouped_adapter(const Case& facts, const OpenRows& rows) 
     return family_of(row.name) == Family::Adapter && row.have->size() != row.want->size();
   });
   if (old_form.empty()) return std::nullopt;
-  Finding finding = say(facts, {0.6, "the adapter's factors have the form of another release", "releases changed how the factors of a fused layer are kept",
-                                {base::plural(old_form.size(), "key") + " with another number of axes"}, {std::string(kReleases)}});
+  Finding finding = say(facts, {0.6,
+                                "the adapter's factors have the form of another release",
+                                "releases changed how the factors of a fused layer are kept",
+                                {base::plural(old_form.size(), "key") + " with another number of axes"},
+                                {std::string(kReleases)}});
   finding.cause.keys = old_form.size();
   picture_of({}, {}, old_form, finding.cause);
   return finding;
@@ -160,41 +185,56 @@ std::optional<Finding> grouped_adapter(const Case& facts, const OpenRows& rows) 
 /// A class or module of the framework itself is absent: that is its release, not someone's source.
 std::optional<Finding> librarys_own_class(const Case& facts) {
   if (facts.text == nullptr) return std::nullopt;
-  constexpr std::string_view kMarks[] = {"<module 'torch", "torch.", "numpy", "transformers.", "timm.", "torchvision", "keras.", "tensorflow.", "pandas.", "sklearn.", "mmcv", "diffusers.", "pytorch_lightning"};
+  constexpr std::string_view kMarks[] = {
+      "<module 'torch", "torch.",  "numpy",    "transformers.", "timm.",      "torchvision",      "keras.",
+      "tensorflow.",    "pandas.", "sklearn.", "mmcv",          "diffusers.", "pytorch_lightning"};
   for (const Symptom symptom : {Symptom::AbsentClass, Symptom::AbsentModule}) {
     const Sighting* seen = facts.text->find(symptom);
     if (seen == nullptr) continue;
     const std::string words = seen->detail + " " + seen->excerpt;
-    const bool is_own = std::any_of(std::begin(kMarks), std::end(kMarks), [&](std::string_view mark) { return words.find(mark) != std::string::npos; });
+    const bool is_own = std::any_of(std::begin(kMarks), std::end(kMarks),
+                                    [&](std::string_view mark) { return words.find(mark) != std::string::npos; });
     if (!is_own) continue;
-    return say(facts, {0.6, "the framework here has no such name: another release wrote the file", "classes and modules move between releases", {seen->excerpt}, {std::string(kReleases)}});
+    return say(facts, {0.6,
+                       "the framework here has no such name: another release wrote the file",
+                       "classes and modules move between releases",
+                       {seen->excerpt},
+                       {std::string(kReleases)}});
   }
   return std::nullopt;
 }
 
-/// Numbered children of a normalisation or convolution: `norm.1`, `conv.2`, as libraries named them before names with dots were
-/// forbidden.
+/// Numbered children of a normalisation or convolution: `norm.1`, `conv.2`, as libraries named them before names with
+/// dots were forbidden.
 bool is_dotted_number(const OpenName& row) {
   const std::string_view module = module_of(row.name), owner = leaf_of(module_of(module));
   const std::string_view index = leaf_of(module);
-  return (index == "1" || index == "2") && (owner == "norm" || owner == "conv") && row.name.find("layer") != std::string_view::npos;
+  return (index == "1" || index == "2") && (owner == "norm" || owner == "conv") &&
+         row.name.find("layer") != std::string_view::npos;
 }
 
-/// What often is a release's doing, and may as well be another's: axes in another order, quantisation's buffers, a leaf that is
-/// missing in every block.
+/// What often is a release's doing, and may as well be another's: axes in another order, quantisation's buffers, a leaf
+/// that is missing in every block.
 std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
   if (facts.knowledge == Knowledge::Whole || rows.empty()) return std::nullopt;
   const auto quantised = [](const OpenName& row) { return family_of(row.name) == Family::Quantised; };
-  const auto permuted = rows_where(rows.mismatched, [](const OpenPair& row) { return row.have->size() >= 4 && permutation(*row.have, *row.want).has_value(); });
+  const auto permuted = rows_where(rows.mismatched, [](const OpenPair& row) {
+    return row.have->size() >= 4 && permutation(*row.have, *row.want).has_value();
+  });
   const auto dotted = rows_where(rows.unexpected, is_dotted_number);
-  const bool has_leaf = (shared_leaf(rows.missing) && rows.unexpected.empty()) || (shared_leaf(rows.unexpected) && rows.missing.empty());
-  const bool has_quant = std::any_of(rows.unexpected.begin(), rows.unexpected.end(), quantised) || std::any_of(rows.missing.begin(), rows.missing.end(), quantised);
-  const auto is_layer_norm = [](const OpenName& row) { return is_normalisation(module_of(row.name)) && (leaf_of(row.name) == "weight" || leaf_of(row.name) == "bias"); };
+  const bool has_leaf =
+      (shared_leaf(rows.missing) && rows.unexpected.empty()) || (shared_leaf(rows.unexpected) && rows.missing.empty());
+  const bool has_quant = std::any_of(rows.unexpected.begin(), rows.unexpected.end(), quantised) ||
+                         std::any_of(rows.missing.begin(), rows.missing.end(), quantised);
+  const auto is_layer_norm = [](const OpenName& row) {
+    return is_normalisation(module_of(row.name)) && (leaf_of(row.name) == "weight" || leaf_of(row.name) == "bias");
+  };
   const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
   const bool is_one_sided = rows.mismatched.empty() && (rows.missing.empty() || rows.unexpected.empty());
   constexpr std::size_t kLeastNorms = 4;
   const std::size_t norms = is_one_sided ? rows_where(side, is_layer_norm).size() : 0;
-  const bool has_statistics = std::any_of(side.begin(), side.end(), [](const OpenName& row) { return family_of(row.name) == Family::NormStatistics; });
+  const bool has_statistics = std::any_of(
+      side.begin(), side.end(), [](const OpenName& row) { return family_of(row.name) == Family::NormStatistics; });
   double confidence = 0;
   if (norms >= kLeastNorms && norms * 2 >= side.size() && !has_statistics) confidence = 0.6;
   if (!permuted.empty()) confidence = 0.4;
@@ -202,8 +242,11 @@ std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
   if (has_leaf && !has_quant) confidence = 0.45;
   if (dotted.size() * 2 > rows.size()) confidence = 0.55;
   if (confidence == 0) return std::nullopt;
-  Finding finding = say(facts, {confidence, "another release of the library may keep these tensors in another way", "releases add, rename and reorder what a layer keeps",
-                                {base::plural(rows.size(), "key") + " of one kind"}, {std::string(kReleases)}});
+  Finding finding = say(facts, {confidence,
+                                "another release of the library may keep these tensors in another way",
+                                "releases add, rename and reorder what a layer keeps",
+                                {base::plural(rows.size(), "key") + " of one kind"},
+                                {std::string(kReleases)}});
   finding.cause.keys = rows.size();
   return finding;
 }
@@ -215,7 +258,8 @@ std::optional<Finding> find_version_drift(const Case& facts) {
   auto missing = came_or_went(facts, drifting(rows.missing), rows.unexpected, false);
   auto unexpected = came_or_went(facts, drifting(rows.unexpected), rows.missing, true);
   if (unexpected.empty() && rows.missing.empty()) unexpected = lone_statistics(rows.unexpected);
-  if (!missing.empty() || !unexpected.empty()) return finding_of(facts, rows, std::move(missing), std::move(unexpected));
+  if (!missing.empty() || !unexpected.empty())
+    return finding_of(facts, rows, std::move(missing), std::move(unexpected));
   if (auto finding = shifted_stage(facts, rows)) return finding;
   if (auto finding = grouped_adapter(facts, rows)) return finding;
   if (auto finding = beside_another(facts, rows)) return finding;

@@ -15,17 +15,22 @@
 namespace tenon::diagnosis {
 namespace {
 
-bool has_other_rows(const OpenPair& row) { return !row.have->empty() && only_axis(*row.have, *row.want) == std::size_t{0}; }
+bool has_other_rows(const OpenPair& row) {
+  return !row.have->empty() && only_axis(*row.have, *row.want) == std::size_t{0};
+}
 
 std::int64_t rows_of(const OpenPair& row) { return (*row.have)[0]; }
 
-bool is_table(const OpenPair& row) { return row.have->size() == 2 && has_other_rows(row) && is_called_embedding(module_of(row.name)) && !is_position_table(row.name); }
+bool is_table(const OpenPair& row) {
+  return row.have->size() == 2 && has_other_rows(row) && is_called_embedding(module_of(row.name)) &&
+         !is_position_table(row.name);
+}
 
 /// Output layers over the same rows: `lm_head.weight`, `decoder.bias`.
 bool follows(const OpenPair& row, const std::vector<OpenPair>& tables) {
   return has_other_rows(row) && std::any_of(tables.begin(), tables.end(), [&](const OpenPair& table) {
-    return table.have->front() == row.have->front() && table.want->front() == row.want->front();
-  });
+           return table.have->front() == row.have->front() && table.want->front() == row.want->front();
+         });
 }
 
 /// An output layer over a vocabulary without the table beside it (tied, or cut off): thousands of rows.
@@ -38,16 +43,23 @@ bool is_vocabulary_output(const OpenPair& row) {
 
 std::optional<Finding> find_vocab_changed(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  const auto tables = rows_where(rows.mismatched, [](const OpenPair& row) { return is_table(row) || is_vocabulary_output(row); });
+  const auto tables =
+      rows_where(rows.mismatched, [](const OpenPair& row) { return is_table(row) || is_vocabulary_output(row); });
   if (tables.empty()) return std::nullopt;
   const auto found = rows_where(rows.mismatched, [&](const OpenPair& row) { return follows(row, tables); });
   const std::int64_t from = rows_of(tables.front()), to = tables.front().want->front();
   const double share = share_of(found.size(), rows.mismatched.size());
-  Finding finding = say(facts, {0.5 + 0.42 * share, "a table of tokens or classes has " + base::count_text(static_cast<std::uint64_t>(from)) + " rows in the checkpoint, " +
-                                    base::count_text(static_cast<std::uint64_t>(to)) + " in the model",
-                                "the tokenizer, the symbol set or the number of classes is another; the other rows mean the same only if the order was kept",
-                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " differ by the same rows, " + base::count_text(static_cast<std::uint64_t>(std::llabs(to - from))) + " of them"},
-                                {"use the tokenizer that belongs to the checkpoint, or resize the tables: model.resize_token_embeddings(" + std::to_string(from) + ")"}});
+  Finding finding =
+      say(facts,
+          {0.5 + 0.42 * share,
+           "a table of tokens or classes has " + base::count_text(static_cast<std::uint64_t>(from)) +
+               " rows in the checkpoint, " + base::count_text(static_cast<std::uint64_t>(to)) + " in the model",
+           "the tokenizer, the symbol set or the number of classes is another; the other rows mean the same only if "
+           "the order was kept",
+           {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " differ by the same rows, " +
+            base::count_text(static_cast<std::uint64_t>(std::llabs(to - from))) + " of them"},
+           {"use the tokenizer that belongs to the checkpoint, or resize the tables: model.resize_token_embeddings(" +
+            std::to_string(from) + ")"}});
   tell_mismatched(found, finding);
   picture_of({}, {}, found, finding.cause);
   return finding;

@@ -210,7 +210,21 @@ std::string evidence(const Case& facts, const PrefixFit& fit, const Sides& sides
 }
 
 /// Wrappers that are told by name where the other side is not shown.
-constexpr std::string_view kTellingNames[] = {"module.", "_orig_mod.", "_fsdp_wrapped_module.", "_forward_module.", "base_model.model.", "encoder_q.", "student.", "online_encoder.", "base_encoder.", "model.", "net.", "network.", "_model.", "backbone.", "self.model."};
+constexpr std::string_view kTellingNames[] = {"module.",
+                                              "_orig_mod.",
+                                              "_fsdp_wrapped_module.",
+                                              "_forward_module.",
+                                              "base_model.model.",
+                                              "encoder_q.",
+                                              "student.",
+                                              "online_encoder.",
+                                              "base_encoder.",
+                                              "model.",
+                                              "net.",
+                                              "network.",
+                                              "_model.",
+                                              "backbone.",
+                                              "self.model."};
 
 /// Every, or nearly every, name of one side starts with a wrapper's name, and none of the other side does.
 std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
@@ -227,12 +241,13 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     const bool is_own_word = prefix == "module." || prefix.front() == '_' || prefix == "base_model.model.";
     const bool is_encoder = prefix.find("encoder") != std::string_view::npos || prefix == "student.";
     finding.cause.confidence = is_own_word ? 0.78 : is_encoder ? 0.65 : is_both ? 0.5 : 0.45;
-    finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) + " and no " +
-                            (strips ? "missing" : "unexpected") + " key does";
+    finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) +
+                            " and no " + (strips ? "missing" : "unexpected") + " key does";
     finding.cause.place = place_of(facts);
     finding.cause.why = why({std::string(strips ? prefix : ""), std::string(strips ? "" : prefix), 0, 0, {}});
     finding.cause.keys = saved + wanted + (is_both ? std::min(sides.have.size(), sides.want.size()) : 0);
-    finding.cause.evidence = {base::count_text(saved + wanted) + " of " + base::count_text(strips ? sides.have.size() : sides.want.size()) +
+    finding.cause.evidence = {base::count_text(saved + wanted) + " of " +
+                              base::count_text(strips ? sides.have.size() : sides.want.size()) +
                               " keys shown start with " + quoted(prefix)};
     finding.cause.help = {strips ? "strip the prefix, or save unwrapped: model.module.state_dict()"
                                  : "load into the model within the wrapper: model.module.load_state_dict(...)"};
@@ -251,12 +266,16 @@ std::optional<Finding> from_levels(const Case& facts) {
   const double explained = share_of(edit->missing.size(), std::min(rows.missing.size(), rows.unexpected.size()));
   const double place = edit->at_front ? 1 : 0.75;
   if (!edit->at_front && !is_level) return std::nullopt;
-  Finding finding = say(facts, {(is_level ? 0.45 + 0.45 * std::min(1.0, explained) : 0.35) * place,
-                                is_level ? std::string(edit->to.empty() ? "the checkpoint's" : "the model's") + " names have the level " + quoted(level) + " more"
-                                         : "the checkpoint has " + quoted(edit->from) + " in front where the model has " + quoted(edit->to),
-                                "one side was saved from, or is loaded into, a module one level up or down the tree",
-                                {part_text(edit->missing.size(), rows.missing.size(), "missing key") + " agree with unexpected ones after that" + (edit->by_template ? ", indices aside" : "")},
-                                {"take the level out of the names, or load into the part that has them"}});
+  Finding finding =
+      say(facts,
+          {(is_level ? 0.45 + 0.45 * std::min(1.0, explained) : 0.35) * place,
+           is_level ? std::string(edit->to.empty() ? "the checkpoint's" : "the model's") + " names have the level " +
+                          quoted(level) + " more"
+                    : "the checkpoint has " + quoted(edit->from) + " in front where the model has " + quoted(edit->to),
+           "one side was saved from, or is loaded into, a module one level up or down the tree",
+           {part_text(edit->missing.size(), rows.missing.size(), "missing key") +
+            " agree with unexpected ones after that" + (edit->by_template ? ", indices aside" : "")},
+           {"take the level out of the names, or load into the part that has them"}});
   if (is_level && edit->at_front) {
     tell_missing(edit->missing, finding);
     tell_unexpected(edit->unexpected, finding);
@@ -264,14 +283,23 @@ std::optional<Finding> from_levels(const Case& facts) {
   } else {
     finding.cause.keys = edit->missing.size() + edit->unexpected.size();
   }
-  finding.cause.picture.push_back({std::string(edit->unexpected.front().name), std::string(edit->missing.front().name), ""});
+  finding.cause.picture.push_back(
+      {std::string(edit->unexpected.front().name), std::string(edit->missing.front().name), ""});
   return finding;
 }
 
 /// The first layers of networks, as they are called: what stands below a level is then a whole network.
 bool begins_network(std::string_view rest) {
-  constexpr std::string_view kFirst[] = {"conv1.", "stem", "patch_embed", "embeddings.", "embed_tokens.", "wte.", "features.0.", "layers.0.", "blocks.0.", "layer1.", "0.", "conv_in.", "input_blocks.0.", "layer.0.", "cls_token", "conv0.", "block1.", "stages.0.", "conv1_1.", "encoder.layers.0.", "encoder.layer.0.", "model.0.", "backbone.", "h.0.", "embedding.", "bert.", "body.0.", "downsample_layers.0.", "conv_first."};
-  return std::any_of(std::begin(kFirst), std::end(kFirst), [&](std::string_view first) { return rest.starts_with(first); });
+  constexpr std::string_view kFirst[] = {"conv1.",           "stem",      "patch_embed", "embeddings.",
+                                         "embed_tokens.",    "wte.",      "features.0.", "layers.0.",
+                                         "blocks.0.",        "layer1.",   "0.",          "conv_in.",
+                                         "input_blocks.0.",  "layer.0.",  "cls_token",   "conv0.",
+                                         "block1.",          "stages.0.", "conv1_1.",    "encoder.layers.0.",
+                                         "encoder.layer.0.", "model.0.",  "backbone.",   "h.0.",
+                                         "embedding.",       "bert.",     "body.0.",     "downsample_layers.0.",
+                                         "conv_first."};
+  return std::any_of(std::begin(kFirst), std::end(kFirst),
+                     [&](std::string_view first) { return rest.starts_with(first); });
 }
 
 /// All names of the only side shown stand below one level, and a network begins there.
@@ -282,39 +310,59 @@ std::optional<Finding> from_one_level(const Case& facts) {
   const auto& side = in_file ? rows.unexpected : rows.missing;
   if (side.size() < kLeast || (!rows.missing.empty() && !rows.unexpected.empty())) return std::nullopt;
   const std::string level(first_level(side.front().name));
-  const auto below = rows_where(side, [&](const OpenName& row) { return first_level(row.name) == level && row.name.size() > level.size(); });
-  const auto begins = rows_where(below, [&](const OpenName& row) { return begins_network(row.name.substr(level.size() + 1)); });
+  const auto below = rows_where(
+      side, [&](const OpenName& row) { return first_level(row.name) == level && row.name.size() > level.size(); });
+  const auto begins =
+      rows_where(below, [&](const OpenName& row) { return begins_network(row.name.substr(level.size() + 1)); });
   std::unordered_set<std::string> kinds;
   for (const OpenName& row : below) kinds.insert(template_of(row.name));
   constexpr std::size_t kLeastKinds = 5;
   const bool is_one_part = kinds.size() < kLeastKinds;  // one part of every block is no whole network
   if (is_one_part || below.size() * 10 < side.size() * 9 || begins.empty()) return std::nullopt;
-  const bool is_part = level == "decoder" || level.find("disc") != std::string::npos || level.find("head") != std::string::npos || level.find("ema") != std::string::npos || family_of(below.front().name) == Family::Training;
-  Finding finding = say(facts, {is_part ? 0.25 : is_called_container(level) ? 0.66 : 0.42, std::string(in_file ? "the checkpoint" : "the model") + " has a whole network below " + quoted(level + "."),
+  const bool is_part = level == "decoder" || level.find("disc") != std::string::npos ||
+                       level.find("head") != std::string::npos || level.find("ema") != std::string::npos ||
+                       family_of(below.front().name) == Family::Training;
+  Finding finding = say(facts, {is_part                      ? 0.25
+                                : is_called_container(level) ? 0.66
+                                                             : 0.42,
+                                std::string(in_file ? "the checkpoint" : "the model") + " has a whole network below " +
+                                    quoted(level + "."),
                                 "one side was saved from, or is loaded into, a module one level up or down the tree",
-                                {part_text(below.size(), side.size(), "key") + " stand below " + quoted(level + ".") + ", from a first layer on"},
-                                {in_file ? "strip the prefix, or load into the part of that name" : "load into the model within: model." + level + ".load_state_dict(...)"}});
+                                {part_text(below.size(), side.size(), "key") + " stand below " + quoted(level + ".") +
+                                 ", from a first layer on"},
+                                {in_file ? "strip the prefix, or load into the part of that name"
+                                         : "load into the model within: model." + level + ".load_state_dict(...)"}});
   finding.cause.keys = below.size();
   return finding;
 }
 
-/// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a prefix.
+/// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a
+/// prefix.
 std::optional<Finding> from_nothing(const Case& facts) {
   constexpr std::size_t kLeast = 8;
   const OpenRows rows = open_rows(facts);
-  if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty() || !common_module(rows.missing).empty()) return std::nullopt;
+  if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty() ||
+      !common_module(rows.missing).empty())
+    return std::nullopt;
   const bool is_sequence = rows.missing.front().name.front() == '0';
-  const auto is_plain = [](const OpenName& row) { return family_of(row.name) == Family::None || family_of(row.name) == Family::NormStatistics; };
-  if (rows_where(rows.missing, is_plain).size() * 10 < rows.missing.size() * 9 || shared_leaf(rows.missing)) return std::nullopt;
-  Finding finding = say(facts, {is_sequence ? 0.6 : 0.5, "the model's tensors are missing from the first layer on: the file may have them behind a prefix, or inside another dict",
+  const auto is_plain = [](const OpenName& row) {
+    return family_of(row.name) == Family::None || family_of(row.name) == Family::NormStatistics;
+  };
+  if (rows_where(rows.missing, is_plain).size() * 10 < rows.missing.size() * 9 || shared_leaf(rows.missing))
+    return std::nullopt;
+  Finding finding = say(facts, {is_sequence ? 0.6 : 0.5,
+                                "the model's tensors are missing from the first layer on: the file may have them "
+                                "behind a prefix, or inside another dict",
                                 "a wrapper, a container or another file shows the same: everything is missing",
-                                {base::plural(rows.missing.size(), "missing key") + " from " + quoted(rows.missing.front().name) + " on, 0 unexpected shown"},
+                                {base::plural(rows.missing.size(), "missing key") + " from " +
+                                 quoted(rows.missing.front().name) + " on, 0 unexpected shown"},
                                 {"see what the file's names are    tenon inspect FILE"}});
   finding.cause.keys = rows.missing.size();
   return finding;
 }
 
-/// Lists are cut: names of the same form as those that the prefix explains are the rest of them, not another difference.
+/// Lists are cut: names of the same form as those that the prefix explains are the rest of them, not another
+/// difference.
 void tell_cut_off(const Case& facts, const PrefixFit& fit, Finding& finding) {
   std::unordered_set<std::string> explained;
   const auto renamed = [&](std::string_view name) {
@@ -329,16 +377,27 @@ void tell_cut_off(const Case& facts, const PrefixFit& fit, Finding& finding) {
   }
   for (const std::size_t index : facts.gap.missing)
     if (explained.count(template_of(facts.want(index).name)) > 0) finding.told_want.push_back(index);
+  // A counter of BatchNorm is reported as unexpected behind the prefix and never as missing: it belongs to the prefix.
+  const auto is_counter = [&](const std::string& name) {
+    return is_batch_counter(name) && name.starts_with(fit.strip);
+  };
   for (const std::size_t index : facts.gap.unexpected)
-    if (explained.count(template_of(renamed(facts.have(index).name))) > 0) finding.told_have.push_back(index);
-  finding.cause.keys = std::max<std::uint64_t>(finding.cause.keys, finding.told_want.size() + finding.told_have.size());
+    if (is_counter(facts.have(index).name) || explained.count(template_of(renamed(facts.have(index).name))) > 0)
+      finding.told_have.push_back(index);
+  finding.cause.keys = std::max<std::uint64_t>(finding.cause.keys, finding.told_want.size());
 }
 
 /// A training loop's dict was given whole: what is inside may stand behind a wrapper's prefix as well.
 std::optional<Finding> within_container(const Case& facts) {
-  const bool has_dict = std::any_of(facts.text->unexpected.begin(), facts.text->unexpected.end(), [](const std::string& name) { return is_called_container(name) && name.find('.') == std::string::npos; });
+  const bool has_dict = std::any_of(
+      facts.text->unexpected.begin(), facts.text->unexpected.end(),
+      [](const std::string& name) { return is_called_container(name) && name.find('.') == std::string::npos; });
   if (!has_dict || facts.text->unexpected.size() > 12) return std::nullopt;
-  return say(facts, {0.3, "the names inside the container may have a wrapper's prefix, too", "training loops that save a dict often train a wrapped model", {"the names are not shown"}, {"see them    tenon inspect FILE"}});
+  return say(facts, {0.3,
+                     "the names inside the container may have a wrapper's prefix, too",
+                     "training loops that save a dict often train a wrapped model",
+                     {"the names are not shown"},
+                     {"see them    tenon inspect FILE"}});
 }
 
 std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
@@ -357,7 +416,8 @@ std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
 
 std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   const Sides sides = sides_of(facts);
-  if (sides.have.empty() && sides.want.empty()) return facts.text != nullptr && facts.knowledge == Knowledge::Partial ? within_container(facts) : std::nullopt;
+  if (sides.have.empty() && sides.want.empty())
+    return facts.text != nullptr && facts.knowledge == Knowledge::Partial ? within_container(facts) : std::nullopt;
   const PrefixFit fit = settle_rivals(best_prefix(sides.have, sides.want));
   if (!explains_enough(facts, fit, sides)) return from_text(facts, sides);
 

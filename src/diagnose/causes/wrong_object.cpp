@@ -156,45 +156,85 @@ constexpr Reading kReadings[] = {
     {Symptom::OptimizerObject, 0.88, "a whole optimizer (`%`) was saved or passed where a state dict is wanted",
      "the object was pickled instead of its state", "save and pass its state_dict()"},
     {Symptom::PlainPickle, 0.85, "the file is of another kind than this unpickler reads",
-     "torch.save's files refer to storages outside the pickle; plain pickle does not know them", "read it with torch.load, or tenon convert FILE out.safetensors"},
+     "torch.save's files refer to storages outside the pickle; plain pickle does not know them",
+     "read it with torch.load, or tenon convert FILE out.safetensors"},
     {Symptom::TextNotTensors, 0.7, "a binary file was read as text, or a text as tensors",
      "a path points to another file than the reader expects", "see what it is    tenon inspect FILE"},
     {Symptom::OtherConfig, 0.75, "the folder or file is not of the kind that the loader looks for",
      "its description is missing, or is another library's", "give the folder that holds the model's own description"},
     {Symptom::OtherFramework, 0.75, "the file is another framework's",
-     "PyTorch, TensorFlow, Flax, ONNX and GGUF files are not read by each other's loaders", "convert it, or load with the flag for that framework"},
+     "PyTorch, TensorFlow, Flax, ONNX and GGUF files are not read by each other's loaders",
+     "convert it, or load with the flag for that framework"},
     {Symptom::AbsentFile, 0.55, "the folder does not hold what the loader looks for: `%`",
-     "another kind of model, or only a part of it, is in the folder", "list the folder, and give the file or format that is there"},
-    {Symptom::CutArchive, 0.3, "the file may never have been a zip archive", "an older pickle, an HDF5 file or a text was given to a reader of archives", "see what it is    tenon inspect FILE"},
-    {Symptom::LoadKey, 0.3, "the file may be of another format than a pickle", "safetensors, GGUF and HDF5 files do not begin as pickles do", "see what it is    tenon inspect FILE"},
-    {Symptom::ForeignAttribute, 0.35, "the file holds a whole pickled object of another release", "torch.save(model) keeps the object with its old attributes", "save the state dict instead"},
-    {Symptom::OtherLanguage, 0.45, "the file is of another kind than this language's reader wants", "bindings have formats of their own", "convert it    tenon convert FILE out.safetensors"},
+     "another kind of model, or only a part of it, is in the folder",
+     "list the folder, and give the file or format that is there"},
+    {Symptom::CutArchive, 0.3, "the file may never have been a zip archive",
+     "an older pickle, an HDF5 file or a text was given to a reader of archives",
+     "see what it is    tenon inspect FILE"},
+    {Symptom::LoadKey, 0.3, "the file may be of another format than a pickle",
+     "safetensors, GGUF and HDF5 files do not begin as pickles do", "see what it is    tenon inspect FILE"},
+    {Symptom::ForeignAttribute, 0.35, "the file holds a whole pickled object of another release",
+     "torch.save(model) keeps the object with its old attributes", "save the state dict instead"},
+    {Symptom::OtherLanguage, 0.45, "the file is of another kind than this language's reader wants",
+     "bindings have formats of their own", "convert it    tenon convert FILE out.safetensors"},
     {Symptom::BadMagic, 0.5, "the file may be a plain pickle or another format, not written by torch.save",
      "the reader of torch.save's old format looks for its magic number first", "see what it is    tenon inspect FILE"},
 };
 
-/// The program asks for a network by name (`generator`), and the file has none of that name: it may be one network alone.
+/// The program asks for a network by name (`generator`), and the file has none of that name: it may be one network
+/// alone.
 std::optional<Finding> other_part(const Case& facts) {
   const Sighting* absent = facts.text->find(Symptom::AbsentMember);
   if (absent == nullptr || facts.text->tells_keys() || !is_called_container(absent->detail)) return std::nullopt;
-  return finding_of(facts, {"the file may hold another part of the training than the program asks for: " + quoted(absent->detail) + " is not in it",
-                            "projects publish one network alone, and resume from a file that holds all of them", "see what it holds    tenon inspect FILE", 0.4, Severity::Error, {absent->excerpt}});
+  return finding_of(facts, {"the file may hold another part of the training than the program asks for: " +
+                                quoted(absent->detail) + " is not in it",
+                            "projects publish one network alone, and resume from a file that holds all of them",
+                            "see what it holds    tenon inspect FILE",
+                            0.4,
+                            Severity::Error,
+                            {absent->excerpt}});
 }
 
 /// What the refused name tells: a class of someone's own code, or a call, means that whole objects were pickled.
 std::optional<Finding> refused_object(const Case& facts) {
   const Sighting* refused = facts.text->find(Symptom::UnsafePickle);
   if (refused == nullptr || refused->detail.empty()) return std::nullopt;
-  constexpr std::string_view kMetadata[] = {"numpy", "argparse", "omegaconf", "collections", "pathlib", "datetime", "typing", "builtins.set", "builtins.slice",
-                                            "torch.serialization", "lightning", "pytorch_lightning", "sklearn", "pandas", "_codecs", "functools", "yacs", "easydict", "ml_collections", "copyreg", "enum"};
+  constexpr std::string_view kMetadata[] = {"numpy",
+                                            "argparse",
+                                            "omegaconf",
+                                            "collections",
+                                            "pathlib",
+                                            "datetime",
+                                            "typing",
+                                            "builtins.set",
+                                            "builtins.slice",
+                                            "torch.serialization",
+                                            "lightning",
+                                            "pytorch_lightning",
+                                            "sklearn",
+                                            "pandas",
+                                            "_codecs",
+                                            "functools",
+                                            "yacs",
+                                            "easydict",
+                                            "ml_collections",
+                                            "copyreg",
+                                            "enum"};
   const std::string& global = refused->detail;
   const std::string_view name = leaf_of(global);
-  if (std::any_of(std::begin(kMetadata), std::end(kMetadata), [&](std::string_view start) { return global.starts_with(start); })) return std::nullopt;
+  if (std::any_of(std::begin(kMetadata), std::end(kMetadata),
+                  [&](std::string_view start) { return global.starts_with(start); }))
+    return std::nullopt;
   const bool is_call = global == "getattr" || global.ends_with(".getattr") || global.ends_with("__import__");
-  const bool is_class = !name.empty() && name.front() >= 'A' && name.front() <= 'Z' && global.find('.') != std::string::npos;
+  const bool is_class =
+      !name.empty() && name.front() >= 'A' && name.front() <= 'Z' && global.find('.') != std::string::npos;
   if (!is_call && !is_class) return std::nullopt;
-  return finding_of(facts, {"the file holds whole objects, not only tensors: " + quoted(global), "a module or a trainer's object was pickled with the class's name",
-                            "its tensors can be taken out    tenon convert FILE out.safetensors --drop-objects", 0.6, Severity::Error, {refused->excerpt}});
+  return finding_of(facts, {"the file holds whole objects, not only tensors: " + quoted(global),
+                            "a module or a trainer's object was pickled with the class's name",
+                            "its tensors can be taken out    tenon convert FILE out.safetensors --drop-objects",
+                            0.6,
+                            Severity::Error,
+                            {refused->excerpt}});
 }
 
 /// The optimizer's two keys, and nothing else, among what the model does not want.
@@ -202,12 +242,15 @@ std::optional<Finding> optimizer_in_text(const Case& facts) {
   const auto& names = facts.text->unexpected;
   const auto has = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (names.size() != 2 || !has("state") || !has("param_groups")) return std::nullopt;
-  return finding_of(facts, {"the file holds the state of an optimizer, and no model",
-                            "training loops save two files, or two parts; this is the optimizer's",
-                            "give the file that holds the model",
-                            0.97,
-                            Severity::Error,
-                            {"the only unexpected keys are `state` and `param_groups`"}});
+  Finding finding = finding_of(facts, {"the file holds the state of an optimizer, and no model",
+                                       "training loops save two files, or two parts; this is the optimizer's",
+                                       "give the file that holds the model",
+                                       0.97,
+                                       Severity::Error,
+                                       {"the only unexpected keys are `state` and `param_groups`"}});
+  finding.told_want = facts.gap.missing;
+  finding.told_have = facts.gap.unexpected;
+  return finding;
 }
 
 std::optional<Finding> in_text(const Case& facts) {

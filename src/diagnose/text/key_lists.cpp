@@ -3,7 +3,8 @@
 //   mmcv, mmengine   unexpected key in source state_dict: queue, encoder_q.0.conv1.weight      (bare, one line)
 //                    missing keys in source state_dict: conv1.weight, bn1.weight
 //   transformers     Some weights of the model checkpoint at P were not used when initializing C: ['a', 'b']
-//                    Some weights of C were not initialized from the model checkpoint at P and are newly initialized: ['a']
+//                    Some weights of C were not initialized from the model checkpoint at P and are newly initialized:
+//                    ['a']
 //   diffusers        Cannot load <class ...> from P because the following keys are missing: a, b.
 //                    Incompatible keys detected: a, b
 //   fvcore           The checkpoint state_dict contains keys that are not used by the model:   (one a line)
@@ -70,8 +71,8 @@ constexpr Heading kHeadings[] = {
 };
 
 bool is_name_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' ||
-         c == '/' || c == '[' || c == ']' || c == '*' || c == '|' || c == '{' || c == '}' || c == ':';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+         c == '-' || c == '/' || c == '[' || c == ']' || c == '*' || c == '|' || c == '{' || c == '}' || c == ':';
 }
 
 /// `a.{b, c}` as `a.b` and `a.c`.
@@ -110,9 +111,8 @@ std::size_t end_of_name(std::string_view text, std::size_t at) {
 /// A word of a sentence is no name: names have a dot or an underscore, or stand alone between commas or line ends.
 bool looks_like_name(std::string_view name) {
   if (name.empty() || name.size() > 500 || name == "..." || name.ends_with(':')) return false;
-  const bool has_letter = std::any_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  });
+  const bool has_letter =
+      std::any_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
   return has_letter && name.front() != '.' && name.front() != '-' && name.find("://") == std::string_view::npos;
 }
 

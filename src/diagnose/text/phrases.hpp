@@ -1,5 +1,5 @@
-// The tables of fixed phrases: what programs print, and the symptom that it is. One table for each part of the field, each
-// in a file of its own; a new message is a new row.
+// The tables of fixed phrases: what programs print, and the symptom that it is. One table for each part of the field,
+// each in a file of its own; a new message is a new row.
 #pragma once
 
 #include <span>
@@ -16,9 +16,9 @@ struct Phrase {
 };
 
 std::span<const Phrase> file_phrases();       ///< bytes, formats, versions, kinds of object
-std::span<const Phrase> code_phrases();         ///< classes, modules, unpickling's safety
-std::span<const Phrase> saving_phrases();       ///< pickling, disks, names, shared memory
-std::span<const Phrase> runtime_phrases();      ///< devices, dtypes, optimizers, quantisation, adapters, shards
+std::span<const Phrase> code_phrases();       ///< classes, modules, unpickling's safety
+std::span<const Phrase> saving_phrases();     ///< pickling, disks, names, shared memory
+std::span<const Phrase> runtime_phrases();    ///< devices, dtypes, optimizers, quantisation, adapters, shards
 std::span<const Phrase> framework_phrases();  ///< Keras, TensorFlow, LibTorch, other languages, prose
 
 }  // namespace tenon::diagnosis

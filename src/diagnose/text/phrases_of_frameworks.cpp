@@ -1,8 +1,8 @@
-// Messages of Keras and TensorFlow, of LibTorch and other languages, of layers told by a sentence instead of a list; and
-// how people say that all loads and the results are wrong.
+// Messages of Keras and TensorFlow, of LibTorch and other languages, of layers told by a sentence instead of a list;
+// and how people say that all loads and the results are wrong.
 //
-// Sources: keras/src/saving (2 and 3) and legacy h5, tensorflow's checkpoint readers, torch/csrc/api and torch/csrc/jit,
-// TorchSharp, torch for R, torch/nn/modules/batchnorm.py.
+// Sources: keras/src/saving (2 and 3) and legacy h5, tensorflow's checkpoint readers, torch/csrc/api and
+// torch/csrc/jit, TorchSharp, torch for R, torch/nn/modules/batchnorm.py.
 #include "diagnose/text/phrases.hpp"
 
 namespace tenon::diagnosis {

@@ -1,7 +1,7 @@
 // Messages of saving: what cannot be pickled, disks and permissions, limits, names, shared memory.
 //
-// Sources: CPython's pickle and errno texts, torch/serialization.py, caffe2/serialize, torch/csrc/jit/serialization, h5py,
-// Keras, the safetensors library, onnx and protobuf, Windows' system errors.
+// Sources: CPython's pickle and errno texts, torch/serialization.py, caffe2/serialize, torch/csrc/jit/serialization,
+// h5py, Keras, the safetensors library, onnx and protobuf, Windows' system errors.
 #include "diagnose/text/phrases.hpp"
 
 namespace tenon::diagnosis {

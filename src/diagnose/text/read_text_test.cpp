@@ -157,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(
         SymptomCase{"RuntimeError: storage has wrong size: expected 5 got 64", Symptom::StorageSize, ""},
         SymptomCase{"RuntimeError: storage has wrong byte size: expected 5 got 64", Symptom::StorageSize, ""},
         SymptomCase{"safetensors_rust.SafetensorError: Error while deserializing header: HeaderTooLarge",
-                    Symptom::BadHeader, ""},
+                    Symptom::LargeHeader, ""},
         SymptomCase{"what():  PytorchStreamReader failed locating file constants.pkl: file not found",
                     Symptom::StateDictToJit, ""},
         SymptomCase{"ModuleNotFoundError: No module named '__torch__'", Symptom::ArchiveToPickle, ""},

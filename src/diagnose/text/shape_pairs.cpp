@@ -1,13 +1,16 @@
 // One sentence for one tensor whose shapes differ, as other libraries than PyTorch word it.
 //
-//   detectron2     Skip loading parameter 'K' to the model due to incompatible shapes: (81, 1024) in the checkpoint but (4,
+//   detectron2     Skip loading parameter 'K' to the model due to incompatible shapes: (81, 1024) in the checkpoint but
+//   (4,
 //                  1024) in the model!
-//   transformers   - K: found shape torch.Size([2, 768]) in the checkpoint and torch.Size([3, 768]) in the model instantiated
-//   diffusers      K expected shape torch.Size([320, 9, 3, 3]), but got torch.Size([320, 4, 3, 3])            (model first)
+//   transformers   - K: found shape torch.Size([2, 768]) in the checkpoint and torch.Size([3, 768]) in the model
+//   instantiated diffusers      K expected shape torch.Size([320, 9, 3, 3]), but got torch.Size([320, 4, 3, 3]) (model
+//   first)
 //                  K expected shape tensor(..., device='meta', size=(320, 9, 3, 3)), but got torch.Size([320, 4, 3, 3])
 //   patched mmcv   copying a param with shape ('K', torch.Size([81])) from checkpoint,the shape in current model is ...
-//   TensorFlow     Shape of variable K ([5]) doesn't match with shape of tensor K ([10]) from checkpoint reader.  (model first)
-//   a script       No match: K Shape in my_modeltorch.Size([5]). Shape in checkpoint: torch.Size([10])           (model first)
+//   TensorFlow     Shape of variable K ([5]) doesn't match with shape of tensor K ([10]) from checkpoint reader. (model
+//   first) a script       No match: K Shape in my_modeltorch.Size([5]). Shape in checkpoint: torch.Size([10]) (model
+//   first)
 #include <algorithm>
 
 #include "diagnose/text/recognisers.hpp"
@@ -19,9 +22,11 @@ namespace {
 constexpr std::size_t kMaxNameBytes = 500;
 constexpr std::size_t kMaxWordsBytes = 100;
 
-void keep(std::string key, const std::optional<Shape>& checkpoint, const std::optional<Shape>& model, TextFacts& facts) {
-  key.erase(std::remove_if(key.begin(), key.end(), [](char c) { return c == ' ' || c == '\'' || c == '"' || c == '`'; }),
-            key.end());
+void keep(std::string key, const std::optional<Shape>& checkpoint, const std::optional<Shape>& model,
+          TextFacts& facts) {
+  key.erase(
+      std::remove_if(key.begin(), key.end(), [](char c) { return c == ' ' || c == '\'' || c == '"' || c == '`'; }),
+      key.end());
   if (checkpoint && model && *checkpoint != *model && !key.empty())
     facts.mismatched.push_back({std::move(key), *checkpoint, *model});
 }
@@ -111,8 +116,8 @@ void read_distributed(std::string_view text, TextFacts& facts) {
 }  // namespace
 
 void recognise_shape_pairs(const PlainText& text, TextFacts& facts) {
-  for (const auto read :
-       {read_detectron, read_transformers, read_diffusers, read_patched, read_tensorflow, read_script, read_distributed})
+  for (const auto read : {read_detectron, read_transformers, read_diffusers, read_patched, read_tensorflow, read_script,
+                          read_distributed})
     read(text.flat, facts);
 }
 

@@ -9,21 +9,21 @@ namespace tenon::diagnosis {
 
 enum class Symptom : std::uint8_t {
   // Reading: the bytes.
-  CutArchive,       ///< no central directory, no end record
-  DamagedArchive,   ///< an entry that cannot be read, a checksum
-  LoadKey,          ///< the unpickler met a first byte that is no pickle; `detail` is that byte as Python prints it
-  BadMagic,         ///< the legacy format's magic number
-  EarlyEnd,         ///< the bytes end too soon
-  StorageSize,      ///< a storage of another size than recorded
-  BadHeader,        ///< safetensors' header contradicts the file
-  LargeHeader,      ///< safetensors' header is beyond the reader's limit, or text is read as its length
-  LfsPointer,       ///< the words of a git-lfs pointer
-  WebPage,          ///< HTML
-  BadHdf5,          ///< HDF5's signature, superblock or chunks
-  BadTensorTable,   ///< TensorFlow's bundle: table, checksum
-  BadHash,          ///< a download's digest is another
-  AbsentFile,       ///< a file of a model's folder is not there; `detail`: which
-  BadStream,        ///< opcodes of a pickle that make no sense
+  CutArchive,      ///< no central directory, no end record
+  DamagedArchive,  ///< an entry that cannot be read, a checksum
+  LoadKey,         ///< the unpickler met a first byte that is no pickle; `detail` is that byte as Python prints it
+  BadMagic,        ///< the legacy format's magic number
+  EarlyEnd,        ///< the bytes end too soon
+  StorageSize,     ///< a storage of another size than recorded
+  BadHeader,       ///< safetensors' header contradicts the file
+  LargeHeader,     ///< safetensors' header is beyond the reader's limit, or text is read as its length
+  LfsPointer,      ///< the words of a git-lfs pointer
+  WebPage,         ///< HTML
+  BadHdf5,         ///< HDF5's signature, superblock or chunks
+  BadTensorTable,  ///< TensorFlow's bundle: table, checksum
+  BadHash,         ///< a download's digest is another
+  AbsentFile,      ///< a file of a model's folder is not there; `detail`: which
+  BadStream,       ///< opcodes of a pickle that make no sense
   // Reading: the kind of object.
   StateDictToJit,   ///< a torch.save file where a TorchScript archive is wanted
   ArchiveToPickle,  ///< a TorchScript or LibTorch archive where a torch.save file is wanted
@@ -35,26 +35,26 @@ enum class Symptom : std::uint8_t {
   OtherConfig,      ///< the folder's description is of another kind of model
   OtherFramework,   ///< a TensorFlow, Flax or ONNX file where PyTorch's is wanted, or the reverse
   // Reading: classes and code.
-  AbsentClass,      ///< unpickling or building needs a class that is not there; `detail`: its name
-  AbsentModule,     ///< ... a module of Python; `detail`: its name
-  AbsentOperator,   ///< TorchScript's code calls an operator that is not registered; `detail`: its name
-  ForeignAttribute, ///< an object of another version lacks an attribute; `detail`: which
-  UnknownArgument,  ///< a constructor gets an option that it does not know, or lacks one; `detail`: which
-  UnsafePickle,     ///< the reader refuses what the pickle would call; `detail`: the global
+  AbsentClass,       ///< unpickling or building needs a class that is not there; `detail`: its name
+  AbsentModule,      ///< ... a module of Python; `detail`: its name
+  AbsentOperator,    ///< TorchScript's code calls an operator that is not registered; `detail`: its name
+  ForeignAttribute,  ///< an object of another version lacks an attribute; `detail`: which
+  UnknownArgument,   ///< a constructor gets an option that it does not know, or lacks one; `detail`: which
+  UnsafePickle,      ///< the reader refuses what the pickle would call; `detail`: the global
   // Reading: versions.
-  FileVersion,      ///< the container's version is beyond the reader
-  OldPickle,        ///< pickle protocol, Python 2's strings
-  OldKeras,         ///< HDF5 layouts and readers of other ages
-  KerasFormat,      ///< Keras 3 and the formats that it left
-  OpsetVersion,     ///< an exchange format's operator set
+  FileVersion,   ///< the container's version is beyond the reader
+  OldPickle,     ///< pickle protocol, Python 2's strings
+  OldKeras,      ///< HDF5 layouts and readers of other ages
+  KerasFormat,   ///< Keras 3 and the formats that it left
+  OpsetVersion,  ///< an exchange format's operator set
   // Devices and dtypes.
-  AbsentDevice,     ///< tensors of a device that is not there; `detail`
-  TwoDevices,       ///< operands on two devices
-  OtherDType,       ///< operands or tensors of two dtypes; `detail`: which
-  NoKernel,         ///< an operation does not exist for a dtype; `detail`: the dtype
+  AbsentDevice,  ///< tensors of a device that is not there; `detail`
+  TwoDevices,    ///< operands on two devices
+  OtherDType,    ///< operands or tensors of two dtypes; `detail`: which
+  NoKernel,      ///< an operation does not exist for a dtype; `detail`: the dtype
   // Quantised and adapted weights.
-  QuantState,       ///< a quantised tensor's state does not fit
-  AdapterFiles,     ///< an adapter's description or keys
+  QuantState,    ///< a quantised tensor's state does not fit
+  AdapterFiles,  ///< an adapter's description or keys
   // Optimizers.
   OptimizerGroups,  ///< parameter groups differ
   OptimizerShape,   ///< a moment's shape meets another parameter's
@@ -63,40 +63,40 @@ enum class Symptom : std::uint8_t {
   OptimizerFrame,   ///< a traceback goes through an optimizer
   OptimizerOther,   ///< other words of optimizers, schedulers and scalers
   // Saving.
-  LocalObject,      ///< pickle meets a local function or class; `detail`: its path
-  Unpicklable,      ///< pickle meets another object that it cannot write; `detail`: which
-  NotScriptable,    ///< TorchScript meets what it cannot write
-  NoConfig,         ///< Keras: a layer without get_config, a subclassed model
-  NotJson,          ///< an option that JSON cannot hold
-  FullDisk,         ///< no space, or a quota
-  Denied,           ///< permissions, read-only file systems
-  NoFolder,         ///< the folder does not exist
-  LockedFile,       ///< another process has the file
-  SizeLimit,        ///< 2 GB, 4 GiB, 64 KiB limits of formats and calls
-  WriteFailed,      ///< a write failed, cause not said
-  NoMemory,         ///< memory ran out while writing or reading
-  NameTaken,        ///< two tensors or layers of one name
-  BadName,          ///< a name that the format or framework does not allow
-  SharedTensors,    ///< safetensors refuses tensors that share memory
+  LocalObject,    ///< pickle meets a local function or class; `detail`: its path
+  Unpicklable,    ///< pickle meets another object that it cannot write; `detail`: which
+  NotScriptable,  ///< TorchScript meets what it cannot write
+  NoConfig,       ///< Keras: a layer without get_config, a subclassed model
+  NotJson,        ///< an option that JSON cannot hold
+  FullDisk,       ///< no space, or a quota
+  Denied,         ///< permissions, read-only file systems
+  NoFolder,       ///< the folder does not exist
+  LockedFile,     ///< another process has the file
+  SizeLimit,      ///< 2 GB, 4 GiB, 64 KiB limits of formats and calls
+  WriteFailed,    ///< a write failed, cause not said
+  NoMemory,       ///< memory ran out while writing or reading
+  NameTaken,      ///< two tensors or layers of one name
+  BadName,        ///< a name that the format or framework does not allow
+  SharedTensors,  ///< safetensors refuses tensors that share memory
   // Shapes and layers, told by a message instead of a list.
-  LayerCount,       ///< Keras: other numbers of layers
-  LayerWeights,     ///< Keras: other numbers of weights in a layer
-  UnbuiltLayer,     ///< Keras: a layer without variables yet
-  KernelShape,      ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
-  InputWidth,       ///< a convolution gets another number of channels
-  SameShapeCopy,    ///< "While copying the parameter ..." with equal shapes
-  RunningStats,     ///< statistics of InstanceNorm from before 0.4
-  RenamedOnLoad,    ///< a loader's own renaming has gone wrong
-  OtherModel,       ///< the reader says that it is another model
-  EmptyIndex,       ///< index out of range in an embedding
+  LayerCount,     ///< Keras: other numbers of layers
+  LayerWeights,   ///< Keras: other numbers of weights in a layer
+  UnbuiltLayer,   ///< Keras: a layer without variables yet
+  KernelShape,    ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
+  InputWidth,     ///< a convolution gets another number of channels
+  SameShapeCopy,  ///< "While copying the parameter ..." with equal shapes
+  RunningStats,   ///< statistics of InstanceNorm from before 0.4
+  RenamedOnLoad,  ///< a loader's own renaming has gone wrong
+  OtherModel,     ///< the reader says that it is another model
+  EmptyIndex,     ///< index out of range in an embedding
   // Distributed.
-  ShardWords,       ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
-  MetaTensor,       ///< a placeholder has no data
+  ShardWords,  ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
+  MetaTensor,  ///< a placeholder has no data
   // C++ and other languages.
-  CppArchive,       ///< a name that a C++ archive does not have
-  CppValue,         ///< an IValue of another kind
-  OtherLanguage,    ///< TorchSharp, R and others: their own format is wanted
-  CppTrace,         ///< words of C++: c10::Error, what(), terminate called
+  CppArchive,     ///< a name that a C++ archive does not have
+  CppValue,       ///< an IValue of another kind
+  OtherLanguage,  ///< TorchSharp, R and others: their own format is wanted
+  CppTrace,       ///< words of C++: c10::Error, what(), terminate called
   // Prose.
   SilentWords,      ///< it loads, and the results are wrong
   ExtraStateWords,  ///< extra state, hooks of custom modules, unregistered tensors

@@ -1,6 +1,7 @@
 // Finds every phrase of the tables (phrases.hpp) in one walk over the text.
 //
-// Phrases are kept by their first four bytes; at each place of the text one look-up says which phrases could stand there.
+// Phrases are kept by their first four bytes; at each place of the text one look-up says which phrases could stand
+// there.
 #include <algorithm>
 #include <cstring>
 #include <unordered_map>
@@ -74,9 +75,10 @@ bool is_plain_value(std::string_view name) {
 }
 
 bool is_optimizer_class(std::string_view name) {
-  constexpr std::string_view kNames[] = {"SGD",  "Adam",   "AdamW", "Adagrad",   "Adadelta",  "RMSprop",
+  constexpr std::string_view kNames[] = {"SGD",   "Adam",   "AdamW", "Adagrad",   "Adadelta",  "RMSprop",
                                          "LBFGS", "Adamax", "LARS",  "Adafactor", "Optimizer", "SparseAdam"};
-  return std::any_of(std::begin(kNames), std::end(kNames), [&](std::string_view known) { return name.ends_with(known); }) ||
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [&](std::string_view known) { return name.ends_with(known); }) ||
          name.ends_with("Optimizer") || name.ends_with("Scheduler") || name.ends_with("LR");
 }
 
@@ -101,12 +103,41 @@ void read_wrong_objects(std::string_view text, TextFacts& facts) {
 
 /// What optimizers and schedulers keep, as KeyErrors name it.
 bool is_optimizer_member(std::string_view key) {
-  constexpr std::string_view kMembers[] = {
-      "exp_avg",     "exp_avg_sq",   "momentum_buffer", "momentum", "betas",        "param_groups", "state",
-      "step",        "initial_lr",   "lr",              "amsgrad",  "nesterov",     "max_exp_avg_sq", "square_avg",
-      "foreach",     "maximize",     "capturable",      "fused",    "weight_decay", "last_epoch",   "sum",
-      "optimizer",   "optimizer_states", "optimizer_state_dict", "lr_scheduler", "lr_schedulers", "scheduler",
-      "differentiable", "base_momentum", "amp", "scaler", "grad_scaler", "eps", "dampening", "params"};
+  constexpr std::string_view kMembers[] = {"exp_avg",
+                                           "exp_avg_sq",
+                                           "momentum_buffer",
+                                           "momentum",
+                                           "betas",
+                                           "param_groups",
+                                           "state",
+                                           "step",
+                                           "initial_lr",
+                                           "lr",
+                                           "amsgrad",
+                                           "nesterov",
+                                           "max_exp_avg_sq",
+                                           "square_avg",
+                                           "foreach",
+                                           "maximize",
+                                           "capturable",
+                                           "fused",
+                                           "weight_decay",
+                                           "last_epoch",
+                                           "sum",
+                                           "optimizer",
+                                           "optimizer_states",
+                                           "optimizer_state_dict",
+                                           "lr_scheduler",
+                                           "lr_schedulers",
+                                           "scheduler",
+                                           "differentiable",
+                                           "base_momentum",
+                                           "amp",
+                                           "scaler",
+                                           "grad_scaler",
+                                           "eps",
+                                           "dampening",
+                                           "params"};
   return std::find(std::begin(kMembers), std::end(kMembers), key) != std::end(kMembers);
 }
 

@@ -13,8 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include <tenon/precision.hpp>
+
 #include "base/cursor.hpp"
 #include "base/text.hpp"
+#include "carried_blueprint.hpp"
 #include "comparison.hpp"
 #include "exit_code.hpp"
 #include "interrupt.hpp"
@@ -213,17 +216,19 @@ int run(const Options& options, Session& session) {
   const Report after = diagnose(listing_of(result, outcome.plan, checkpoint, options.out), target);
   outcome.fits = after.fits;
   refuse_unasked(result, kept_unasked(result, plan, outcome.plan, checkpoint, target), outcome);
+  outcome.dtype_changes = cast_losses(outcome.plan, checkpoint, target);
   outcome.left = after.difference;
   outcome.tensors = result.snapshot.tensors.size();
   outcome.filled_from_target = result.filled_from_target;
   outcome.dropped = result.dropped;
   outcome.unfilled = result.unfilled;
   outcome.notes.insert(outcome.notes.end(), result.notes.begin(), result.notes.end());
-  outcome.casts = cast_report(outcome.plan, checkpoint, target);
   note_left_out(plan, outcome.plan, acceptance, outcome);
 
   write_plan(options, plan);
   const bool fits = outcome.fits == std::optional(true);
+  if (fits && !options.out.empty())
+    result.snapshot.blueprint_json = carried_blueprint(result, outcome.plan, checkpoint, target, outcome.notes);
   if (options.out.empty())
     outcome.notes.push_back("no -o OUT was given: nothing was written");
   else if (fits || options.partial)

@@ -30,6 +30,10 @@ int run(const Options& options, Session& session) {
   if (!listing.blueprint_problem.empty())
     throw Error(Code::Corrupt, {options.file, {}, {}, {}}, "the blueprint cannot be read", {},
                 listing.blueprint_problem, "write it anew; `tenon inspect` shows the tensors");
+  if (listing.blueprint && !listing.blueprint->source.empty() && listing.values)
+    session.warn(
+        options.file + " has no stored blueprint: this is what " +
+        (listing.blueprint->source == "config" ? "its config.json tells" : "its code tells, read and not run"));
   if (!listing.blueprint) session.warn(options.file + " has no blueprint: this is what the file itself tells");
   const Blueprint blueprint = blueprint_of(listing);
   if (!options.emit_probe.empty())
@@ -54,7 +58,7 @@ void add_blueprint(CLI::App& app, Session& session) {
                   "  tenon blueprint model.safetensors\n"
                   "  tenon blueprint model.pth --json > MyModel.blueprint.json\n"
                   "  tenon blueprint model.pth --emit-probe probe.npz     inputs and expected outputs for NumPy");
-  command->add_option("FILE", options->file, "A checkpoint, or a blueprint")->required();
+  command->add_option("FILE", options->file, "A checkpoint, a blueprint, or a folder with config.json")->required();
   command->add_option("--emit-probe", options->emit_probe, "Write the probe's inputs and expected outputs as NPZ")
       ->type_name("FILE");
   command->add_flag("--force", options->force, "Replace an existing NPZ file");

@@ -44,8 +44,8 @@ void add_check(CLI::App& app, Session& session) {
                                   "  tenon check resnet18_ddp.pth --against model.safetensors\n"
                                   "  tenon check weights.pth --against MyModel.blueprint.json --json\n"
                                   "  tenon check weights.pth --against model.pth --quiet || exit 1");
-  command->add_option("FILE", options->file, "A checkpoint, or a blueprint")->required();
-  command->add_option("--against", options->target, "What names the model's tensors: checkpoint, blueprint")
+  command->add_option("FILE", options->file, "A checkpoint, a blueprint, or a folder with config.json")->required();
+  command->add_option("--against", options->target, "What names the model's tensors: checkpoint, blueprint, folder")
       ->required()
       ->type_name("TARGET");
   command->add_flag("--salvage", options->salvage, "Use what is whole of a damaged FILE");

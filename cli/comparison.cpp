@@ -11,6 +11,7 @@ Listing read_side(const std::string& path, Salvage salvage, const Session& sessi
   Listing listing = read_listing(path, {.mode = ReadMode::Map, .salvage = salvage, .limits = {}});
   if (listing.values)
     for (const std::string& warning : listing.values->warnings()) session.warn(path + ": " + warning);
+  for (const std::string& warning : listing.warnings) session.warn(path + ": " + warning);
   return listing;
 }
 

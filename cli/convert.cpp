@@ -1,6 +1,10 @@
 // tenon convert: the same tensors in another format, bit for bit.
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
+
+#include <tenon/precision.hpp>
 
 #include "base/text.hpp"
 #include "exit_code.hpp"
@@ -12,9 +16,32 @@ namespace tenon::cli {
 namespace {
 
 struct Options {
-  std::string in, out, to;
-  bool force = false, dry_run = false, drop_objects = false, salvage = false;
+  std::string in, out, to, dtype;
+  std::vector<std::string> accept;
+  bool all = false, force = false, dry_run = false, drop_objects = false, salvage = false;
 };
+
+/// Casts where --dtype asks for it; measured before anything is written.
+std::vector<DTypeChange> cast_as_asked(const Options& options, Snapshot& tensors) {
+  if (options.dtype.empty()) return {};
+  const auto dtype = parse_dtype(options.dtype);
+  if (!dtype)
+    throw Error(Code::Invalid, {}, "unknown dtype", "float64, float32, float16, bfloat16, ...", options.dtype,
+                "give --dtype one of these");
+  return cast_floating(tensors, *dtype);
+}
+
+int answer(const Options& options, const Session& session, const ConvertOutcome& outcome, int code) {
+  TextStyle style = session.answer_style();
+  style.all = options.all;
+  if (session.json)
+    session.answer(render_json(outcome));
+  else if (session.quiet)
+    session.answer(verdict(outcome) + "\n");
+  else
+    session.answer(render_text(outcome, style));
+  return code;
+}
 
 int run(const Options& options, Session& session) {
   require_path(options.in);
@@ -27,26 +54,29 @@ int run(const Options& options, Session& session) {
                         .existing = options.force ? Existing::Replace : Existing::Refuse,
                         .durability = Durability::Fsync,
                         .objects = options.drop_objects ? Objects::Drop : Objects::Keep};
-  const SaveReport saved =
-      write_output(snapshot(checkpoint), options.out, how, options.dry_run ? Writing::Rehearse : Writing::ToDisk);
-
   ConvertOutcome outcome{.file = options.in,
                          .out = options.out,
                          .from = checkpoint.format(),
                          .to = format,
                          .tensors = checkpoint.tensors().size(),
-                         .file_bytes = options.dry_run ? 0 : saved.file_bytes,
-                         .notes = saved.notes};
+                         .file_bytes = 0,
+                         .notes = {}};
+  Snapshot tensors = snapshot(checkpoint);
+  outcome.dtype_changes = cast_as_asked(options, tensors);
+  outcome.layout_changes = layout_changes(tensors, checkpoint, format);
+  if (loses_values(outcome.dtype_changes) && options.accept.empty() && !options.dry_run) {
+    outcome.notes.push_back("nothing was written: the cast changes values; --accept lossy writes it all the same");
+    return answer(options, session, outcome, kNo);
+  }
+  const SaveReport saved =
+      write_output(std::move(tensors), options.out, how, options.dry_run ? Writing::Rehearse : Writing::ToDisk);
+  outcome.notes = saved.notes;
   if (options.dry_run)
     outcome.notes.push_back("dry run: nothing was written; the file would have " +
                             base::plural(saved.file_bytes, "byte"));
-  if (session.json)
-    session.answer(render_json(outcome));
-  else if (session.quiet)
-    session.answer(verdict(outcome) + "\n");
   else
-    session.answer(render_text(outcome, session.answer_style()));
-  return kYes;
+    outcome.file_bytes = saved.file_bytes;
+  return answer(options, session, outcome, kYes);
 }
 
 }  // namespace
@@ -56,10 +86,18 @@ void add_convert(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, session, "convert", "The same tensors in another format, bit for bit",
                                   "  tenon convert model.pth model.safetensors\n"
                                   "  tenon convert training.ckpt weights.safetensors --drop-objects\n"
-                                  "  tenon convert model.safetensors model.pt --force");
+                                  "  tenon convert model.safetensors model.pt --force\n"
+                                  "  tenon convert model.pth half.safetensors --dtype float16 --dry-run");
   command->add_option("IN", options->in, "A checkpoint of any format that tenon reads")->required();
   command->add_option("OUT", options->out, "The file to write; its suffix names the format")->required();
   command->add_option("--to", options->to, "safetensors or pytorch-zip, whatever the suffix")->type_name("FORMAT");
+  command->add_option("--dtype", options->dtype, "Cast floating tensors; what that does to the values is said first")
+      ->type_name("DTYPE");
+  command->add_option("--accept", options->accept, "Write it even where the cast changes values")
+      ->type_name("lossy")
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"lossy"}).description(""));
+  command->add_flag("--all", options->all, "Do not cut long lists");
   command->add_flag("--force", options->force, "Replace OUT if it exists");
   command->add_flag("--dry-run", options->dry_run, "Check everything and write nothing");
   command->add_flag("--drop-objects", options->drop_objects, "Leave out what is no tensor");

@@ -9,22 +9,30 @@ and a probe: what the model computes for these inputs. `tenon check model.pth --
 whether the weights fit a model and whether that model computes the same.
 
 One file: needs torch (1.13 or newer) and the standard library. Nothing of the model is changed: training mode, buffers
-and random generators are as they were. The format is described in tenon's docs/formats/blueprint.md.
+and random generators are as they were. A run has limits (`max_seconds`, `max_bytes`): what is over one is left out, and
+the blueprint says so. The format is described in tenon's docs/formats/blueprint.md.
 
-    blueprint(model, inputs=None, optimizer=None, training=None)     the document, as a dict
-    write(model, path, inputs=None, optimizer=None, training=None)   beside a checkpoint
+    blueprint(model, inputs=None, optimizer=None, training=None, ...)     the document, as a dict
+    write(model, path, inputs=None, optimizer=None, training=None, ...)   beside a checkpoint
+        both take parent="before.pth": the checkpoint that training began with; what changed since is recorded
     embed(path, document)                                            into a checkpoint
     unregistered(model, optimizer=None)                              state that state_dict() does not hold
     example_inputs(seed, (shape, dtype), ...)                        inputs that every runtime can make
     expect_round_trip(make_model, inputs, train=None)                for tests of custom layers
 """
 
+import argparse
+import collections
+import collections.abc
+import contextlib
 import ctypes
+import difflib
 import dis
 import enum
 import functools
 import hashlib
 import io
+import itertools
 import json
 import math
 import numbers
@@ -35,6 +43,7 @@ import re
 import struct
 import sys
 import tempfile
+import time
 import types
 import warnings
 import weakref
@@ -57,7 +66,7 @@ MAX_DEPTH = 16
 # ---- the document ---------------------------------------------------------------------------------------------------
 
 
-def blueprint(model, inputs=None, optimizer=None, training=None):
+def blueprint(model, inputs=None, optimizer=None, training=None, parent=None, max_seconds=60.0, max_bytes=1 << 30):
     """The blueprint of a live `torch.nn.Module` as a dict that `json.dump` takes.
 
     inputs: a tensor, a tuple of arguments, or a dict of keyword arguments for `model`; with them the model runs once
@@ -65,11 +74,17 @@ def blueprint(model, inputs=None, optimizer=None, training=None):
         probe are recorded. What `forward` raises is passed on.
     optimizer: a `torch.optim.Optimizer`; its groups are listed by parameter name.
     training: a dict of your own: epoch, learning rate, anything plain.
+    parent: what this model came from: a checkpoint with a blueprint inside or beside it, a `.blueprint.json` file, or
+        a document. Its digest and what changed since are recorded; `tenon log` follows them. Raises ValueError where
+        it has no blueprint.
+    max_seconds: a run that takes longer is stopped at its next operation; a second run must fit in as well.
+    max_bytes: of inputs and outputs together, whose digests are taken.
+        What is over a limit is left out, and `left_out` in the document says what and why; the rest is as ever.
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError("tenon_blueprint: model must be a torch.nn.Module, not " + type(model).__name__)
     state = _state_tensors(model)
-    run = _Run(model, state, inputs) if inputs is not None else None
+    run = _Run(model, state, inputs, _Limits(max_seconds, max_bytes)) if inputs is not None else None
     assigned = run.assigned if run else {}
     document = {
         "schema": SCHEMA,
@@ -84,23 +99,33 @@ def blueprint(model, inputs=None, optimizer=None, training=None):
     if optimizer is not None:
         document["optimizer"] = {"groups": _optimizer_groups(model, optimizer, state)}
     if run is not None:
-        document["graph"] = run.graph()
-        document["probe"] = run.probe()
+        document.update(run.members())
+    if _is_scripted(model):  # compiled modules show neither options nor what they call: only the probe tells
+        document["modules"] = []
+        document.pop("graph", None)
     document["digests"] = _digests(document)
+    if parent is not None:
+        _set_parent(document, parent)
     return document
 
 
-def write(model, path, inputs=None, optimizer=None, training=None):
+def _is_scripted(model):
+    return any(isinstance(module, torch.jit.ScriptModule) for module in model.modules())
+
+
+def write(model, path, inputs=None, optimizer=None, training=None, parent=None, max_seconds=60.0, max_bytes=1 << 30):
     """Writes the blueprint to `path` if that ends in `.blueprint.json`, else to `path` + ".blueprint.json".
 
     The file appears whole or not at all. Returns its path. Warns where state is not saved, or where the number of rows
-    that go in is not the number that comes out.
+    that go in is not the number that comes out, or a limit left the probe out.
     """
-    document = blueprint(model, inputs, optimizer, training)
+    document = blueprint(model, inputs, optimizer, training, parent, max_seconds, max_bytes)
     for row in document["unsaved"]:
         warnings.warn("not in the state dict: {name} ({why})".format(**row), stacklevel=2)
     for finding in document.get("probe", {}).get("findings", []):
         warnings.warn(finding, stacklevel=2)
+    for clause in document.get("left_out", []):
+        warnings.warn("left out of the blueprint: " + clause, stacklevel=2)
     path = os.fspath(path)
     if not path.endswith(".blueprint.json"):
         path += ".blueprint.json"
@@ -256,6 +281,8 @@ def _tensor_rows(model, state):
         tied_to = first.setdefault(place, name) if place is not None else name
         row = {"name": name, "dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape),
                "tied_to": None if tied_to == name else tied_to}
+        if tensor.layout == torch.strided and not tensor.is_contiguous():
+            row["stride"] = list(tensor.stride())
         if live is not None:
             row["role"] = "parameter" if is_parameter else "buffer"
             if is_parameter:
@@ -279,16 +306,58 @@ def _module_rows(model, assigned):
 
 
 def _options(module, assigned):
-    """Public plain attributes that no run of `forward` assigns."""
+    """Public plain attributes that no run of `forward` assigns, and what torch's own hooks were given."""
     skipped = assigned | _stored_by_forward(type(module)) | {"training"}
     options = {}
     for name, value in vars(module).items():
         if name.startswith("_") or name in skipped:
             continue
-        plain = _plain(value)
+        plain = _option(value)
         if plain is not _NOT_PLAIN:
             options[name] = plain
+    for hook in getattr(module, "_forward_pre_hooks", {}).values():  # weight_norm, spectral_norm, prune
+        if type(hook).__module__.startswith("torch.nn.utils."):
+            options[type(hook).__name__] = _members(vars(hook), 1)
     return options
+
+
+def _option(value, depth=0):
+    """`value` as _plain() has it; also sets, dicts and configuration objects, of which the plain members count.
+
+    Absolute paths are left out: where a run was kept decides nothing, and names people.
+    """
+    if isinstance(value, str) and re.match(r"[/~]|\\\\|[A-Za-z]:[\\/]", value):
+        return _NOT_PLAIN
+    plain = _plain(value)
+    if plain is not _NOT_PLAIN or depth >= MAX_DEPTH:
+        return plain
+    if isinstance(value, (list, tuple)) and len(value) <= 4096:
+        items = [_option(item, depth + 1) for item in value]
+        return _NOT_PLAIN if any(item is _NOT_PLAIN for item in items) else items
+    if isinstance(value, (set, frozenset)):
+        items = [_option(item, depth + 1) for item in value]
+        return _NOT_PLAIN if any(item is _NOT_PLAIN for item in items) else sorted(items, key=_to_json)
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, functools.partial):
+        parts = {"function": _option(value.func, depth + 1), "arguments": _option(value.args, depth + 1)}
+        return _members({**parts, **value.keywords}, depth + 1)
+    if type(value).__module__ == "numpy" and getattr(value, "size", math.inf) <= 4096:
+        return _plain(value.tolist())
+    if isinstance(value, collections.abc.Mapping):
+        return _members(value, depth + 1)
+    if isinstance(value, (types.SimpleNamespace, argparse.Namespace)) or hasattr(type(value), "to_dict"):
+        return _members(getattr(value, "__dict__", {}), depth + 1)
+    if hasattr(type(value), "__dataclass_fields__"):
+        return _members({name: getattr(value, name, None) for name in value.__dataclass_fields__}, depth + 1)
+    return _NOT_PLAIN
+
+
+def _members(mapping, depth):
+    """The plain ones under public text names."""
+    members = {str(key): _option(item, depth) for key, item in list(mapping.items())[:4096]
+               if isinstance(key, (str, int)) and not str(key).startswith("_")}
+    return {key: item for key, item in members.items() if item is not _NOT_PLAIN}
 
 
 _GROWS = {"append", "appendleft", "extend", "insert", "add", "update", "setdefault", "pop", "popleft", "clear"}
@@ -312,6 +381,13 @@ def _stored_from(cls, forward):
             continue
         seen.add(code)
         steps = list(dis.get_instructions(code))
+        for step, _, *later in zip(steps, steps[1:], steps[2:], steps[3:]):
+            if step.opname == "LOAD_ATTR" and any(after.opname in ("LOAD_ATTR", "LOAD_METHOD") and after.argval in _GROWS
+                                                  for after in later):
+                stored.add(step.argval)  # of an item: self.kept["rows"].append
+        for step, _, after in zip(steps, steps[1:], steps[2:]):
+            if step.opname == "LOAD_ATTR" and after.opname == "STORE_SUBSCR":
+                stored.add(step.argval)
         for step, after in zip(steps, steps[1:]):
             if step.opname == "STORE_ATTR":
                 stored.add(step.argval)
@@ -426,11 +502,24 @@ _SHAPE_OPS = {"view", "reshape", "expand", "unflatten", "repeat", "zeros", "ones
               "new_zeros", "new_ones", "new_empty", "new_full", "broadcast_to"}
 
 
+class _Limits:
+    def __init__(self, seconds=math.inf, size=math.inf):
+        self.seconds = seconds
+        self.bytes = size
+        self.operations = MAX_NODES
+
+
+class _TookTooLong(BaseException):
+    """Ends a run from within. Not an Exception: `forward` must not take it for one of its own."""
+
+
 class _Run:
     """Runs the model once and keeps operations, outputs of submodules, and what `forward` assigned."""
 
-    def __init__(self, model, state, inputs):
+    def __init__(self, model, state, inputs, limits=None):
         self.model = model
+        self.limits = limits or _Limits()
+        self.left_out = []
         self.state = state
         self.seed = getattr(inputs, "seed", None)
         self.args, self.kwargs = _arguments(inputs)
@@ -442,21 +531,77 @@ class _Run:
         self.paths = {}
         for path, module in model.named_modules():
             self.paths.setdefault(id(module), path)
+        wrapping = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+        self.wrappers = {path for path, module in model.named_modules() if isinstance(module, wrapping)}
         self.assigned = {}
         self.stack = []
         self.rows = []  # outputs of submodules
+        self.samples = []
         self.done = set()
         self.recorder = _Recorder(self)
         self.is_deterministic = True
-        options = {module: _options(module, set()) for module in model.modules()}
-        with _Undisturbed(model):
-            before = _random_states()
-            with self.recorder:
+        self.outputs = []
+        self.has_graph = self.has_probe = False
+        size = _bytes_of(self.inputs)
+        if size > self.limits.bytes:
+            self.left_out.append("operations and probe: the inputs have {} bytes, the limit is {}".format(
+                size, self.limits.bytes))
+            return
+        self._run()
+
+    def _run(self):
+        self.started = time.monotonic()
+        try:
+            with _Undisturbed(self.model, [tensor for _, tensor in self.inputs]) as self.undisturbed:
+                self._run_undisturbed()
+        except _TookTooLong:
+            self.left_out.append("operations and probe: the run took {:.1f} s, the limit is {:g} s".format(
+                time.monotonic() - self.started, self.limits.seconds))
+        if not self.has_graph:
+            return
+        if self.recorder.is_full:
+            self.left_out.append("operations: only the first {} are written down".format(self.limits.operations))
+        size = _bytes_of(self.inputs) + _bytes_of(self.outputs)
+        self.has_probe = size <= self.limits.bytes
+        if not self.has_probe:
+            self.left_out.append("probe: inputs and outputs have {} bytes, the limit is {}".format(
+                size, self.limits.bytes))
+
+    def _run_undisturbed(self):
+        options = {module: _options(module, set()) for module in self.model.modules()}
+        before = _random_states()
+        try:
+            with self.recorder, _SeenIndexing():
                 self.outputs = self._watched_call()
+            self.check_time()
+            self.recorder.finish(self.outputs)
+            self.has_graph = True
+            self.rows = [_with_sample(row, elements) for row, elements in self.samples]
+            took = time.monotonic() - self.started
             if before != _random_states():
-                again = [_digest(tensor) for _, tensor in self._call()]
-                self.is_deterministic = again == [_digest(tensor) for _, tensor in self.outputs]
-        self._note_changed(options)
+                self.is_deterministic = 2 * took <= self.limits.seconds and self._repeats()
+        finally:
+            self._note_changed(options)
+
+    def check_time(self):
+        if time.monotonic() - self.started > self.limits.seconds:
+            raise _TookTooLong()
+
+    def _repeats(self):
+        self.undisturbed.give_back()
+        again = [_digest(tensor) for _, tensor in self._call()]
+        return again == [_digest(tensor) for _, tensor in self.outputs]
+
+    def members(self):
+        """What the run adds to a blueprint."""
+        members = {}
+        if self.has_graph:
+            members["graph"] = self.graph()
+        if self.has_probe:
+            members["probe"] = self.probe()
+        if self.left_out:
+            members["left_out"] = self.left_out
+        return members
 
     def _note_changed(self, options):
         """Lists and dicts that a run changed in place are results, too."""
@@ -471,6 +616,8 @@ class _Run:
     def _watched_call(self):
         handles = []
         for module in self.model.modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # takes no hooks
             handles.append(module.register_forward_pre_hook(self._enter))
             handles.append(module.register_forward_hook(self._leave))
         setattr_of_module = torch.nn.Module.__setattr__
@@ -488,6 +635,7 @@ class _Run:
                 handle.remove()
 
     def _enter(self, module, args):
+        self.check_time()
         self.stack.append(self.paths[id(module)])
 
     def _leave(self, module, args, output):
@@ -497,7 +645,8 @@ class _Run:
         self.done.add(path)
         with self.recorder.paused():
             for _, tensor in _tensors_in(output):
-                self.rows.append(dict(_sample_row(tensor), name=path))
+                elements = None if tensor.is_meta else _elements(tensor, SAMPLE_ELEMENTS)
+                self.samples.append((dict(_form(tensor), name=path), elements))  # numbers when the run is over
                 break
 
     @property
@@ -507,21 +656,28 @@ class _Run:
     def graph(self):
         nodes, edges = [], []
         for node in self.recorder.nodes:
-            sources = [int(operand[5:]) for operand in node["operands"] if operand.startswith("node:")]
+            sources = [int(operand[5:].partition(".")[0]) for operand in node["operands"]
+                       if operand.startswith("node:")]
             edges += [[source, node["id"]] for source in sorted(set(sources))]
             weights = [operand[7:] for operand in node["operands"] if operand.startswith("tensor:")]
             nodes.append(dict(node, parameters=weights) if weights else node)
         return {"recorder": "torch_function", "batch": self.batch, "nodes": nodes, "edges": edges}
 
     def probe(self):
+        inputs = [self._input_row(name, tensor) for name, tensor in self.inputs]
         return {
             "seed": self.seed, "deterministic": self.is_deterministic, "findings": self._findings(), "accepted": "",
-            "inputs": [self._input_row(name, tensor) for name, tensor in self.inputs],
-            "outputs": [dict(_sample_row(tensor), name=name, digest=_digest(tensor), tolerance=_tolerance(tensor))
-                        for name, tensor in self.outputs],
+            "inputs": inputs,
+            "outputs": [self._output_row(name, tensor) for name, tensor in self.outputs],
             "modules": self.rows,
-            "state": [dict(_fingerprint(tensor), name=name) for name, tensor in self.state.items()
-                      if _has_values(tensor)]}
+            "state": _fingerprints(self.state)}
+
+    def _output_row(self, name, tensor):
+        row = dict(_sample_row(tensor), name=name, digest=_digest(tensor))
+        row["scale"] = max(row["scale"], _largest_magnitude(tensor))
+        inputs = [_sample_row(tensor) for _, tensor in self.inputs]
+        row["tolerance"] = _tolerance(row["dtype"], row["scale"], _inner_scale(row, self.rows, inputs))
+        return row
 
     @staticmethod
     def _input_row(name, tensor):
@@ -566,33 +722,112 @@ def _tensors_in(value, name="", depth=0):
             yield pair
 
 
-class _Undisturbed:
-    """Evaluation mode without gradients; afterwards training modes, buffers and random generators are as before."""
+def _bytes_of(named):
+    return sum(tensor.numel() * tensor.element_size() for _, tensor in named)
 
-    def __init__(self, model):
+
+class _Undisturbed:
+    """Evaluation mode without gradients; afterwards members, buffers and random generators are as before, also where the
+    run raises: what was begun is undone in the reverse order, whatever becomes of the other steps.
+
+    Flags are set one by one: an own `train()` or `eval()` may do more, as merging weights. What an operation is about to
+    change in place is kept by keep().
+    """
+
+    def __init__(self, model, inputs):
         self.model = model
+        self.inputs = inputs
 
     def __enter__(self):
-        self.modes = [(module, module.training) for module in self.model.modules()]
-        self.buffers = [(buffer, buffer.detach().clone()) for _, buffer, is_parameter, _ in _owned(self.model)
-                        if not is_parameter and not buffer.is_meta]
-        self.python_random = random.getstate()
-        self.fork = torch.random.fork_rng()
-        self.fork.__enter__()
-        self.no_grad = torch.no_grad()
-        self.no_grad.__enter__()
-        self.model.eval()
+        self.modules = list(self.model.modules())
+        members = [(module, dict(vars(module))) for module in self.modules]
+        self.containers = {}
+        for module in self.modules:
+            for value in list(vars(module).values()):
+                self._keep_container(value, 0)
+        held = self.inputs + [tensor for _, tensor, _, _ in _owned(self.model)]
+        held += [value for _, values in members for value in values.values() if isinstance(value, torch.Tensor)]
+        self.held = {}  # memory -> the tensors in it
+        for tensor in held:
+            self.held.setdefault(_memory(tensor), []).append(tensor)
+        self.kept = {}  # memory -> pairs of a tensor and its values before
+        for _, buffer, is_parameter, _ in _owned(self.model):
+            if not is_parameter:
+                self.keep(buffer)
+        with contextlib.ExitStack() as stack:
+            stack.callback(random.setstate, random.getstate())
+            if "numpy" in sys.modules:
+                stack.callback(sys.modules["numpy"].random.set_state, sys.modules["numpy"].random.get_state())
+            stack.enter_context(torch.random.fork_rng())
+            stack.enter_context(torch.no_grad())
+            stack.callback(self.give_back)
+            stack.callback(self._set_modes, [(module, module.training) for module in self.modules])
+            stack.callback(self._give_members_back, members)
+            for module in self.modules:
+                module.training = False
+            self.undo = stack.pop_all()
         return self
 
+    def keep(self, tensor):
+        """Remembers the values of what the model holds in this tensor's memory."""
+        memory = _memory(tensor)
+        if memory is None or memory in self.kept or memory not in self.held:
+            return
+        self.kept[memory] = [(held, held.detach().clone()) for held in self.held[memory]]
+
+    def give_back(self):
+        for held, before in itertools.chain(*self.kept.values()):
+            if held.shape == before.shape:
+                held.detach().copy_(before)
+            else:  # resized by the run
+                held.data = before.clone()
+
+    def _keep_container(self, value, depth):
+        if type(value) not in _CONTAINERS or id(value) in self.containers or depth >= MAX_DEPTH:
+            return
+        self.containers[id(value)] = (value, type(value)(value))
+        for item in list(value.values() if isinstance(value, dict) else value)[:4096]:
+            self._keep_container(item, depth + 1)
+
     def __exit__(self, *problem):
-        for module, mode in self.modes:
-            module.training = mode
-        for buffer, before in self.buffers:
-            if buffer.shape == before.shape:
-                buffer.copy_(before)
-        self.no_grad.__exit__(*problem)
-        self.fork.__exit__(*problem)
-        random.setstate(self.python_random)
+        self.undo.__exit__(*problem)
+
+    def _give_members_back(self, members):
+        for container, before in self.containers.values():
+            _refill(container, before)
+        for module, before in members:
+            _refill(vars(module), before)
+
+    @staticmethod
+    def _set_modes(modes):
+        for module, mode in modes:
+            if module.training != mode:  # TorchScript keeps the flag elsewhere
+                module.training = mode
+
+
+_CONTAINERS = (list, dict, set, collections.OrderedDict, collections.deque)
+
+
+def _refill(container, before):
+    """Gives a container its old content back, in place and only where it changed."""
+    if isinstance(container, dict):
+        same = list(container) == list(before) and all(container[key] is value for key, value in before.items())
+    elif isinstance(container, set):
+        same = container == before
+    else:
+        same = len(container) == len(before) and all(a is b for a, b in zip(container, before))
+    if not same:
+        container.clear()
+        (container.update if isinstance(container, (dict, set)) else container.extend)(before)
+
+
+def _memory(tensor):
+    """Equal for tensors and their views; None where there is none."""
+    try:
+        storage = tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()
+        return storage.data_ptr() or None
+    except (RuntimeError, NotImplementedError):
+        return None
 
 
 def _random_states():
@@ -613,7 +848,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.run = run
         self.nodes = []
-        self.is_paused = False
+        self.is_paused = self.is_full = False
         self.known = {}  # id of a tensor -> (weak reference, operand)
         for number, (_, tensor) in enumerate(run.inputs):
             self._know(tensor, "input:{}".format(number))
@@ -626,7 +861,12 @@ class _Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        before = None if self.is_paused else _Call(self, func, args, kwargs)
+        if not self.is_paused:
+            self.run.check_time()
+        is_left_out = self.is_paused or self.run.module in self.run.wrappers
+        before = None if is_left_out else _Call(self, func, args, kwargs)
+        for tensor in _written(func, args, kwargs):
+            self.run.undisturbed.keep(tensor)
         result = func(*args, **kwargs)
         if before is not None:
             self._note(before, result)
@@ -641,7 +881,12 @@ class _Recorder(TorchFunctionMode):
 
     def _note(self, call, result):
         results = [tensor for _, tensor in _tensors_in(result)]
-        if not results or len(self.nodes) >= MAX_NODES:
+        if not results and call.op == "setitem" and isinstance(call.first, torch.Tensor):
+            results = [call.first]
+        if not results:
+            return
+        if len(self.nodes) >= self.run.limits.operations:
+            self.is_full = True
             return
         if call.is_transparent(results[0]):
             self._know(results[0], call.operands[0])
@@ -649,8 +894,36 @@ class _Recorder(TorchFunctionMode):
         node = {"id": len(self.nodes), "op": call.op, "module": self.run.module, "args": call.arguments,
                 "operands": call.operands, "output": list(results[0].shape)}
         self.nodes.append(node)
-        for tensor in results:
-            self._know(tensor, "node:{}".format(node["id"]))
+        for number, tensor in enumerate(results):
+            self._know(tensor, "node:{}".format(node["id"]) + (".{}".format(number) if number else ""))
+
+    def finish(self, outputs):
+        """A last node says what the run returns: names as arguments, results as operands."""
+        self.nodes.append({"id": len(self.nodes), "op": "output", "module": "", "args": [name for name, _ in outputs],
+                           "operands": [self._operand(tensor) for _, tensor in outputs],
+                           "output": list(outputs[0][1].shape) if outputs else []})
+
+
+class _SeenIndexing:
+    """Before torch 2, `x[0]` and `x[1:]` pass by every mode, and `x[(0,)]`, which means the same, does not."""
+
+    def __enter__(self):
+        self.names = ("__getitem__", "__setitem__") if int(torch.__version__.split(".")[0]) < 2 else ()
+        for name in self.names:
+            setattr(torch.Tensor, name, self._with_tuple(getattr(torch.Tensor, name)))
+
+    def __exit__(self, *problem):
+        for name in self.names:
+            delattr(torch.Tensor, name)  # what torch.Tensor inherits shows again
+
+    @staticmethod
+    def _with_tuple(method):
+        @functools.wraps(method)
+        def indexed(tensor, index, *value):
+            if isinstance(index, torch.Tensor):
+                index = (index, ...)  # a tensor alone in a tuple passes by, too
+            return method(tensor, index if isinstance(index, tuple) else (index,), *value)
+        return indexed
 
 
 class _Paused:
@@ -673,6 +946,8 @@ class _Call:
         self.first = None
         self.op = _op_name(func)
         self.arguments = []
+        if self.op in ("getitem", "setitem") and isinstance(args[1], tuple) and len(args[1]) == 1:
+            args = (args[0], args[1][0], *args[2:])
         for value in args:
             self._add(value, lambda plain: plain)
         for name in sorted(kwargs):
@@ -702,6 +977,18 @@ class _Call:
                 self.arguments.append(named(_argument(value)))
             elif any(not isinstance(item, torch.Tensor) for item in value):
                 self.arguments.append(named(_argument([None if isinstance(x, torch.Tensor) else x for x in value])))
+
+
+def _written(func, args, kwargs):
+    """Tensors that a call is about to change in place."""
+    name = getattr(func, "__name__", "")
+    is_inplace = (name.endswith("_") and not name.endswith("__")) or kwargs.get("inplace")
+    if is_inplace or name == "__setitem__" or (name.startswith("__i") and name.endswith("__")):
+        return [value for value in args[:1] if isinstance(value, torch.Tensor)]
+    values = [kwargs.get("out")]
+    if name in ("embedding", "embedding_bag") and kwargs.get("max_norm", args[3] if len(args) > 3 else None) is not None:
+        values += [*args[:2], kwargs.get("weight")]  # rows that are too long are shortened in the table
+    return [value for value in values if isinstance(value, torch.Tensor)]
 
 
 def _op_name(func):
@@ -762,19 +1049,21 @@ def _digest(tensor):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+@functools.lru_cache(maxsize=64)  # a model has few sizes of tensors
+def _places(count, most, device):
+    k = min(count, most)
+    return torch.arange(k, device=device) * count // max(k, 1)
+
+
 def _elements(tensor, most):
     """Elements floor(i * n / k) of the n in row-major order, k = min(n, most), as a tensor of one dimension."""
-    tensor = _dense(tensor)
-    count = tensor.numel()
-    k = min(count, most)
-    index = torch.arange(k, device=tensor.device) * count // max(k, 1)
-    if tensor.is_contiguous():
-        return tensor.reshape(-1)[index]
-    places = []
-    for extent in reversed(tensor.shape):
-        places.append(index % extent)
-        index = torch.div(index, extent, rounding_mode="floor")
-    return tensor[tuple(reversed(places))] if places else tensor.reshape(-1)
+    places = _places(tensor.numel(), most, tensor.device)
+    if tensor.layout == torch.strided and not tensor.is_quantized:
+        try:
+            return torch.take(tensor.detach(), places)
+        except (RuntimeError, NotImplementedError):  # a dtype that take() does not know, as float8
+            pass
+    return _dense(tensor).reshape(-1)[places]
 
 
 def _as_real(tensor):
@@ -784,28 +1073,88 @@ def _as_real(tensor):
 
 
 def _doubles(tensor):
-    return [_number(value) for value in _as_real(tensor).tolist()]
+    return _numbers(_as_real(tensor).tolist())
+
+
+def _numbers(values):
+    """Python's floats as JSON takes them; a sum that is finite has finite terms only."""
+    return values if math.isfinite(sum(values)) else [_number(value) for value in values]
+
+
+def _form(tensor):
+    return {"dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape)}
 
 
 def _sample_row(tensor):
-    row = {"dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape), "sample": [], "scale": 0.0}
-    if not tensor.is_meta:
-        row["sample"] = _doubles(_elements(tensor, SAMPLE_ELEMENTS))
-        row["scale"] = max((abs(value) for value in row["sample"] if not isinstance(value, str)), default=0.0)
+    elements = None if tensor.is_meta else _elements(tensor, SAMPLE_ELEMENTS)
+    return _with_sample(_form(tensor), elements)
+
+
+def _with_sample(row, elements):
+    row["sample"] = [] if elements is None else _doubles(elements)
+    row["scale"] = max((abs(value) for value in row["sample"] if not isinstance(value, str)), default=0.0)
     return row
 
 
-def _fingerprint(tensor):
-    values = _as_real(_elements(tensor, FINGERPRINT_ELEMENTS))
-    return {"sum": _number(float(values.sum())), "magnitude": _number(float(values.abs().sum()))}
+def _fingerprints(state):
+    """Rows of `state`: sums over elements and over their magnitudes. Tensors of one size are summed together."""
+    groups = {}
+    for name, tensor in state.items():
+        if _has_values(tensor):
+            values = _as_real(_elements(tensor, FINGERPRINT_ELEMENTS))
+            groups.setdefault((values.numel(), values.device), []).append((name, values))
+    sums = {}
+    for rows in groups.values():
+        stacked = torch.stack([values for _, values in rows])
+        both = zip(stacked.sum(1).tolist(), stacked.abs().sum(1).tolist())
+        sums.update((name, pair) for (name, _), pair in zip(rows, both))
+    return [{"name": name, "sum": _number(sums[name][0]), "magnitude": _number(sums[name][1])}
+            for name in state if name in sums]
 
 
-def _tolerance(tensor):
-    """sqrt(eps) * scale: half of the digits agree. See docs/formats/blueprint.md."""
-    if not (tensor.is_floating_point() or tensor.is_complex()):
+def _largest_magnitude(tensor):
+    """The largest finite magnitude of all elements."""
+    if not _has_values(tensor) or tensor.numel() == 0:
         return 0.0
-    real = {torch.complex128: torch.float64, torch.complex64: torch.float32}.get(tensor.dtype, tensor.dtype)
-    return math.sqrt(torch.finfo(real).eps) * _sample_row(tensor)["scale"]
+    values = _dense(tensor)
+    if values.is_complex():
+        values = torch.view_as_real(values.to(torch.complex128))
+    if values.dtype not in (torch.float32, torch.float64):  # abs and amax know not every small type
+        values = values.to(torch.float64)
+    largest = float(values.abs().amax())
+    if math.isfinite(largest):
+        return largest
+    values = values.abs()[torch.isfinite(values)]
+    return float(values.amax()) if values.numel() else 0.0
+
+
+_EPS = {"float64": 2.0 ** -52, "complex128": 2.0 ** -52, "float32": 2.0 ** -23, "complex64": 2.0 ** -23,
+        "float16": 2.0 ** -10, "complex32": 2.0 ** -10, "bfloat16": 2.0 ** -7}
+
+
+def _eps(dtype):
+    return _EPS.get(dtype, 0.25 if dtype.startswith("float8") else 0.0)
+
+
+def _tolerance(dtype, scale, inner=0.0):
+    """Half of the digits, or what is lost where larger terms cancel. See docs/formats/blueprint.md."""
+    eps = _eps(dtype)
+    return max(math.sqrt(eps) * scale, min(256 * eps, math.sqrt(eps) / 2) * inner)
+
+
+def _inner_scale(row, before, inputs):
+    """The size of the terms that `row` was made of: the largest scale of the last four outputs of submodules before it
+    that do not hold it itself; of the inputs as well where there are fewer."""
+    inner, counted, last = 0.0, 0, row["sample"]
+    for module in reversed(before):
+        if counted == 4:
+            return inner
+        if module["sample"] in (row["sample"], last) or _eps(module["dtype"]) == 0:
+            continue
+        inner, last, counted = max(inner, module["scale"]), module["sample"], counted + 1
+    if counted < 4:
+        inner = max([inner] + [source["scale"] for source in inputs if _eps(source["dtype"]) > 0])
+    return inner
 
 
 # ---- environment ----------------------------------------------------------------------------------------------------
@@ -857,6 +1206,269 @@ def _sorted(lines):
 
 def _sha256(text):
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+# ---- the parent -----------------------------------------------------------------------------------------------------
+
+
+def _set_parent(document, parent):
+    before = parent if isinstance(parent, dict) else _stored_blueprint(os.fspath(parent))
+    name = "" if isinstance(parent, dict) else os.path.basename(os.fspath(parent))
+    if not isinstance(before, dict) or before.get("schema") != SCHEMA or not isinstance(before.get("tensors"), list):
+        raise ValueError("tenon_blueprint: the parent is no blueprint of schema " + SCHEMA)
+    document["parents"] = [{"digest": _document_digest(before), "file": name}]
+    document["changes"] = _changes_since(before, document)
+
+
+def _stored_blueprint(path):
+    """The document in a checkpoint, beside it, or in a `.blueprint.json` file; the one inside counts first."""
+    with open(path, "rb") as source:
+        start = source.read(9)
+    text = None
+    if start[:4] == b"PK\x03\x04":
+        with zipfile.ZipFile(path) as archive:
+            records = [name for name in archive.namelist() if name.endswith("/tenon.blueprint.json")]
+            text = archive.read(records[0]).decode() if records else None
+    elif start.lstrip()[:1] == b"{":
+        with open(path, encoding="utf-8") as source:
+            text = source.read()
+    elif start[8:9] == b"{":
+        with open(path, "rb") as source:
+            (size,) = struct.unpack("<Q", source.read(8))
+            text = json.loads(source.read(min(size, os.path.getsize(path))).decode()).get("__metadata__", {}).get(
+                "tenon.blueprint")
+    if text is None and os.path.exists(path + ".blueprint.json"):
+        with open(path + ".blueprint.json", encoding="utf-8") as source:
+            text = source.read()
+    if text is None:
+        raise ValueError("tenon_blueprint: the parent " + path + " has no blueprint in it or beside it")
+    return json.loads(text)
+
+
+def _document_digest(document):
+    """Identity of a whole blueprint, as tenon takes it; docs/formats/blueprint.md, "Digests", says over what."""
+    return "sha256:" + _sha256(_to_json(_with_bits(_canonical(document))))
+
+
+def _with_bits(value):
+    """Numbers that are no integers become the text of their bits: how many digits one prints is left out."""
+    if isinstance(value, dict):
+        return {name: _with_bits(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_bits(item) for item in value]
+    is_wide = isinstance(value, int) and not isinstance(value, bool) and not -(1 << 63) <= value < (1 << 64)
+    return "f:" + struct.pack(">d", value).hex() if isinstance(value, float) or is_wide else value
+
+
+def _canonical(document):
+    """What a reader of the schema keeps, in the form in which it would be written again."""
+    def kept(row, always, sometimes=()):
+        return {**{name: row.get(name) for name in always}, **{name: row[name] for name in sometimes if row.get(name)}}
+
+    result = {"schema": SCHEMA, "class": document.get("class") or None, "tensors": []}
+    for row in document["tensors"]:
+        tensor = dict(kept(row, ("name", "dtype", "shape"), ("role",)), tied_to=row.get("tied_to") or None)
+        if row.get("requires_grad") is not None:
+            tensor["requires_grad"] = row["requires_grad"]
+        result["tensors"].append(tensor)
+    modules = [dict(kept(row, ("path", "type"), ("custom", "same_as")), options=row.get("options") or {})
+               for row in document.get("modules", [])]
+    lists = {"modules": modules, "unsaved": [kept(row, ("name", "why")) for row in document.get("unsaved", [])],
+             "parents": [kept(row, ("digest", "file")) for row in document.get("parents", [])],
+             "changes": document.get("changes", [])}
+    result.update({name: rows for name, rows in lists.items() if rows})
+    result.update(kept(document, (), ("source", "environment", "training")))
+    groups = (document.get("optimizer") or {}).get("groups")
+    if groups:
+        result["optimizer"] = {"groups": [kept(group, ("options", "parameters")) for group in groups]}
+    if document.get("graph"):
+        result["graph"] = _canonical_graph(document["graph"])
+    if document.get("probe"):
+        result["probe"] = _canonical_probe(document["probe"])
+    result["digests"] = _digests({"modules": [], **result})
+    return result
+
+
+def _canonical_graph(graph):
+    nodes, edges = [], []
+    for number, node in enumerate(graph.get("nodes", [])):
+        operands = node.get("operands", ["tensor:" + name for name in node.get("parameters", [])])
+        edges += [[int(operand[5:]), number] for operand in operands if operand.startswith("node:")]
+        nodes.append({"id": number, "op": node["op"], "module": node.get("module") or "", "args": node.get("args", []),
+                      "operands": operands, "output": node.get("output"),
+                      "parameters": [operand[7:] for operand in operands if operand.startswith("tensor:")]})
+    return {"recorder": graph.get("recorder") or "", "batch": graph.get("batch"), "nodes": nodes, "edges": edges}
+
+
+def _canonical_probe(probe):
+    def number(value):
+        return value if isinstance(value, str) else float(value)
+
+    def rows(name):
+        return [row(index, tensor) for index, tensor in enumerate(probe.get(name, []))]
+
+    def row(index, tensor):
+        kept = {"name": tensor.get("name", str(index)), "dtype": tensor["dtype"], "shape": tensor["shape"]}
+        if tensor.get("digest"):
+            kept["digest"] = tensor["digest"]
+        for name in ("sample", "values"):
+            if tensor.get(name):
+                kept[name] = [number(value) for value in tensor[name]]
+        if tensor.get("sample"):
+            kept["scale"] = number(tensor.get("scale", 0))
+        if tensor.get("tolerance") is not None:
+            kept["tolerance"] = number(tensor["tolerance"])
+        return kept
+
+    state = [{"name": print_["name"], "sum": number(print_.get("sum", 0)),
+              "magnitude": number(print_.get("magnitude", 0))} for print_ in probe.get("state", [])]
+    return {"seed": probe.get("seed"), "inputs": rows("inputs"), "outputs": rows("outputs"), "modules": rows("modules"),
+            "state": state, "deterministic": probe.get("deterministic", True), "findings": probe.get("findings", []),
+            "accepted": probe.get("accepted", "")}
+
+
+def _changes_since(before, after):
+    """What `after` has that `before` had not, one clause each, in the words of `tenon log`."""
+    return (_tensor_changes(before, after) + _module_changes(before, after) + _tie_changes(before, after)
+            + _operation_changes(before, after) + _other_changes(before, after))
+
+
+def _tensor_changes(before, after):
+    old, new = ({row["name"]: row for row in document["tensors"]} for document in (before, after))
+    both = [(name, old[name], row) for name, row in new.items() if name in old]
+
+    def differing(field):
+        return ["{} {} to {}".format(name, a[field], b[field]) for name, a, b in both if a[field] != b[field]]
+
+    def grad(was, becomes):
+        return [name for name, a, b in both if a.get("requires_grad") is was and b.get("requires_grad") is becomes]
+
+    lists = (("added", [name for name in new if name not in old]),
+             ("removed", [name for name in old if name not in new]),
+             ("changed dtype", differing("dtype")), ("changed shape", differing("shape")),
+             ("frozen", grad(True, False)), ("no longer frozen", grad(False, True)))
+    return ["{} {}: {}{}".format(_plural(len(names), "tensor"), what, ", ".join(names[:3]),
+                                 " and {} more".format(len(names) - 3) if len(names) > 3 else "")
+            for what, names in lists if names]
+
+
+def _plural(count, noun):
+    return "{} {}{}".format(count, noun, "" if count == 1 else "s")
+
+
+def _module_changes(before, after):
+    old, new = ({row["path"]: row for row in document.get("modules", [])} for document in (before, after))
+    if not old or not new:
+        return []
+    frames = [{path.rpartition(".")[0] for path in rows if path} for rows in (old, new)]
+    clauses = []
+    for path, row in old.items():
+        place = path or "the model"
+        if path not in new:
+            clauses.append("module {} removed: {}".format(place, _module_text(row["type"], row.get("options", {}))))
+            continue
+        other = new[path]
+        is_frame = all(path in paths and (side.get("custom") or not path) for paths, side in zip(frames, (row, other)))
+        if row["type"] != other["type"] and not is_frame:
+            clauses.append("{}: class changed from {} to {}".format(
+                place, *(_module_text(side["type"], side.get("options", {})) for side in (row, other))))
+            continue
+        clauses += _option_changes(place, row, other)
+    return clauses + ["module {} added: {}".format(path, _module_text(row["type"], row.get("options", {})))
+                      for path, row in new.items() if path not in old]
+
+
+def _option_changes(place, row, other):
+    a, b = row.get("options", {}), other.get("options", {})
+    names = sorted(name for name in a.keys() | b.keys() if name != "inplace" and (
+        name not in a or name not in b or not _same_option(a[name], b[name])))
+    if not names:
+        return []
+
+    def shown(side, options):
+        return _module_text(side["type"], {name: "none" if options[name] is None else options[name]
+                                           for name in names if name in options})
+
+    what = "option " + names[0] if len(names) == 1 else "{} options".format(len(names))
+    return ["{}: {} changed from {} to {}".format(place, what, shown(row, a), shown(other, b))]
+
+
+def _same_option(a, b):
+    """2 and [2, 2] say the same, so do 1 and 1.0."""
+    if isinstance(a, list) != isinstance(b, list):
+        items, one = (a, b) if isinstance(a, list) else (b, a)
+        return bool(items) and all(_same_option(item, one) for item in items)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_same_option, a, b))
+    return a == b and isinstance(a, bool) == isinstance(b, bool)
+
+
+def _module_text(kind, options):
+    return kind + "(" + ", ".join(name + "=" + _value_text(value) for name, value in sorted(options.items())
+                                  if value is not None and name != "inplace") + ")"
+
+
+def _value_text(value):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        if len(value) > 1 and not isinstance(value[0], (str, list)) and all(item == value[0] for item in value):
+            return _to_json(value[0])
+        return "[" + ", ".join(map(_value_text, value)) + "]"
+    return _to_json(value)
+
+
+def _tie_changes(before, after):
+    def text(row):
+        return "tied to " + row["tied_to"] if row.get("tied_to") else "a tensor of its own"
+
+    old = {row["name"]: row for row in before["tensors"]}
+    return ["{}: tie of {} changed from {} to {}".format(
+        row["name"].rpartition(".")[0] or "the model", row["name"], text(old[row["name"]]), text(row))
+        for row in after["tensors"] if row["name"] in old and text(old[row["name"]]) != text(row)]
+
+
+def _operation_changes(before, after):
+    """Operations of modules that both have; a run of another recorder compares with nothing."""
+    graphs = before.get("graph") or {}, after.get("graph") or {}
+    if not graphs[0] or not graphs[1] or graphs[0].get("recorder") != graphs[1].get("recorder"):
+        return []
+    paths = [{row["path"]: _module_text(row["type"], row.get("options", {})) for row in document.get("modules", [])}
+             for document in (before, after)]
+    told = {path for path in paths[0].keys() | paths[1].keys() if path and paths[0].get(path) != paths[1].get(path)}
+    runs = [[node for node in graph.get("nodes", []) if node.get("module") not in told] for graph in graphs]
+    keys = [[(node["op"], node.get("module") or "", tuple(node.get("parameters", ()))) for node in run] for run in runs]
+    same_batch = graphs[0].get("batch") == graphs[1].get("batch")
+    clauses = []
+    for step, a, a_end, b, b_end in difflib.SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+        if step != "equal":
+            gone, come = [(key, "removed") for key in keys[0][a:a_end]], [(key, "added") for key in keys[1][b:b_end]]
+            clauses += ["{}: operation {} {}".format(key[1] or "the model", key[0], what) for key, what in gone + come]
+        elif same_batch:
+            clauses += ["{}: operation {} changed from {} to {}".format(
+                x.get("module") or "the model", x["op"], _to_json(x["args"]), _to_json(y["args"]))
+                for x, y in zip(runs[0][a:a_end], runs[1][b:b_end]) if x["args"] != y["args"]]
+    return clauses
+
+
+def _other_changes(before, after):
+    """The optimizer's groups, and what of the environment matters."""
+    clauses = []
+    groups = [len((document.get("optimizer") or {}).get("groups", [])) for document in (before, after)]
+    if 0 not in groups and groups[0] != groups[1]:
+        clauses.append("{} became {}".format(_plural(groups[0], "optimizer group"), groups[1]))
+    old, new = before.get("environment") or {}, after.get("environment") or {}
+    for name in ("framework", "default_dtype", "cuda", "tf32", "deterministic", "cudnn_benchmark"):
+        a, b = old.get(name), new.get(name)
+        is_other = a is not None and b is not None and a != b
+        if name == "framework" and is_other:
+            is_other = a.split(".")[:2] != b.split(".")[:2]
+        if name == "cuda":
+            is_other = bool(old) and bool(new) and (a is None) != (b is None)
+        if is_other:
+            clauses.append("{} changed from {} to {}".format(name, *("none" if value is None else _value_text(value)
+                                                                     for value in (a, b))))
+    return clauses
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
@@ -1032,21 +1644,20 @@ def _output_problems(model, fresh, inputs):
     if not (a.is_deterministic and b.is_deterministic):
         return []
     first, second = a.probe(), b.probe()
-    if all(_near(x, y) for x, y in zip(first["outputs"], second["outputs"])):
+    if all(_near(x, y, x["tolerance"]) for x, y in zip(first["outputs"], second["outputs"])):
         if len(first["outputs"]) == len(second["outputs"]):
             return []
     others = {row["name"]: row for row in second["modules"]}
-    for row in first["modules"]:
-        if row["name"] in others and not _near(row, others[row["name"]]):
+    for number, row in enumerate(first["modules"]):
+        inner = _inner_scale(row, first["modules"][:number], first["inputs"])
+        if row["name"] in others and not _near(row, others[row["name"]], _tolerance(row["dtype"], row["scale"], inner)):
             return ["other outputs after loading; the first module that deviates: " + row["name"]]
     return ["other outputs after loading"]
 
 
-def _near(a, b):
+def _near(a, b, tolerance):
     if a["shape"] != b["shape"] or a["dtype"] != b["dtype"]:
         return False
-    is_real = a["dtype"] in ("float16", "bfloat16", "float32", "float64")
-    eps = torch.finfo(getattr(torch, a["dtype"])).eps if is_real else 0
-    tolerance = math.sqrt(eps) * max(a["scale"], b["scale"])
+    tolerance = max(tolerance, _tolerance(b["dtype"], b["scale"]))
     return all(x == y or (not isinstance(x, str) and not isinstance(y, str) and abs(x - y) <= tolerance)
                for x, y in zip(a["sample"], b["sample"]))

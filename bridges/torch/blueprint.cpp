@@ -1,5 +1,7 @@
 // blueprint: a live module -> what decides its function; with an example, one run of it, too.
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <unordered_map>
 #include <utility>
 
@@ -66,24 +68,93 @@ bool same_digests(const std::vector<ProbeTensor>& a, const std::vector<ProbeTens
                     [](const ProbeTensor& x, const ProbeTensor& y) { return x.digest == y.digest; });
 }
 
-/// One run; a second one only where the first drew random numbers.
-void run(Blueprint& blueprint, ::torch::nn::Module& module, const Forward& forward, const Example& example) {
-  const auto state = named_tensors(module);
-  Probe probe;
-  keep_inputs(probe, example);
-  Undisturbed guard(module);
-  std::vector<::torch::Tensor> outputs;
-  Recording recording = record(state, example.inputs, [&] { outputs = forward(example.inputs); });
-  probe.outputs = rows_of(outputs);
-  if (guard.drew_numbers()) probe.is_deterministic = same_digests(probe.outputs, rows_of(forward(example.inputs)));
-  probe.modules = std::move(recording.samples);
-  for (const NamedTensor& row : state)
-    if (has_numbers(row.tensor)) probe.state.push_back(fingerprint(row.name, borrow(row.tensor)));
-  note_other_batch(probe);
-  blueprint.graph = std::move(recording.graph);
-  for (Unsaved& row : recording.unsaved) blueprint.unsaved.push_back(std::move(row));
-  blueprint.probe = std::move(probe);
+std::uint64_t bytes_of(const std::vector<::torch::Tensor>& tensors) {
+  std::uint64_t bytes = 0;
+  for (const ::torch::Tensor& tensor : tensors)
+    if (tensor.defined()) bytes += static_cast<std::uint64_t>(tensor.numel()) * tensor.element_size();
+  return bytes;
 }
+
+/// What `forward` does to its inputs in place stays here.
+std::vector<::torch::Tensor> copies(const std::vector<::torch::Tensor>& tensors) {
+  std::vector<::torch::Tensor> result;
+  for (const ::torch::Tensor& tensor : tensors) result.push_back(tensor.defined() ? tensor.clone() : tensor);
+  return result;
+}
+
+/// What the run wrote into the module is undone at the end, whichever way it is reached.
+struct GiveBack {
+  const Recording& recording;
+  ~GiveBack() { give_back(recording); }
+};
+
+/// One run within its limits; a second one only where the first drew random numbers.
+class Run {
+ public:
+  Run(Blueprint& blueprint, ::torch::nn::Module& module, const Forward& forward, const Example& example,
+      const RunLimits& limits)
+      : blueprint_(blueprint), module_(module), forward_(forward), example_(example), limits_(limits) {}
+
+  void operator()() {
+    if (const auto bytes = bytes_of(example_.inputs); bytes > limits_.bytes)
+      return leave_out("operations and probe: the inputs have " + over(bytes));
+    const auto state = named_tensors(module_);
+    Probe probe;
+    keep_inputs(probe, example_);
+    Undisturbed guard(module_);
+    const auto inputs = copies(example_.inputs);
+    std::vector<::torch::Tensor> outputs;
+    Recording recording = record(state, inputs, [&] { return outputs = forward_(inputs); },
+                                 {started_ + std::chrono::duration_cast<Clock::duration>(limit()), limits_.operations});
+    const GiveBack at_end{recording};
+    const std::chrono::duration<double> took = Clock::now() - started_;
+    if (took > limit()) return leave_out("operations and probe: the run took " + over(took.count()));
+    keep_graph(recording);
+    if (const auto bytes = bytes_of(example_.inputs) + bytes_of(outputs); bytes > limits_.bytes)
+      return leave_out("probe: inputs and outputs have " + over(bytes));
+    probe.outputs = rows_of(outputs);
+    give_back(recording);
+    if (guard.drew_numbers()) probe.is_deterministic = took * 2 <= limit() && repeats(probe);
+    probe.modules = std::move(recording.samples);
+    for (const NamedTensor& row : state)
+      if (has_numbers(row.tensor)) probe.state.push_back(fingerprint(row.name, borrow(row.tensor)));
+    set_tolerances(probe);
+    note_other_batch(probe);
+    blueprint_.probe = std::move(probe);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  /// More than a hundred years are no limit, and no clock counts them.
+  std::chrono::duration<double> limit() const { return std::chrono::duration<double>(std::min(limits_.seconds, 3e9)); }
+
+  std::string over(std::uint64_t bytes) const {
+    return std::to_string(bytes) + " bytes, the limit is " + std::to_string(limits_.bytes);
+  }
+  std::string over(double seconds) const {
+    return as_json(std::round(seconds * 10) / 10) + " s, the limit is " + as_json(limits_.seconds) + " s";
+  }
+  void leave_out(std::string what) { blueprint_.left_out.push_back(std::move(what)); }
+
+  void keep_graph(Recording& recording) {
+    blueprint_.graph = std::move(recording.graph);
+    if (recording.is_full)
+      leave_out("operations: only the first " + std::to_string(limits_.operations) + " are written down");
+    for (Unsaved& row : recording.unsaved) blueprint_.unsaved.push_back(std::move(row));
+  }
+
+  bool repeats(const Probe& probe) const {
+    return same_digests(probe.outputs, rows_of(forward_(copies(example_.inputs))));
+  }
+
+  Blueprint& blueprint_;
+  ::torch::nn::Module& module_;
+  const Forward& forward_;
+  const Example& example_;
+  const RunLimits& limits_;
+  const Clock::time_point started_ = Clock::now();
+};
 
 Blueprint still(const ::torch::nn::Module& module, const BlueprintOptions& options) {
   const auto state = named_tensors(module);
@@ -118,8 +189,8 @@ Blueprint blueprint(::torch::nn::Module& module, const Forward& forward, const E
                     const BlueprintOptions& options) {
   return at_the_door({}, [&] {
     Blueprint result = still(module, options);
-    run(result, module, forward, example);
-    result.probe->accepted = options.accepted;
+    Run(result, module, forward, example, options.limits)();
+    if (result.probe) result.probe->accepted = options.accepted;
     return result;
   });
 }

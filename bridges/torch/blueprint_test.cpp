@@ -1,8 +1,11 @@
 // Blueprints of live modules: silent changes are seen, equal models are not accused, and a run leaves no trace.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <tenon/torch_blueprint.hpp>
@@ -117,6 +120,159 @@ TEST_F(TorchBlueprint, EverySilentChangeIsSeen) {
   }
 }
 
+struct Layers {
+  const char* name;
+  std::function<nn::Sequential()> saved, changed;
+  torch::Tensor input;
+};
+
+torch::Tensor numbers(const std::vector<std::int64_t>& shape) {
+  return tenon::torch::example_inputs(1, {{shape}}).inputs[0];
+}
+
+const Layers kLayers[] = {
+    {"padding mode", [] { return nn::Sequential(nn::Conv2d(nn::Conv2dOptions(2, 2, 3).padding(1))); },
+     [] { return nn::Sequential(nn::Conv2d(nn::Conv2dOptions(2, 2, 3).padding(1).padding_mode(torch::kReflect))); },
+     numbers({2, 2, 6, 6})},
+    {"output padding",
+     [] { return nn::Sequential(nn::ConvTranspose2d(nn::ConvTranspose2dOptions(2, 2, 3).stride(2))); },
+     [] {
+       return nn::Sequential(nn::ConvTranspose2d(nn::ConvTranspose2dOptions(2, 2, 3).stride(2).output_padding(1)));
+     },
+     numbers({2, 2, 4, 4})},
+    {"padding of a transposed convolution",
+     [] { return nn::Sequential(nn::ConvTranspose1d(nn::ConvTranspose1dOptions(2, 2, 3))); },
+     [] { return nn::Sequential(nn::ConvTranspose1d(nn::ConvTranspose1dOptions(2, 2, 3).padding(1))); },
+     numbers({2, 2, 6})},
+    {"groups", [] { return nn::Sequential(nn::GroupNorm(2, 4)); }, [] { return nn::Sequential(nn::GroupNorm(4, 4)); },
+     numbers({2, 4, 3})},
+    {"approximate", [] { return nn::Sequential(nn::GELU()); },
+     [] { return nn::Sequential(nn::GELU(nn::GELUOptions().approximate("tanh"))); }, numbers({2, 4})},
+    {"align corners",
+     [] {
+       return nn::Sequential(nn::Upsample(
+           nn::UpsampleOptions().scale_factor(std::vector<double>{2, 2}).mode(torch::kBilinear).align_corners(false)));
+     },
+     [] {
+       return nn::Sequential(nn::Upsample(
+           nn::UpsampleOptions().scale_factor(std::vector<double>{2, 2}).mode(torch::kBilinear).align_corners(true)));
+     },
+     numbers({2, 2, 4, 4})},
+    {"limits", [] { return nn::Sequential(nn::Hardtanh(nn::HardtanhOptions().max_val(1))); },
+     [] { return nn::Sequential(nn::Hardtanh(nn::HardtanhOptions().max_val(0.5))); }, numbers({2, 4})},
+    {"axis of the softmax", [] { return nn::Sequential(nn::Softmax(0)); },
+     [] { return nn::Sequential(nn::Softmax(1)); }, numbers({2, 4})},
+    {"output size", [] { return nn::Sequential(nn::AdaptiveAvgPool1d(2)); },
+     [] { return nn::Sequential(nn::AdaptiveAvgPool1d(3)); }, numbers({2, 2, 6})},
+    {"upscaling", [] { return nn::Sequential(nn::PixelShuffle(2)); },
+     [] { return nn::Sequential(nn::PixelShuffle(1)); }, numbers({2, 4, 3, 3})},
+};
+
+TEST_F(TorchBlueprint, OptionsOfLayersAreSeenWithARunAndWithout) {
+  for (const Layers& row : kLayers) {
+    SCOPED_TRACE(row.name);
+    torch::manual_seed(7);
+    nn::Sequential saved = row.saved();
+    torch::manual_seed(7);
+    nn::Sequential changed = row.changed(), same = row.saved();
+    for (const bool runs : {true, false}) {
+      const auto blueprint_of = [&](nn::Sequential& model) {
+        const auto forward = [&model](const std::vector<torch::Tensor>& in) {
+          return std::vector<torch::Tensor>{model->forward(in[0])};
+        };
+        return runs ? tenon::torch::blueprint(*model, forward, {{row.input}}) : tenon::torch::blueprint(*model);
+      };
+      const auto differences = tenon::architecture_changes(blueprint_of(saved), blueprint_of(changed));
+      ASSERT_FALSE(differences.empty());
+      EXPECT_EQ(differences[0].module, "0");
+      EXPECT_TRUE(tenon::architecture_changes(blueprint_of(saved), blueprint_of(same)).empty());
+    }
+  }
+}
+
+/// What `forward` does with two equal layers.
+struct HandImpl : nn::Module {
+  using Function = std::function<std::vector<torch::Tensor>(HandImpl&, const torch::Tensor&)>;
+  nn::Linear one{nullptr}, two{nullptr};
+  Function function;
+  explicit HandImpl(Function f) : function(std::move(f)) {
+    one = register_module("one", nn::Linear(4, 4));
+    two = register_module("two", nn::Linear(4, 4));
+  }
+  std::vector<torch::Tensor> forward(const torch::Tensor& x) { return function(*this, x); }
+};
+TORCH_MODULE(Hand);
+
+struct Forwards {
+  const char* name;
+  HandImpl::Function saved, changed;
+};
+
+using Outputs = std::vector<torch::Tensor>;
+
+const Forwards kForwards[] = {
+    {"outputs exchanged",
+     [](HandImpl& m, const torch::Tensor& x) {
+       return Outputs{m.one(x), x.relu()};
+     },
+     [](HandImpl& m, const torch::Tensor& x) {
+       auto a = m.one(x), b = x.relu();
+       return Outputs{b, a};
+     }},
+    {"results of one operation exchanged",
+     [](HandImpl& m, const torch::Tensor& x) {
+       const auto halves = m.one(x).chunk(2, 1);
+       return Outputs{halves[0] * halves[1].sigmoid()};
+     },
+     [](HandImpl& m, const torch::Tensor& x) {
+       const auto halves = m.one(x).chunk(2, 1);
+       return Outputs{halves[1] * halves[0].sigmoid()};
+     }},
+    {"residual left out", [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x) + x}; },
+     [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x)}; }},
+    {"factor", [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x) * 0.5}; },
+     [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x) * 0.25}; }},
+    {"order of a concatenation",
+     [](HandImpl& m, const torch::Tensor& x) {
+       auto a = m.one(x), b = m.two(x);
+       return Outputs{torch::cat({a, b}, 1)};
+     },
+     [](HandImpl& m, const torch::Tensor& x) {
+       auto a = m.one(x), b = m.two(x);
+       return Outputs{torch::cat({b, a}, 1)};
+     }},
+    {"mean became max", [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x).mean(1)}; },
+     [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x).amax(1)}; }},
+    {"layer called twice", [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(x)}; },
+     [](HandImpl& m, const torch::Tensor& x) { return Outputs{m.one(m.one(x))}; }},
+};
+
+TEST_F(TorchBlueprint, WhatForwardDoesIsSeenWhateverTheInput) {
+  for (const Forwards& row : kForwards) {
+    SCOPED_TRACE(row.name);
+    const auto differences = [](const HandImpl::Function& a, const HandImpl::Function& b) {
+      return tenon::architecture_changes(tenon::torch::blueprint(Hand(a), {{numbers({2, 4})}}),
+                                         tenon::torch::blueprint(Hand(b), {{numbers({5, 4}) * 0.5}}));
+    };
+    EXPECT_FALSE(differences(row.saved, row.changed).empty());
+    EXPECT_TRUE(differences(row.saved, row.saved).empty());
+  }
+}
+
+TEST_F(TorchBlueprint, InputsAndBoundedTablesKeepTheirValues) {
+  nn::Sequential model(nn::ReLU(nn::ReLUOptions().inplace(true)));
+  const auto forward = [](auto module) {
+    return [module](const std::vector<torch::Tensor>& in) mutable { return Outputs{module->forward(in[0])}; };
+  };
+  const torch::Tensor given = numbers({3, 4}), before = given.clone();
+  static_cast<void>(tenon::torch::blueprint(*model, forward(model), {{given}}));
+  EXPECT_TRUE(torch::equal(given, before));
+  nn::Embedding table(nn::EmbeddingOptions(5, 4).max_norm(0.1));
+  const torch::Tensor rows = table->weight.detach().clone();
+  static_cast<void>(tenon::torch::blueprint(*table, forward(table), {{torch::arange(5)}}));
+  EXPECT_TRUE(torch::equal(table->weight, rows));
+}
+
 TEST_F(TorchBlueprint, LoadRefusesAnotherModelsOptions) {
   Net saved = seeded();
   tenon::torch::save(*saved, path("a.safetensors"));
@@ -194,7 +350,7 @@ TEST_F(TorchBlueprint, GraphNamesWeightsAndFunctions) {
   for (int layer = 0; layer < 2; ++layer)
     for (const char* op : is_old ? std::vector<const char*>{"t", "addmm"} : std::vector<const char*>{"linear"})
       expected.emplace_back(op);
-  expected.insert(expected.end(), {"relu", "linear"});
+  expected.insert(expected.end(), {"relu", "linear", "output"});
   EXPECT_EQ(ops, expected);
   EXPECT_EQ(blueprint.graph->nodes[0].module, "conv");
   EXPECT_EQ(blueprint.graph->batch, 3);
@@ -282,6 +438,106 @@ TEST_F(TorchBlueprint, OtherNumbersOfRowsAreFlagged) {
   const tenon::Blueprint blueprint = tenon::torch::blueprint(model, {{torch::ones({2, 4, 3})}});
   ASSERT_EQ(blueprint.probe->findings.size(), 1U);
   EXPECT_EQ(blueprint.probe->findings[0], "2 rows in, 8 rows out (output 0)");
+}
+
+struct SlowImpl : nn::Module {
+  nn::Linear fc{nullptr};
+  SlowImpl() { fc = register_module("fc", nn::Linear(4, 4)); }
+  torch::Tensor forward(const torch::Tensor& x) {
+    const torch::Tensor result = fc(x);
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    return torch::relu(result);
+  }
+};
+TORCH_MODULE(Slow);
+
+/// Over a limit: what it kept out is missing and named, the rest is as ever.
+TEST_F(TorchBlueprint, LimitsLeaveOutAndSayWhat) {
+  const tenon::torch::Example rows{{torch::ones({2, 4})}};
+  const auto late = tenon::torch::blueprint(Slow(), rows, {.limits = {.seconds = 0.05}});
+  EXPECT_FALSE(late.probe.has_value());
+  EXPECT_FALSE(late.graph.has_value());
+  ASSERT_EQ(late.left_out.size(), 1U);
+  EXPECT_EQ(late.left_out[0].find("operations and probe: the run took 0."), 0U) << late.left_out[0];
+  EXPECT_EQ(late.tensors.size(), 2U);
+
+  const auto large = tenon::torch::blueprint(nn::Linear(4, 4), rows, {.limits = {.bytes = 31}});
+  EXPECT_FALSE(large.probe.has_value());
+  EXPECT_EQ(large.left_out,
+            (std::vector<std::string>{"operations and probe: the inputs have 32 bytes, the limit is 31"}));
+
+  const auto wide = tenon::torch::blueprint(nn::Linear(4, 4), rows, {.limits = {.bytes = 63}});
+  EXPECT_FALSE(wide.probe.has_value());
+  EXPECT_TRUE(wide.graph.has_value());
+  EXPECT_EQ(wide.left_out, (std::vector<std::string>{"probe: inputs and outputs have 64 bytes, the limit is 63"}));
+
+  const auto cut = tenon::torch::blueprint(seeded(), images(), {.limits = {.operations = 2}});
+  EXPECT_TRUE(cut.probe.has_value());
+  EXPECT_EQ(cut.graph->nodes.size(), 2U);
+  EXPECT_EQ(cut.left_out, (std::vector<std::string>{"operations: only the first 2 are written down"}));
+  EXPECT_EQ(tenon::parse_blueprint(tenon::to_json(cut), "here").left_out, cut.left_out);
+}
+
+/// Writes into its buffers, changes modes and draws from the generator; then it throws, or not.
+struct UnrulyImpl : nn::Module {
+  nn::BatchNorm1d norm{nullptr};
+  nn::Dropout drop{nullptr};
+  torch::Tensor seen;
+  bool throws = false;
+
+  UnrulyImpl() {
+    norm = register_module("norm", nn::BatchNorm1d(4));
+    drop = register_module("drop", nn::Dropout(0.5));
+    seen = register_buffer("seen", torch::zeros({2}));
+    norm->eval();
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    seen.resize_({3}).fill_(1);
+    norm->train();
+    drop->train();
+    const torch::Tensor result = drop(norm(x));
+    if (throws) throw std::runtime_error("on purpose");
+    return result;
+  }
+};
+TORCH_MODULE(Unruly);
+
+/// Without addresses: a buffer that was given another size has other memory, with what it held.
+std::vector<Held> values_in(const nn::Module& module) {
+  std::vector<Held> all = held_by(module);
+  for (Held& one : all) one.memory = nullptr;
+  return all;
+}
+
+TEST_F(TorchBlueprint, AnUnrulyForwardLeavesNoTrace) {
+  for (const bool throws : {false, true}) {
+    Unruly model;
+    model->throws = throws;
+    const auto before = values_in(*model);
+    const tenon::torch::Example rows{{torch::rand({5, 4})}};
+    const torch::Tensor drawn = at::detail::getDefaultCPUGenerator().get_state().clone();
+    if (throws)
+      EXPECT_ANY_THROW(tenon::torch::blueprint(model, rows));
+    else
+      EXPECT_NO_THROW(tenon::torch::blueprint(model, rows));
+    EXPECT_EQ(values_in(*model), before);
+    EXPECT_TRUE(model->is_training());
+    EXPECT_FALSE(model->norm->is_training());
+    EXPECT_TRUE(model->drop->is_training());
+    EXPECT_TRUE(torch::equal(drawn, at::detail::getDefaultCPUGenerator().get_state()));
+    EXPECT_TRUE(torch::GradMode::is_enabled());
+  }
+}
+
+TEST_F(TorchBlueprint, StridesAreWrittenDown) {
+  nn::Conv2d conv(nn::Conv2dOptions(3, 4, 3));
+  {
+    const torch::NoGradGuard no_grad;
+    conv->weight.set_data(conv->weight.contiguous(at::MemoryFormat::ChannelsLast));
+  }
+  const tenon::Blueprint blueprint = tenon::torch::blueprint(*conv);
+  EXPECT_EQ(blueprint.tensors[0].stride, (tenon::Stride{27, 1, 9, 3}));
+  EXPECT_FALSE(blueprint.tensors[1].stride.has_value());
 }
 
 TEST_F(TorchBlueprint, OptimizerGroupsAndStraysAreNamed) {

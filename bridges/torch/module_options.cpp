@@ -17,9 +17,18 @@ std::string value_of(bool value) { return value ? "true" : "false"; }
 std::string value_of(std::int64_t value) { return std::to_string(value); }
 std::string value_of(const std::vector<std::int64_t>& values) { return as_json(values); }
 std::string value_of(const std::string& value) { return as_json(value); }
+std::string value_of(const std::vector<double>& values) {
+  std::string text = "[";
+  for (const double value : values) text += (text.size() > 1 ? "," : "") + as_json(value);
+  return text + "]";
+}
 template <std::size_t D>
 std::string value_of(const ::torch::ExpandingArray<D>& array) {
   return as_json(std::vector<std::int64_t>(array->begin(), array->end()));
+}
+template <class... Choices>
+std::string value_of(const c10::variant<Choices...>& choice) {
+  return as_json(::torch::enumtype::get_enum_name(choice));
 }
 template <class T>
 std::string value_of(const c10::optional<T>& value) {
@@ -40,14 +49,9 @@ void read_window(Reader& reader, const Options& o) {
   reader.add("kernel_size", o.kernel_size()).add("stride", o.stride()).add("padding", o.padding());
 }
 
-template <class Impl>
-bool read_convolution(const nn::Module& module, Reader& reader) {
-  const auto* impl = dynamic_cast<const Impl*>(&module);
-  if (impl == nullptr) return false;
-  const auto& o = impl->options;
-  reader.add("in_channels", o.in_channels()).add("out_channels", o.out_channels());
-  reader.add("kernel_size", o.kernel_size()).add("stride", o.stride()).add("dilation", o.dilation());
-  reader.add("groups", o.groups()).add("transposed", o.transposed());
+/// A number for each axis, or a rule by name.
+template <class Padding>
+void read_padding(Reader& reader, const Padding& choice) {
   c10::visit(
       [&reader](const auto& padding) {
         using P = std::decay_t<decltype(padding)>;
@@ -58,7 +62,19 @@ bool read_convolution(const nn::Module& module, Reader& reader) {
         else
           reader.add("padding", padding);
       },
-      o.padding());
+      choice);
+}
+
+template <class Impl>
+bool read_convolution(const nn::Module& module, Reader& reader) {
+  const auto* impl = dynamic_cast<const Impl*>(&module);
+  if (impl == nullptr) return false;
+  const auto& o = impl->options;
+  reader.add("in_channels", o.in_channels()).add("out_channels", o.out_channels());
+  reader.add("kernel_size", o.kernel_size()).add("stride", o.stride()).add("dilation", o.dilation());
+  reader.add("groups", o.groups()).add("transposed", o.transposed());
+  reader.add("padding_mode", o.padding_mode());
+  read_padding(reader, o.padding());
   return true;
 }
 
@@ -70,6 +86,7 @@ bool read_transposed(const nn::Module& module, Reader& reader) {
   reader.add("in_channels", o.in_channels()).add("out_channels", o.out_channels());
   reader.add("kernel_size", o.kernel_size()).add("stride", o.stride()).add("dilation", o.dilation());
   reader.add("groups", o.groups()).add("output_padding", o.output_padding());
+  read_padding(reader, o.padding());
   return true;
 }
 
@@ -135,7 +152,31 @@ bool read_others(const nn::Module& m, Reader& r) {
                                       r.add("num_embeddings", o.num_embeddings());
                                       r.add("embedding_dim", o.embedding_dim()).add("padding_idx", o.padding_idx());
                                       r.add("max_norm", o.max_norm()).add("norm_type", o.norm_type());
+                                      r.add("scale_grad_by_freq", o.scale_grad_by_freq()).add("sparse", o.sparse());
                                     }) ||
+         read_as<nn::EmbeddingBagImpl>(m,
+                                       [&](const auto& o) {
+                                         r.add("num_embeddings", o.num_embeddings());
+                                         r.add("embedding_dim", o.embedding_dim()).add("max_norm", o.max_norm());
+                                         r.add("mode", o.mode()).add("padding_idx", o.padding_idx());
+                                       }) ||
+         read_as<nn::UpsampleImpl>(m,
+                                   [&](const auto& o) {
+                                     r.add("size", o.size()).add("scale_factor", o.scale_factor());
+                                     r.add("mode", o.mode()).add("align_corners", o.align_corners());
+                                   }) ||
+         read_as<nn::GELUImpl>(m, [&](const auto& o) { r.add("approximate", o.approximate()); }) ||
+         read_as<nn::RNNImpl>(m,
+                              [&](const auto& o) {
+                                r.add("input_size", o.input_size()).add("hidden_size", o.hidden_size());
+                                r.add("num_layers", o.num_layers()).add("nonlinearity", o.nonlinearity());
+                                r.add("batch_first", o.batch_first()).add("dropout", o.dropout());
+                                r.add("bidirectional", o.bidirectional());
+                              }) ||
+         read_as<nn::TransformerEncoderLayerImpl>(
+             m, [&](const auto& o) { r.add("nhead", o.nhead()).add("dropout", o.dropout()); }) ||
+         read_as<nn::TransformerDecoderLayerImpl>(
+             m, [&](const auto& o) { r.add("nhead", o.nhead()).add("dropout", o.dropout()); }) ||
          read_as<nn::LeakyReLUImpl>(m, [&](const auto& o) { r.add("negative_slope", o.negative_slope()); }) ||
          read_as<nn::ELUImpl>(m, [&](const auto& o) { r.add("alpha", o.alpha()); }) ||
          read_as<nn::CELUImpl>(m, [&](const auto& o) { r.add("alpha", o.alpha()); }) ||

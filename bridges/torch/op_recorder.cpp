@@ -19,8 +19,6 @@
 namespace tenon::torch_bridge {
 namespace {
 
-constexpr std::size_t kMostNodes = 100'000;
-
 /// Values pass through unchanged: a model with and without these is the same.
 constexpr std::array<std::string_view, 6> kTransparent = {"detach", "contiguous",    "clone",
                                                           "alias",  "requires_grad", "lift_fresh"};
@@ -88,7 +86,9 @@ std::string parent_of(const std::string& name) {
 
 class Recorder {
  public:
-  Recorder(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs) {
+  Recorder(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs,
+           const RecordLimits& limits)
+      : limits_(limits) {
     recording.graph.recorder = "record_function";
     if (!inputs.empty() && inputs.front().dim() > 0) recording.graph.batch = inputs.front().size(0);
     for (std::size_t i = 0; i < inputs.size(); ++i) know(inputs[i], {Operand::From::Input, i, {}});
@@ -98,7 +98,7 @@ class Recorder {
   }
 
   void start(const at::RecordFunction& call) {
-    if (++depth_ != 1 || is_paused_) return;
+    if (++depth_ != 1 || is_paused_ || is_over()) return;
     pending_ = {};
     pending_.op = op_name(call.name());
     std::vector<std::string> arguments;
@@ -114,10 +114,11 @@ class Recorder {
       if (!value.empty()) arguments.push_back(std::move(value));
     }
     pending_.args = joined(arguments);
+    keep_if_written(call.name());
   }
 
   void end(const at::RecordFunction& call) {
-    if (--depth_ != 0 || is_paused_) return;
+    if (--depth_ != 0 || is_paused_ || recording.is_late) return;
     is_paused_ = true;  // sampling calls LibTorch itself
     std::vector<::torch::Tensor> results;
     for (const c10::IValue& output : call.outputs()) tensors_in(output, results);
@@ -127,9 +128,34 @@ class Recorder {
     is_paused_ = false;
   }
 
+  void finish(const std::vector<::torch::Tensor>& outputs) {
+    pending_ = {};
+    pending_.op = "output";
+    for (const ::torch::Tensor& tensor : outputs) {
+      const auto found = known_.find(tensor.unsafeGetTensorImpl());
+      pending_.operands.push_back(found == known_.end() ? Operand{} : found->second.operand);
+    }
+    if (!outputs.empty() && outputs.front().defined()) pending_.output = outputs.front().sizes().vec();
+    recording.graph.nodes.push_back(std::move(pending_));
+  }
+
   Recording recording;
 
  private:
+  bool is_over() {
+    if (!recording.is_late) recording.is_late = std::chrono::steady_clock::now() > limits_.deadline;
+    return recording.is_late;
+  }
+
+  /// An operation in place on a tensor of the module: the run has to give its values back (a table with max_norm).
+  void keep_if_written(std::string_view name) {
+    if (!name.ends_with('_') || operands_.empty() || pending_.operands.front().from != Operand::From::Tensor) return;
+    const ::torch::Tensor& tensor = operands_.front();
+    const bool is_kept = std::any_of(recording.written.begin(), recording.written.end(),
+                                     [&](const auto& row) { return row.first.is_same(tensor); });
+    if (!is_kept && !tensor.is_meta()) recording.written.emplace_back(tensor, tensor.detach().clone());
+  }
+
   void know(const ::torch::Tensor& tensor, Operand operand) {
     // a weak reference keeps the address from being given to another tensor, and lets the memory go
     known_.insert_or_assign(
@@ -181,13 +207,16 @@ class Recorder {
       foreign_.clear();
       return;
     }
-    if (nodes.size() >= kMostNodes) return;
+    if (nodes.size() >= limits_.operations) {
+      recording.is_full = true;
+      return;
+    }
     pending_.module = module_of_pending();
     pending_.output = results.front().sizes().vec();
     note_foreign();
     weight_paths_.push_back(takes_weights_only() ? pending_.module : std::string());
     if (weight_paths_.back().empty()) sample(results.front());
-    for (const ::torch::Tensor& result : results) know(result, {Operand::From::Node, nodes.size(), {}});
+    for (std::size_t i = 0; i < results.size(); ++i) know(results[i], {Operand::From::Node, nodes.size(), {}, i});
     nodes.push_back(std::move(pending_));
   }
 
@@ -223,6 +252,7 @@ class Recorder {
     Operand operand;
     c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl> alive;
   };
+  const RecordLimits limits_;
   std::unordered_map<const c10::TensorImpl*, Known> known_;
   std::vector<std::string> weight_paths_;  ///< of each node: the module whose weights it only rearranges; "" for others
   std::vector<::torch::Tensor> operands_, foreign_, members_;
@@ -247,9 +277,14 @@ void on_end(const at::RecordFunction& call, at::ObserverContext*) {
 
 }  // namespace
 
+void give_back(const Recording& recording) {
+  const ::torch::NoGradGuard no_grad;
+  for (auto [tensor, before] : recording.written) tensor.copy_(before);
+}
+
 Recording record(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs,
-                 const std::function<void()>& work) {
-  Recorder recorder(state, inputs);
+                 const std::function<std::vector<::torch::Tensor>()>& work, const RecordLimits& limits) {
+  Recorder recorder(state, inputs, limits);
   struct Watch {
     explicit Watch(Recorder& recorder)
         : before(std::exchange(recorder_of_this_thread, &recorder)),
@@ -266,10 +301,20 @@ Recording record(const std::vector<NamedTensor>& state, const std::vector<::torc
     Recorder* before;
     at::CallbackHandle handle;
   };
+  struct Undo {
+    const Recording& recording;
+    bool is_needed = true;
+    ~Undo() {
+      if (is_needed) give_back(recording);
+    }
+  } undo{recorder.recording};
+  std::vector<::torch::Tensor> outputs;
   {
     const Watch watch(recorder);
-    work();
+    outputs = work();
   }
+  undo.is_needed = false;
+  recorder.finish(outputs);
   return std::move(recorder.recording);
 }
 

@@ -87,6 +87,7 @@ ProbedLoad load_probed(::torch::nn::Module& module, const Forward& forward, cons
   try {
     const Blueprint own = blueprint(module, forward, *example);
     result.probe = compare_probes(*stored, own, &result.why_not);
+    if (!own.probe && !own.left_out.empty()) result.why_not = own.left_out.back();
     const bool is_other = result.probe && result.probe->verdict == ProbeVerdict::OtherFunction;
     if (!is_other || options.function == Function::Ignore) return result;
     throw LoadError(path, report_of(own, module, path, options.open), result.probe->detail,

@@ -102,6 +102,8 @@ Listing listing_of(const std::vector<NamedTensor>& tensors, std::string label) {
     spec.dtype = dtype;
     spec.shape = tensors[i].tensor.sizes().vec();
     spec.role = tensors[i].role;
+    if (tensors[i].tensor.layout() == ::torch::kStrided && !tensors[i].tensor.is_contiguous())
+      spec.stride = tensors[i].tensor.strides().vec();
     if (first[i] != i) spec.tied_to = tensors[first[i]].name;
     listing.tensors.push_back(std::move(spec));
   }

@@ -18,8 +18,7 @@ class Undisturbed {
   }
   ~Undisturbed() {
     for (auto& [module, was_training] : modes_) module->train(was_training);  // parents first: train() goes down
-    for (auto& [buffer, before] : buffers_)
-      if (buffer.sizes() == before.sizes()) buffer.copy_(before);
+    for (auto& [buffer, before] : buffers_) put_back(buffer, before);
     generator_.set_state(random_);
   }
   Undisturbed(const Undisturbed&) = delete;
@@ -34,6 +33,17 @@ class Undisturbed {
   }
 
  private:
+  /// A run may give a buffer another size. An inference tensor may be written in inference mode only.
+  static void put_back(::torch::Tensor& buffer, const ::torch::Tensor& before) {
+    if (buffer.is_inference()) {
+      const c10::InferenceMode mode;
+      buffer.resize_(before.sizes()).copy_(before);
+    } else {
+      if (buffer.sizes() != before.sizes()) buffer.resize_(before.sizes());
+      buffer.copy_(before);
+    }
+  }
+
   void keep(::torch::nn::Module& module) {
     modes_.emplace_back(&module, module.is_training());
     for (const auto& row : module.named_buffers(/*recurse=*/false))

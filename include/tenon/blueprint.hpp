@@ -31,6 +31,7 @@ struct TensorSpec {
   Role role = Role::Unknown;
   std::string tied_to;                               ///< name of the tensor whose storage it shares; "" if none
   std::optional<bool> requires_grad = std::nullopt;  ///< false: frozen
+  std::optional<Stride> stride = std::nullopt;       ///< in elements; nothing where it is row-major or not known
 };
 
 /// A name and a JSON text: `{"kernel_size", "[2,2]"}`.
@@ -56,8 +57,9 @@ struct ModuleSpec {
 struct Operand {
   enum class From : std::uint8_t { Node, Input, Tensor, Unknown };
   From from = From::Unknown;
-  std::uint64_t index = 0;  ///< of the node or the input
-  std::string name;         ///< of the tensor
+  std::uint64_t index = 0;   ///< of the node or the input
+  std::string name;          ///< of the tensor
+  std::uint64_t output = 0;  ///< which of the node's results, where it has several
 
   friend bool operator==(const Operand&, const Operand&) = default;
 };
@@ -72,7 +74,8 @@ struct GraphNode {
 
 /// The operations of one run, in the order in which they ran. A node's operands come before it, so it has no cycles.
 struct Graph {
-  std::string recorder;  ///< `torch_function`, `record_function`, `torchscript`: args compare within one recorder only
+  std::string recorder;  ///< `torch_function`, `record_function`, `torchscript`, `torchscript_trace`: graphs compare
+                         ///< within one recorder only
   std::optional<std::int64_t> batch;  ///< extent 0 of the first input
   std::vector<GraphNode> nodes;
 };
@@ -85,7 +88,7 @@ struct ProbeTensor {
   Shape shape;
   std::string digest;  ///< SHA-256 of the dense little-endian bytes; "" where none was taken
   std::vector<double> sample;
-  double scale = 0;                 ///< largest finite magnitude in the sample
+  double scale = 0;                 ///< largest finite magnitude: of all of an output, else of the sample
   std::optional<double> tolerance;  ///< largest absolute deviation that is still the same function
   std::vector<double> values;       ///< of small inputs: all of them, row-major
 };
@@ -128,11 +131,14 @@ struct ArchitectureChange {
 
 struct Parent {
   std::string digest;  ///< of its blueprint
-  std::string file;    ///< base name
+  std::string file;    ///< base name; "" where it was not recorded: `tenon log` looks for the digest beside the file
 };
 
 struct Blueprint {
   std::string class_name;
+  /// What told the modules: "" a live module; else a file: `torchscript`, `torchscript_trace`, `config`. Two sources
+  /// name what both know in one way, and each knows what the other does not.
+  std::string source;
   std::vector<TensorSpec> tensors;
   std::vector<ModuleSpec> modules;  ///< each before its children
   std::optional<Graph> graph;
@@ -143,6 +149,8 @@ struct Blueprint {
   std::vector<Unsaved> unsaved;
   std::vector<Parent> parents;
   std::vector<std::string> changes;  ///< against the parent, one clause each
+  /// What a limit kept out, and which: "probe: the run took 75.2 s, the limit is 60 s".
+  std::vector<std::string> left_out;
 };
 
 /// The names of the contract: `added`, `removed`, `changed`.
@@ -160,7 +168,8 @@ TENON_API std::string structure_digest(const Blueprint& blueprint);
 /// SHA-256 over the structure, modules with their options and operations: all that decides the function. Not over what
 /// a batch's extent changes, nor over environment, training, frozen parameters and the probe.
 TENON_API std::string architecture_digest(const Blueprint& blueprint);
-/// SHA-256 over to_json(): identity of a whole blueprint, which a child names as its parent.
+/// SHA-256 over to_json(), numbers that are no integers by their bits: identity of a whole blueprint, which a child
+/// names as its parent.
 TENON_API std::string blueprint_digest(const Blueprint& blueprint);
 
 /// What differs in modules, options and operations. Batch extents, `inplace`, the class name of a container and the
@@ -194,9 +203,14 @@ struct ProbeComparison {
 TENON_API std::optional<ProbeComparison> compare_probes(const Blueprint& from, const Blueprint& to,
                                                         std::string* why_not = nullptr);
 
-/// The largest absolute deviation that still counts as the same function: sqrt(epsilon of `dtype`) * `scale`, that is,
-/// half of the digits agree; 0 for integers and bool. docs/formats/blueprint.md says where the rule comes from.
-TENON_API double probe_tolerance(DType dtype, double scale);
+/// The largest absolute deviation that still counts as the same function: sqrt(eps) * `scale` (half of the digits
+/// agree) or, where larger terms cancelled, min(2^8 eps, sqrt(eps) / 2) * `inner`; eps is that of `dtype`, 0 for
+/// integers and bool. docs/formats/blueprint.md says where the rule comes from.
+TENON_API double probe_tolerance(DType dtype, double scale, double inner = 0);
+
+/// The size of the terms that `row` was made of: the largest scale among the last four of `probe.modules` before place
+/// `before` that do not hold `row` itself; of the inputs where there are none.
+TENON_API double probe_inner_scale(const Probe& probe, const ProbeTensor& row, std::size_t before);
 
 /// tenon's generator, integers/1: element i is k / 64 - 2 with k = splitmix64(seed + i) >> 56 (0..255): exact in every
 /// floating type from bfloat16 up. For integer dtypes use probe_integers().

@@ -36,6 +36,7 @@ struct Difference {
   std::vector<std::string> unexpected;   ///< only the checkpoint has it
   std::vector<Mismatch> mismatched;      ///< shapes differ
   std::vector<DTypeChange> dtype_changes;
+  std::vector<LayoutChange> layout_changes;  ///< harmless: never a reason not to fit
 
   bool names_and_shapes_fit() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
 };
@@ -45,6 +46,20 @@ struct PictureRow {
   std::string checkpoint;
   std::string model;
   std::string note;  ///< `same`, a shape, `only here`
+};
+
+/// One layer, or one operation, on one side of a picture.
+struct LayerCell {
+  std::string name;   ///< path of the module; the operation's name where none of its own ran it
+  std::string layer;  ///< `Conv2d(16, 32, 3)`
+  std::string shape;  ///< of what it gives, or what reaches it: `[25, 32, 5, 5]`, `gets 128 features`; "" if not known
+};
+
+/// A changed layer or one beside it, as both sides have it.
+struct LayerRow {
+  enum class Mark : std::uint8_t { Same, Added, Removed, Changed };
+  Mark mark = Mark::Same;
+  LayerCell checkpoint, model;  ///< empty where a side has none
 };
 
 /// Error: it keeps the checkpoint from fitting. Warning: it loads, and values change. Note: worth knowing, no harm.
@@ -60,6 +75,7 @@ struct Cause {
   std::vector<std::string> evidence;  ///< counted
   std::vector<std::string> notes;
   std::vector<PictureRow> picture;  ///< at most a handful; `keys` says how many there are
+  std::vector<LayerRow> layers;     ///< instead of `picture` where layers or operations differ
   std::uint64_t keys = 0;           ///< how many keys it explains
   std::vector<std::size_t> ops;     ///< indexes into plan.ops
   std::vector<std::string> help;    ///< what a person can do beside or instead of the plan

@@ -23,9 +23,13 @@ struct Listing {
   std::shared_ptr<const Blueprint> blueprint;  ///< what is known beyond the tensors; null if nothing
   std::string blueprint_problem;               ///< why the blueprint in or beside the file cannot be read; "" if it can
   std::string class_name;                      ///< of the model, where known
+  std::vector<std::string> warnings;           ///< what could not be told of the function, and why
 };
 
 /// All tensors of a checkpoint under their full names.
+///
+/// A TorchScript archive without a stored blueprint gets one from its own code, which is read and never run; where that
+/// cannot be read, the listing says why in `warnings`.
 TENON_API Listing list(const Checkpoint& checkpoint);
 
 /// Only the tensors below the state dict `path`, with the path taken off their names.
@@ -39,7 +43,8 @@ TENON_API Listing list(Blueprint blueprint, const std::string& label);
 /// Throws Error: NotFound, Read, Corrupt (with byte), Limit.
 TENON_API Listing read_blueprint(const std::string& path, const Limits& limits = {});
 
-/// Reads whatever names the tensors a model has: a checkpoint or a blueprint, told apart by content.
+/// Reads whatever names the tensors a model has: a checkpoint, a blueprint, or a folder with a `config.json` and one
+/// file of weights, told apart by content. Throws what open() throws.
 TENON_API Listing read_listing(const std::string& path, const OpenOptions& options = {});
 
 }  // namespace tenon

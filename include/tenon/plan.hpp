@@ -243,13 +243,6 @@ TENON_API Rehearsal rehearse(const Plan& plan, const Listing& checkpoint);
 /// leaves tensors out or computes values), Limit, and what rehearse() throws. O(operations * tensors).
 TENON_API Plan invert(const Plan& plan, const Listing& checkpoint);
 
-/// What a cast of the plan does to the values of one tensor.
-struct CastReport {
-  std::string key;
-  DType from = DType::Float32, to = DType::Float32;
-  CastLoss loss;
-};
-
 struct ApplyResult {
   Snapshot snapshot;  ///< tensors in the target's order; bytes are produced when they are saved
   std::vector<std::string> filled_from_target;
@@ -267,8 +260,5 @@ TENON_API Tensor evaluate(const Planned& planned, const Listing& checkpoint, con
 /// The result holds every target tensor that can be filled, in the target's order. Both listings may be destroyed
 /// afterwards.
 TENON_API ApplyResult apply(const Plan& plan, const Listing& checkpoint, const Listing& target);
-
-/// The losses of all casts of a plan on tensors that the target wants. Reads their values.
-TENON_API std::vector<CastReport> cast_report(const Plan& plan, const Listing& checkpoint, const Listing& target);
 
 }  // namespace tenon

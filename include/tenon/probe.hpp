@@ -12,7 +12,7 @@
 
 namespace tenon {
 
-/// An input or output, any dtype of whole bytes: SHA-256 of its dense bytes, 64 samples, scale, tolerance. Inputs of at
+/// An input or output, any dtype of whole bytes: SHA-256 of its dense bytes, 64 samples, scale. Inputs of at
 /// most 4,096 elements are kept whole. O(elements) time for the digest. Throws Error Unsupported for types without
 /// numbers.
 TENON_API ProbeTensor probe_input(std::string name, const TensorView& view);
@@ -21,6 +21,9 @@ TENON_API ProbeTensor probe_output(std::string name, const TensorView& view);
 TENON_API ProbeTensor probe_sample(std::string name, const TensorView& view);
 /// Sums over at most 1,024 elements of a weight. O(1) in the tensor's size.
 TENON_API Fingerprint fingerprint(std::string name, const TensorView& view);
+
+/// Gives every output its tolerance, by its own scale and by that of the tensors it was made of.
+TENON_API void set_tolerances(Probe& probe);
 
 /// Notes outputs whose rows are not the input's ("25 rows in, 36 rows out (output 0)") in `probe.findings`.
 TENON_API void note_other_batch(Probe& probe);

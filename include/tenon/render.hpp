@@ -43,7 +43,7 @@ struct AdaptOutcome {
   Plan plan;                 ///< the part that was carried out
   Difference left;           ///< what still does not fit
   std::vector<std::string> filled_from_target, dropped, unfilled;
-  std::vector<CastReport> casts;  ///< what the plan's casts do to values
+  std::vector<DTypeChange> dtype_changes;  ///< what the plan's casts do to the values, measured
   std::uint64_t tensors = 0;
   std::uint64_t file_bytes = 0;    ///< 0 where nothing was written
   std::vector<std::string> notes;  ///< what changed form on the way, what was not done
@@ -54,7 +54,9 @@ struct ConvertOutcome {
   std::string file, out;
   Format from = Format::Safetensors, to = Format::Safetensors;
   std::uint64_t tensors = 0;
-  std::uint64_t file_bytes = 0;  ///< 0 where nothing was written
+  std::uint64_t file_bytes = 0;                   ///< 0 where nothing was written
+  std::vector<DTypeChange> dtype_changes = {};    ///< what a cast that was asked for does to the values, measured
+  std::vector<LayoutChange> layout_changes = {};  ///< tensors that are written in another order in memory
   std::vector<std::string> notes;
 };
 

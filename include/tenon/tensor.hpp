@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <tenon/dtype.hpp>
@@ -68,6 +69,18 @@ TENON_API void for_each_block(const TensorView& view, const std::function<void(s
 
 /// Copies the dense bytes (see for_each_block) into `out`, whose size is byte_size(shape, dtype).
 TENON_API void copy_dense(const TensorView& view, std::span<std::byte> out);
+
+/// `row-major`, `channels_last`, `channels_last_3d`, `permuted` (dense in another order of axes), `strided` (with gaps,
+/// repeats or backwards). Axes of extent 1 decide nothing; without elements a tensor is row-major.
+TENON_API std::string_view layout_name(const Shape& shape, const Stride& stride);
+
+/// A tensor whose equal elements stand elsewhere in memory on the other side. Harmless: loads and comparisons go by
+/// index.
+struct LayoutChange {
+  std::string key;
+  Shape shape;
+  Stride from, to;
+};
 
 /// A dense tensor that owns `bytes`; their number is byte_size(shape, dtype). Throws Bug otherwise.
 TENON_API Tensor make_tensor(DType dtype, Shape shape, std::vector<std::byte> bytes);

@@ -43,10 +43,21 @@ struct InputSpec {
 /// Inputs from tenon's own generator (probe_values(), probe_integers()), filled one after another from one sequence.
 Example example_inputs(std::uint64_t seed, const std::vector<InputSpec>& specs);
 
+/// What a run may cost. What is over a limit is left out, and Blueprint::left_out says so; the rest is written.
+///
+/// A forward pass that runs cannot be stopped in C++: after `seconds` nothing more of it is recorded, there is no
+/// second run, and graph and probe are left out.
+struct RunLimits {
+  double seconds = 60;               ///< of the run, and of a second one where the first drew random numbers
+  std::uint64_t bytes = 1ULL << 30;  ///< inputs and outputs together, whose digests are taken
+  std::size_t operations = 100'000;  ///< more are not written down
+};
+
 struct BlueprintOptions {
   const ::torch::optim::Optimizer* optimizer = nullptr;  ///< its groups are listed by parameter name
   JsonMembers training = {};                             ///< the user's own, values are JSON texts
   std::string accepted = {};  ///< why the function differs from an older one on purpose; kept in the probe
+  RunLimits limits = {};
 };
 
 /// Modules, options, tensors, environment of `module`, without a run. Plain members of custom modules cannot be seen in

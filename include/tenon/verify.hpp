@@ -52,7 +52,8 @@ struct DiffReport {
   std::vector<std::string> only_a, only_b;
   std::vector<TensorChange> changed;
   std::uint64_t identical = 0;
-  std::vector<RenamedTensor> renamed;  ///< with DiffNames::Matched: what was compared under two names
+  std::vector<LayoutChange> layout_changes;  ///< harmless: does not make them different
+  std::vector<RenamedTensor> renamed;        ///< with DiffNames::Matched: what was compared under two names
 };
 
 enum class DiffNames : std::uint8_t {
@@ -60,7 +61,8 @@ enum class DiffNames : std::uint8_t {
   Matched,  ///< names may differ: tensors of one shape are compared where only one partner is likely
 };
 
-/// Compares tensors by name, bit for bit; layout (stride, sharing) does not count. Changes bear the names of `a`.
+/// Compares tensors by name, bit for bit; layout (stride, sharing) does not count, and other strides are named. Changes
+/// bear the names of `a`.
 TENON_API DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names = DiffNames::Equal);
 
 /// `sha256:` + hex of the contiguous, row-major, little-endian bytes.

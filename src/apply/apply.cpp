@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <memory>
 #include <unordered_map>
-#include <unordered_set>
 
 #include <tenon/error.hpp>
 
@@ -80,12 +79,6 @@ class Sharing {
   std::unordered_map<std::string, std::uint64_t> numbers_;
 };
 
-bool takes_from_target(const RecipeNode& node) {
-  return std::holds_alternative<FromTarget>(node.step) ||
-         std::any_of(node.inputs.begin(), node.inputs.end(),
-                     [](const Recipe& input) { return takes_from_target(*input); });
-}
-
 /// A tensor of the result, made of the checkpoint.
 SnapshotTensor made(const Planned& planned, const std::string& name, const std::shared_ptr<const Values>& values) {
   SnapshotTensor tensor;
@@ -110,13 +103,6 @@ SnapshotTensor kept(std::size_t index, const std::string& name, const std::share
   tensor.requires_grad = info.requires_grad;
   tensor.load = [values, index] { return values->target().tensor(index); };
   return tensor;
-}
-
-/// Whether all leaves of the recipe have values.
-bool has_values(const Planned& planned, const std::string& name, const Values& values) {
-  for (const std::size_t source : sources(planned))
-    if (!values.stored(source)) return false;
-  return !planned.recipe || !takes_from_target(*planned.recipe) || values.own(name);
 }
 
 /// KeepTarget may match nothing in the checkpoint, but then it must match something in the target.
@@ -153,7 +139,7 @@ ApplyResult apply(const Plan& plan, const Listing& checkpoint, const Listing& ta
   for (const TensorSpec& want : target.tensors) {
     const auto found = planned.find(want.name);
     const bool fits = found != planned.end() && (!want.shape || want.shape == found->second->spec.shape);
-    if (fits && has_values(*found->second, want.name, *values)) {
+    if (fits && apply_plan::has_values(*recipe_of(*found->second), *values, want.name)) {
       for (const std::size_t source : sources(*found->second)) is_used[source] = true;
       result.snapshot.tensors.push_back(made(*found->second, want.name, values));
       sharing.number(result.snapshot.tensors.back(), *recipe_of(*found->second));
@@ -170,30 +156,6 @@ ApplyResult apply(const Plan& plan, const Listing& checkpoint, const Listing& ta
   for (std::size_t i = 0; i < is_used.size(); ++i)
     if (!is_used[i]) result.dropped.push_back(checkpoint.tensors[i].name);
   return result;
-}
-
-namespace {
-
-/// The losses of all casts in a recipe, from the leaves on.
-void measure_casts(const RecipeNode& node, const apply_plan::Values& values, const std::string& name,
-                   std::vector<CastReport>& reports) {
-  for (const Recipe& input : node.inputs) measure_casts(*input, values, name, reports);
-  if (!std::holds_alternative<Convert>(node.step) || !node.dtype) return;
-  const Tensor before = apply_plan::evaluate(*node.inputs.front(), values, name);
-  if (before.dtype != *node.dtype) reports.push_back({name, before.dtype, *node.dtype, cast_loss(before, *node.dtype)});
-}
-
-}  // namespace
-
-std::vector<CastReport> cast_report(const Plan& plan, const Listing& checkpoint, const Listing& target) {
-  const apply_plan::Values values(checkpoint, target);
-  std::unordered_set<std::string_view> wanted;
-  for (const TensorSpec& want : target.tensors) wanted.insert(want.name);
-  std::vector<CastReport> reports;
-  for (const Planned& planned : rehearse(plan, checkpoint).tensors)
-    if (planned.recipe && wanted.contains(planned.spec.name) && has_values(planned, planned.spec.name, values))
-      measure_casts(*planned.recipe, values, planned.spec.name, reports);
-  return reports;
 }
 
 }  // namespace tenon

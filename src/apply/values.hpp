@@ -34,4 +34,7 @@ class Values {
   std::optional<AdapterConfig> adapter_;
 };
 
+/// Whether all leaves of the recipe of the tensor called `name` have values.
+bool has_values(const RecipeNode& node, const Values& values, const std::string& name);
+
 }  // namespace tenon::apply_plan

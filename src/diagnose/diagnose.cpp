@@ -14,6 +14,7 @@
 #include "diagnose/roots.hpp"
 #include "diagnose/rules.hpp"
 #include "io/mapped_file.hpp"
+#include "tensor/words.hpp"
 
 namespace tenon {
 namespace {
@@ -62,6 +63,10 @@ std::vector<std::string> not_checked(const Case& facts) {
     clauses.push_back("operations not compared: a blueprint has no op graph, or they were recorded in different ways");
   else if (!function.probe)
     clauses.push_back("outputs not compared: " + function.why_no_probe);
+  for (const auto& [side, name] : {std::pair{&checkpoint, "the file"}, {&target, "the target"}})
+    if (side->blueprint)
+      for (const std::string& what : side->blueprint->left_out)
+        clauses.push_back(std::string("left out of ") + name + "'s blueprint: " + what);
   if (!checkpoint.values) clauses.push_back("values not checked: the file is a blueprint and has none");
   return clauses;
 }
@@ -85,6 +90,21 @@ std::optional<bool> verdict(const Report& report) {
   if (!report.difference.names_and_shapes_fit()) return false;
   return std::all_of(report.causes.begin(), report.causes.end(),
                      [](const Cause& cause) { return cause.severity == Severity::Note; });
+}
+
+/// Layouts are told by files and, where they are not row-major, by blueprints of live models. Harmless.
+void note_layouts(const Case& facts, Report& report) {
+  const auto stride_of = [](const TensorSpec& spec) { return spec.stride.value_or(dense_stride(*spec.shape)); };
+  for (const Pair& pair : facts.gap.matched) {
+    const TensorSpec &have = facts.have(pair.state), &want = facts.want(pair.target);
+    if (!have.shape || !want.shape || *have.shape != *want.shape || (!have.stride && !want.stride)) continue;
+    const Stride from = stride_of(have), to = stride_of(want);
+    if (from.size() != to.size()) continue;  // an operation of the plan gave it another rank
+    if (!tensor::same_layout(*have.shape, from, to))
+      report.difference.layout_changes.push_back({want.name, *want.shape, from, to});
+  }
+  std::string note = tensor::layout_text(report.difference.layout_changes, "the checkpoint", "the model");
+  if (!note.empty()) report.notes.push_back(std::move(note));
 }
 
 /// A remark that matters only when all fits: what kind of object bears the tensors.
@@ -123,6 +143,7 @@ Report compare(const Listing& checkpoint, const Listing& target, const TextFacts
     report.probe = facts.function->probe;
   }
   if (facts.gap.size() > 0) report.advice.push_back(remainder_advice(report.leaves));
+  note_layouts(facts, report);
   note_kind(checkpoint, report);
   return report;
 }

@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "tensor/words.hpp"
+
 namespace tenon::diagnosis {
 namespace {
 
@@ -85,10 +87,6 @@ std::optional<Tensor> values_of(const Case& facts, std::size_t index) {
   return facts.checkpoint.values->tensor(*found);
 }
 
-bool is_lossless(const CastLoss& loss) {
-  return loss.changed == 0 && loss.overflow == 0 && loss.underflow == 0 && loss.nan == 0;
-}
-
 }  // namespace
 
 bool holds_all(DType to, DType from) {
@@ -114,7 +112,7 @@ std::vector<DTypeFact> dtype_changes(const Case& facts) {
     const auto values = can_cast(*from, *to) ? values_of(facts, pair.state) : std::nullopt;
     if (values) {
       fact.change.loss = cast_loss(*values, *to);
-      fact.survives = is_lossless(*fact.change.loss);
+      fact.survives = tensor::is_lossless(*fact.change.loss);
     }
     changes.push_back(std::move(fact));
   }

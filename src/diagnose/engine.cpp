@@ -68,6 +68,12 @@ void record(Finding finding, Report& report) {
   report.causes.push_back(std::move(finding.cause));
 }
 
+/// Whether one of the causes from `begin` on does harm.
+bool is_explained(const Report& report, std::size_t begin) {
+  return std::any_of(report.causes.begin() + static_cast<std::ptrdiff_t>(begin), report.causes.end(),
+                     [](const Cause& cause) { return cause.severity != Severity::Note; });
+}
+
 /// Rows that a finding without operations explains: later rules look at the rest.
 void tell(const Finding& finding, Case& facts) {
   facts.told.want.resize(facts.target.tensors.size(), false);
@@ -89,11 +95,18 @@ bool is_no_checkpoint(const Case& facts, const Report& report) {
          (report.causes[0].id == "wrong_object" || report.causes[0].id == "corrupt_file");
 }
 
+/// Origins and shapes lead to some causes on two ways; one is enough.
+bool is_said(const Rule& rule, const Case& facts, const Report& report, std::size_t skipped) {
+  return facts.knowledge == Knowledge::Whole && rule.rounds == 1 && is_found(report, rule.id, skipped);
+}
+
 void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust,
                std::size_t skipped = 0) {
+  const std::size_t begin = report.causes.size();
   for (const Rule& rule : rules) {
-    if (rule.rounds == 1 && is_found(report, rule.id, skipped)) continue;
     if (is_no_checkpoint(facts, report)) return;
+    if (rule.speaks == Speaks::WhenUnexplained && is_explained(report, begin)) continue;
+    if (is_said(rule, facts, report, skipped)) continue;
     for (int round = 0; round < rule.rounds; ++round) {
       auto finding = rule.find(facts);
       if (!finding) break;

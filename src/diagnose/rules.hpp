@@ -2,6 +2,7 @@
 // one row here, one page docs/causes/<id>.md, and its golden folder.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "diagnose/case.hpp"
@@ -46,11 +47,15 @@ std::optional<Finding> find_custom_state_in_text(const Case& facts);
 std::optional<Finding> find_tie_in_text(const Case& facts);
 std::optional<Finding> find_silent_wrong_in_text(const Case& facts);
 
+/// What another cause of the same table explains is not said twice.
+enum class Speaks : std::uint8_t { Always, WhenUnexplained };
+
 struct Rule {
   std::string_view id;
   std::string_view title;
   Find find;
   int rounds = 1;  ///< how often it may find its cause in one case: a wrapper within a wrapper
+  Speaks speaks = Speaks::Always;
 };
 
 // What is the file - is it whole - which object - unwrap - prefix - head - dtypes. A loud difference is often a
@@ -102,7 +107,7 @@ inline constexpr Rule kFunctionRules[] = {
     {"custom_layer_state", "a module keeps state where no state dict looks", find_custom_layer_state},
     {"parameter_free_change", "layers, options or operations without tensors differ", find_parameter_free_change},
     {"tied_or_shared", "weights that were one tensor are two, or the reverse", find_tied_or_shared},
-    {"silent_wrong", "everything fits, and the outputs are others", find_silent_wrong},
+    {"silent_wrong", "everything fits, and the outputs are others", find_silent_wrong, 1, Speaks::WhenUnexplained},
     {"environment_changed", "another version, device or setting that can show in a result", find_environment_changed},
 };
 

@@ -36,6 +36,12 @@ struct StorageBytes {
   std::vector<std::byte> owned;
 };
 
+/// One file of the code in a TorchScript archive: text, never run.
+struct SourceFile {
+  std::string member;  ///< `code/__torch__/torch/nn/modules/linear.py`
+  std::string text;
+};
+
 struct CheckpointCore {
   std::string file;  ///< as given by the caller
   Format format = Format::PytorchZip;
@@ -51,6 +57,9 @@ struct CheckpointCore {
   std::vector<std::pair<std::string, std::string>> metadata;
   std::vector<std::string> warnings;
   std::string blueprint_json;
+  std::vector<SourceFile> sources;                  ///< TorchScript archives only
+  std::shared_ptr<const CheckpointCore> constants;  ///< the tensors that `sources` name `CONSTANTS.c0`, ...; or null
+  std::string script_problem;                       ///< why `sources` or `constants` are not whole; "" if they are
   Salvage salvage = Salvage::No;
   Limits limits;
 

@@ -19,6 +19,7 @@
 #include "base/utf8.hpp"
 #include "container/pickle_reader.hpp"
 #include "formats/object_walk.hpp"
+#include "formats/script_parts.hpp"
 #include "formats/torch_zip_writer.hpp"
 
 namespace tenon::formats {
@@ -52,6 +53,10 @@ class TorchArchive {
     tell_format();
     read_objects();
     core_->blueprint_json = text_of(kBlueprintRecord);
+    if (core_->format == Format::TorchScript) {
+      read_constants(zip_, root_, *core_);
+      name_modules();
+    }
     if (!zip_.has_checksums()) core_->warnings.push_back("the archive was written without checksums");
     return std::move(core_);
   }
@@ -81,19 +86,17 @@ class TorchArchive {
 
   void tell_format() {
     if (find("constants.pkl") == nullptr) return;
-    core_->format = has_method_bodies() ? Format::TorchScript : Format::LibtorchArchive;
+    read_sources(zip_, root_, *core_);
+    core_->format = has_method_bodies(*core_) ? Format::TorchScript : Format::LibtorchArchive;
     core_->producer = core_->format == Format::TorchScript ? "torch.jit.save" : "LibTorch torch::save";
   }
 
-  /// LibTorch's own saves declare attributes and define nothing.
-  bool has_method_bodies() const {
-    const std::string folder = root_ + "code/";
-    for (const ZipEntry& entry : zip_.entries()) {
-      if (!entry.name.starts_with(folder) || !entry.name.ends_with(".py")) continue;
-      std::vector<std::byte> unpacked;
-      if (base::as_text(zip_.read(entry, unpacked)).find("def ") != std::string_view::npos) return true;
-    }
-    return false;
+  /// Scripted modules are objects of classes that the archive itself defines; their parts are no state dicts of their
+  /// own.
+  void name_modules() {
+    for (Container& container : core_->containers)
+      if (container.kind == ContainerKind::Record && container.type.starts_with("__torch__."))
+        container.kind = ContainerKind::Module;
   }
 
   bool is_big_endian() const {

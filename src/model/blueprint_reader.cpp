@@ -48,6 +48,10 @@ TensorSpec tensor_in(const JsonFields& row) {
   spec.role = role_in(row);
   spec.tied_to = row.text_or("tied_to", {});
   spec.requires_grad = row.optional_flag("requires_grad");
+  if (!row.find("stride").is_null()) spec.stride = row.shape("stride");
+  if (spec.stride && spec.stride->size() != spec.shape->size())
+    throw row.wrong("stride", "the stride has another rank than the shape", std::to_string(spec.shape->size()),
+                    std::to_string(spec.stride->size()));
   return spec;
 }
 
@@ -84,16 +88,31 @@ ModuleSpec module_in(const JsonFields& row) {
   return module;
 }
 
+/// A count below 10^9 in digits; nothing for any other text.
+std::optional<std::uint64_t> count_in(std::string_view text) {
+  if (text.empty() || text.size() > 9 || text.find_first_not_of("0123456789") != std::string_view::npos) return {};
+  return std::stoull(std::string(text));
+}
+
+/// `7`, or `7.1` for the second result of node 7.
+std::optional<Operand> node_operand(std::string_view text, std::size_t node) {
+  const auto dot = text.find('.');
+  const auto index = count_in(text.substr(0, dot));
+  const auto output = dot == std::string_view::npos ? std::optional<std::uint64_t>(0) : count_in(text.substr(dot + 1));
+  if (!index || !output || *index >= node) return {};
+  return Operand{Operand::From::Node, *index, {}, *output};
+}
+
 Operand operand_in(const JsonFields& row, const std::string& text, std::size_t node) {
   const auto colon = text.find(':');
   const std::string_view kind = std::string_view(text).substr(0, colon);
   if (text == "unknown") return {};
   const std::string rest = colon == std::string::npos ? std::string() : text.substr(colon + 1);
   if (kind == "tensor" && !rest.empty()) return {Operand::From::Tensor, 0, rest};
-  const bool is_number = !rest.empty() && rest.size() < 10 && rest.find_first_not_of("0123456789") == std::string::npos;
-  const std::uint64_t index = is_number ? std::stoull(rest) : 0;
-  if (kind == "input" && is_number) return {Operand::From::Input, index, {}};
-  if (kind == "node" && is_number && index < node) return {Operand::From::Node, index, {}};
+  const auto input = count_in(rest);
+  if (kind == "input" && input) return {Operand::From::Input, *input, {}};
+  const auto result = kind == "node" ? node_operand(rest, node) : std::nullopt;
+  if (result) return *result;
   throw row.wrong("operands", "unknown operand", "input:N, tensor:NAME, unknown, or node:N of a node before this one",
                   text);
 }
@@ -208,6 +227,7 @@ Blueprint read(const Json& document, const std::string& file, const Limits& limi
   const JsonFields top(document, {}, file, limits);
   Blueprint blueprint;
   blueprint.class_name = top.text_or("class", {});
+  blueprint.source = top.text_or("source", {});
   blueprint.tensors = tensors_in(top);
   for (const Json& element : top.array_or_none("modules"))
     blueprint.modules.push_back(module_in(top.at("modules", element, blueprint.modules.size())));
@@ -225,6 +245,7 @@ Blueprint read(const Json& document, const std::string& file, const Limits& limi
     blueprint.parents.push_back({row.text("digest"), row.text_or("file", {})});
   }
   blueprint.changes = top.texts_or_none("changes");
+  blueprint.left_out = top.texts_or_none("left_out");
   return blueprint;
 }
 

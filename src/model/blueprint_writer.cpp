@@ -1,9 +1,12 @@
 // Writes the JSON form of a blueprint, and the digests that are taken over parts of it. docs/formats/blueprint.md has
 // both.
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -56,6 +59,7 @@ Json tensor_row(const TensorSpec& spec) {
   if (spec.role != Role::Unknown) row["role"] = spec.role == Role::Parameter ? "parameter" : "buffer";
   if (!spec.tied_to.empty()) row["tied_to"] = utf8(spec.tied_to);
   if (spec.requires_grad) row["requires_grad"] = *spec.requires_grad;
+  if (spec.stride) row["stride"] = *spec.stride;
   return row;
 }
 
@@ -68,7 +72,9 @@ Json module_row(const ModuleSpec& module) {
 
 std::string operand_text(const Operand& operand) {
   switch (operand.from) {
-    case Operand::From::Node: return "node:" + std::to_string(operand.index);
+    case Operand::From::Node:
+      return "node:" + std::to_string(operand.index) +
+             (operand.output > 0 ? "." + std::to_string(operand.output) : std::string());
     case Operand::From::Input: return "input:" + std::to_string(operand.index);
     case Operand::From::Tensor: return "tensor:" + utf8(operand.name);
     case Operand::From::Unknown: return "unknown";
@@ -155,6 +161,7 @@ void add_history(Json& document, const Blueprint& blueprint) {
   for (const Parent& parent : blueprint.parents)
     document["parents"].push_back({{"digest", utf8(parent.digest)}, {"file", utf8(parent.file)}});
   if (!blueprint.changes.empty()) document["changes"] = texts(blueprint.changes);
+  if (!blueprint.left_out.empty()) document["left_out"] = texts(blueprint.left_out);
 }
 
 std::string sha256(const std::string& text) {
@@ -187,17 +194,38 @@ std::string as_json(std::string_view text) { return Json(utf8(std::string(text))
 std::string as_json(double value) { return number(value).dump(); }
 std::string as_json(const std::vector<std::int64_t>& values) { return Json(values).dump(); }
 
-std::string to_json(const Blueprint& blueprint) {
+namespace {
+
+Json document_of(const Blueprint& blueprint) {
   Json document = {{"schema", "tenon.blueprint/1"}, {"tensors", Json::array()}};
   document["class"] = blueprint.class_name.empty() ? Json() : Json(utf8(blueprint.class_name));
+  if (!blueprint.source.empty()) document["source"] = utf8(blueprint.source);
   for (const TensorSpec& spec : blueprint.tensors) document["tensors"].push_back(tensor_row(spec));
   for (const ModuleSpec& module : blueprint.modules) document["modules"].push_back(module_row(module));
   if (blueprint.graph) document["graph"] = graph_object(*blueprint.graph);
   if (blueprint.probe) document["probe"] = probe_object(*blueprint.probe);
   add_history(document, blueprint);
   document["digests"] = {{"structure", structure_digest(blueprint)}, {"architecture", architecture_digest(blueprint)}};
-  return document.dump();
+  return document;
 }
+
+/// Numbers that are no integers become the text of their bits: how many digits a writer prints is its own matter.
+/// Depth is that of the schema and of options, which their reader has limited.
+void to_bits(Json& value) {
+  if (value.is_number_float()) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    const auto bits = std::bit_cast<std::uint64_t>(value.get<double>());
+    std::string text = "f:";
+    for (int shift = 60; shift >= 0; shift -= 4) text += kDigits[(bits >> shift) & 15U];
+    value = std::move(text);
+  } else if (value.is_structured()) {
+    for (Json& item : value) to_bits(item);
+  }
+}
+
+}  // namespace
+
+std::string to_json(const Blueprint& blueprint) { return document_of(blueprint).dump(); }
 
 std::string structure_digest(const Blueprint& blueprint) {
   std::vector<std::string> lines;
@@ -228,6 +256,10 @@ std::string architecture_digest(const Blueprint& blueprint) {
   return sha256(text);
 }
 
-std::string blueprint_digest(const Blueprint& blueprint) { return sha256(to_json(blueprint)); }
+std::string blueprint_digest(const Blueprint& blueprint) {
+  Json document = document_of(blueprint);
+  to_bits(document);
+  return sha256(document.dump());
+}
 
 }  // namespace tenon

@@ -7,6 +7,7 @@
 #include <tenon/error.hpp>
 
 #include "base/text.hpp"
+#include "model/script/script_blueprint.hpp"
 
 namespace tenon {
 namespace {
@@ -51,6 +52,16 @@ void attach_blueprint(Listing& listing, const Checkpoint& checkpoint) {
   }
 }
 
+/// The code in an archive tells of its function where no blueprint was written.
+void tell_from_code(Listing& listing, const Checkpoint& checkpoint) {
+  if (!checkpoint.blueprint_json().empty()) return;
+  auto blueprint = model::script_blueprint(checkpoint, listing.tensors, listing.warnings);
+  if (!blueprint) return;
+  listing.tensors = blueprint->tensors;
+  listing.class_name = blueprint->class_name;
+  listing.blueprint = std::make_shared<const Blueprint>(std::move(*blueprint));
+}
+
 }  // namespace
 
 Listing list(const Checkpoint& checkpoint) { return list(checkpoint, {}); }
@@ -68,9 +79,11 @@ Listing list(const Checkpoint& checkpoint, std::string_view path) {
     TensorSpec spec{tensor.name.substr(prefix.size()), tensor.dtype, tensor.shape, role_of(tensor), {}};
     spec.tied_to = ties.first_of(tensor, spec.name);
     spec.requires_grad = tensor.requires_grad;
+    if (layout_name(tensor.shape, tensor.stride) != "row-major") spec.stride = tensor.stride;
     listing.tensors.push_back(std::move(spec));
     listing.value_names.push_back(tensor.name);
   }
+  if (path.empty()) tell_from_code(listing, checkpoint);
   if (!path.empty() && listing.tensors.empty()) throw no_such_state_dict(checkpoint, path);
   return listing;
 }

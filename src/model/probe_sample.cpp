@@ -48,6 +48,28 @@ std::vector<double> elements(const TensorView& view, std::int64_t most) {
   return values;
 }
 
+double largest_finite(const std::vector<double>& values) {
+  double largest = 0;
+  for (const double value : values)
+    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+/// Over all elements, a few thousand at a time.
+double largest_magnitude(const TensorView& view) {
+  constexpr std::size_t kBatch = 4'096;
+  const auto width = static_cast<std::size_t>(dtype_bytes(view.dtype));
+  double largest = 0;
+  for_each_block(view, [&](std::span<const std::byte> block) {
+    for (std::size_t at = 0; at < block.size(); at += kBatch * width) {
+      const auto part = block.subspan(at, std::min(kBatch * width, block.size() - at));
+      const Shape shape{static_cast<std::int64_t>(part.size() / width)};
+      largest = std::max(largest, largest_finite(elements({view.dtype, shape, {1}, part, 0, {}}, shape[0])));
+    }
+  });
+  return largest;
+}
+
 std::string digest(const TensorView& view) {
   base::Sha256 sha256;
   for_each_block(view, [&](std::span<const std::byte> block) { sha256.update(block); });
@@ -62,14 +84,14 @@ ProbeTensor probe_sample(std::string name, const TensorView& view) {
   row.dtype = view.dtype;
   row.shape = view.shape;
   row.sample = elements(view, kSamples);
-  for (const double value : row.sample)
-    if (std::isfinite(value)) row.scale = std::max(row.scale, std::abs(value));
+  row.scale = largest_finite(row.sample);
   return row;
 }
 
 ProbeTensor probe_output(std::string name, const TensorView& view) {
   ProbeTensor row = probe_sample(std::move(name), view);
   row.digest = digest(view);
+  row.scale = std::max(row.scale, largest_magnitude(view));
   row.tolerance = probe_tolerance(view.dtype, row.scale);
   return row;
 }

@@ -1,9 +1,15 @@
 // tenon's generator and the tolerance of a probe, against numbers worked out from the document.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <tenon/blueprint.hpp>
+#include <tenon/probe.hpp>
 
 namespace tenon {
 namespace {
@@ -72,6 +78,51 @@ INSTANTIATE_TEST_SUITE_P(Table, ProbeTolerance,
                                          Row{"zeros", DType::Float32, 0, 0}, Row{"int64", DType::Int64, 1000, 0},
                                          Row{"uint8", DType::UInt8, 255, 0}, Row{"boolean", DType::Bool, 1, 0}),
                          [](const auto& row) { return row.param.name; });
+
+/// Terms of 10 that cancel to 0.001 leave 2^8 eps of 10; at 16 bits a 2^-6th of them at most.
+TEST(ProbeTolerance, GrowsWithTheTermsThatCancelled) {
+  EXPECT_DOUBLE_EQ(probe_tolerance(DType::Float32, 0.001, 10), 10 * 0x1p-15);
+  EXPECT_DOUBLE_EQ(probe_tolerance(DType::Float64, 0, 10), 10 * 0x1p-44);
+  EXPECT_DOUBLE_EQ(probe_tolerance(DType::Float16, 0, 10), 10 * 0x1p-6);
+  EXPECT_DOUBLE_EQ(probe_tolerance(DType::Float32, 10, 10), 10 * 3.4526698300124393e-4);
+  EXPECT_EQ(probe_tolerance(DType::Int64, 1, 10), 0);
+}
+
+ProbeTensor row_of(std::string name, std::vector<double> sample, DType dtype = DType::Float32) {
+  ProbeTensor row{std::move(name), dtype, {static_cast<std::int64_t>(sample.size())}, "", sample, 0, {}, {}};
+  for (const double value : sample) row.scale = std::max(row.scale, std::abs(value));
+  return row;
+}
+
+Probe run_of(std::vector<ProbeTensor> modules) {
+  Probe probe;
+  probe.inputs = {row_of("0", {2, 1}), row_of("1", {50'000}, DType::Int64)};
+  probe.modules = std::move(modules);
+  return probe;
+}
+
+/// The four before, whatever came earlier; a container that hands on what its last layer gave is not counted twice.
+TEST(ProbeInnerScale, IsThatOfTheLastFourOutputs) {
+  const ProbeTensor output = row_of("0", {0.001});
+  const Probe deep = run_of({row_of("a", {900}), row_of("b", {7}), row_of("c", {3}), row_of("d", {5}), row_of("e", {4}),
+                             row_of("block", {4}), row_of("fc", {0.001})});
+  EXPECT_EQ(probe_inner_scale(deep, output, deep.modules.size()), 7);
+  EXPECT_EQ(probe_inner_scale(deep, deep.modules[1], 1), 900);
+  EXPECT_EQ(probe_inner_scale(deep, deep.modules[0], 0), 2);  // the floating input; token numbers are no magnitudes
+  EXPECT_EQ(probe_inner_scale(run_of({row_of("ids", {1000}, DType::Int64)}), output, 1), 2);
+  EXPECT_EQ(probe_inner_scale(run_of({}), output, 9), 2);
+}
+
+/// The sample misses the largest element; the scale does not.
+TEST(ProbeOutput, HasTheScaleOfAllElements) {
+  std::vector<float> values(10'000, 0.5F);
+  values[9'999] = -8;
+  std::vector<std::byte> bytes(values.size() * sizeof(float));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  const ProbeTensor output = probe_output("0", make_tensor(DType::Float32, {100, 100}, std::move(bytes)));
+  EXPECT_EQ(output.scale, 8);
+  EXPECT_EQ(output.sample.size(), 64U);
+}
 
 }  // namespace
 }  // namespace tenon

@@ -5,6 +5,7 @@
 #include <tenon/listing.hpp>
 
 #include "io/mapped_file.hpp"
+#include "model/folder_listing.hpp"
 
 namespace tenon {
 namespace {
@@ -27,6 +28,7 @@ bool looks_like_json(const io::MappedFile& file) {
 }  // namespace
 
 Listing read_listing(const std::string& path, const OpenOptions& options) {
+  if (io::path_kind(path) == io::PathKind::Folder && model::has_config(path)) return model::list_folder(path, options);
   if (io::path_kind(path) == io::PathKind::File && looks_like_json(*io::MappedFile::open(path, options.mode)))
     return read_blueprint(path, options.limits);
   return list(open(path, options));

@@ -110,8 +110,8 @@ class Inversion {
     for (std::size_t i = 0; i < before_.size(); ++i) {
       if (before_[i].spec.shape == after_[i].spec.shape || !before_[i].spec.shape) continue;
       const Shape &was = *before_[i].spec.shape, &is = *after_[i].spec.shape;
-      back.push_back({Reshape{before_[i].spec.name, was}});
-      Shape kept = was;
+      back.push_back({Reshape{before_[i].spec.name, given(was, is)}});
+      Shape kept = given(was, is);
       for (std::size_t axis = 0; axis < was.size() && axis < is.size(); ++axis)
         if (was[axis] == is[axis]) kept[axis] = 0;
       relative.insert(kept);
@@ -163,6 +163,19 @@ class Inversion {
     return Error(Code::Unsupported, {{}, {}, to_json(op_), {}}, "an operation of the plan has no inverse",
                  "operations that keep all values", std::move(why),
                  "invert the part of the plan before it, or keep the old file");
+  }
+
+  /// The shape in the words of Reshape, where 0 keeps an extent: an extent that is 0 and was another is left open.
+  Shape given(const Shape& wanted, const Shape& current) const {
+    Shape result = wanted;
+    bool is_open = false;
+    for (std::size_t axis = 0; axis < wanted.size(); ++axis) {
+      if (wanted[axis] != 0 || (axis < current.size() && current[axis] == 0)) continue;
+      if (is_open) throw no_inverse("the shape of an empty tensor cannot be told");
+      is_open = true;
+      result[axis] = -1;
+    }
+    return result;
   }
 
   /// One exact rename for each tensor whose name changed.

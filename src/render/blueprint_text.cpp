@@ -128,6 +128,7 @@ std::string render_text(const Blueprint& blueprint, const std::string& label, co
   modules(blueprint, page);
   operations(blueprint, page);
   probe(blueprint, page);
+  clauses("left out", blueprint.left_out, page);
   pairs("environment", blueprint.environment, page);
   pairs("training", blueprint.training, page);
   clauses("changes since the parent", blueprint.changes, page);

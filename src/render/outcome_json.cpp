@@ -2,6 +2,7 @@
 #include <tenon/render.hpp>
 
 #include "render/json_value.hpp"
+#include "render/precision_json.hpp"
 
 namespace tenon {
 
@@ -43,20 +44,6 @@ Json change_json(const TensorChange& change) {
   return json;
 }
 
-Json cast_json(const CastReport& cast) {
-  Json json;
-  json["key"] = json_text(cast.key);
-  json["from"] = std::string(dtype_name(cast.from));
-  json["to"] = std::string(dtype_name(cast.to));
-  json["elements"] = json_number(cast.loss.elements);
-  json["changed"] = json_number(cast.loss.changed);
-  json["overflow"] = json_number(cast.loss.overflow);
-  json["underflow"] = json_number(cast.loss.underflow);
-  json["max_abs_error"] = json_number(cast.loss.max_abs_error);
-  json["max_rel_error"] = json_number(cast.loss.max_rel_error);
-  return json;
-}
-
 }  // namespace
 
 std::string render_json(const std::vector<VerifiedFile>& files, const Error* error) {
@@ -75,6 +62,7 @@ std::string render_json(const DiffReport& diff) {
   json["changed"] = Json::array();
   for (const TensorChange& change : diff.changed) json["changed"].push_back(change_json(change));
   json["identical"] = json_number(diff.identical);
+  json["layout_changes"] = rendering::json_of(diff.layout_changes);
   for (const RenamedTensor& renamed : diff.renamed) {
     Json row;
     row["a"] = json_text(renamed.a);
@@ -92,8 +80,8 @@ std::string render_json(const AdaptOutcome& outcome, const Error* error) {
   json["filled_from_target"] = json_texts(outcome.filled_from_target);
   json["dropped"] = json_texts(outcome.dropped);
   json["unfilled"] = json_texts(outcome.unfilled);
-  json["casts"] = Json::array();
-  for (const CastReport& cast : outcome.casts) json["casts"].push_back(cast_json(cast));
+  json["dtype_changes"] = rendering::json_of(outcome.dtype_changes);
+  json["dtype_changes_left"] = rendering::json_of(outcome.left.dtype_changes);
   json["notes"] = json_texts(outcome.notes);
   if (error != nullptr) json["error"] = rendering::json_of(*error);
   return rendering::line_of(json);
@@ -107,6 +95,8 @@ std::string render_json(const ConvertOutcome& outcome) {
   json["to"] = std::string(format_name(outcome.to));
   json["tensors"] = json_number(outcome.tensors);
   json["file_bytes"] = json_number(outcome.file_bytes);
+  json["dtype_changes"] = rendering::json_of(outcome.dtype_changes);
+  json["layout_changes"] = rendering::json_of(outcome.layout_changes);
   json["notes"] = json_texts(outcome.notes);
   return rendering::line_of(json);
 }

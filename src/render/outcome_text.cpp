@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "render/op_text.hpp"
 #include "render/page.hpp"
+#include "tensor/words.hpp"
 
 namespace tenon {
 
@@ -57,15 +58,34 @@ void plan_lines(const Plan& plan, Page& page) {
     page.paragraph(fmt::format("  {}: ", applicability_name(op.applicability)), rendering::describe(op.operation), 4);
 }
 
-std::string cast_text(const CastReport& cast) {
-  const CastLoss& loss = cast.loss;
-  std::string text = fmt::format("{}  {} -> {}: {} of {} values change", safe(cast.key), dtype_name(cast.from),
-                                 dtype_name(cast.to), base::count_text(loss.changed), base::count_text(loss.elements));
-  if (loss.changed > 0)
-    text += fmt::format(", largest error {:.3g}, relative {:.3g}", loss.max_abs_error, loss.max_rel_error);
+/// One tensor's line: what did not happen is left out.
+std::string short_loss(const CastLoss& loss) {
+  if (tensor::is_lossless(loss)) return "every value survives";
+  std::string text = fmt::format("{} of {} change, by {:.1e} at most", base::count_text(loss.changed),
+                                 base::count_text(loss.elements), loss.max_abs_error);
   if (loss.overflow > 0) text += fmt::format(", {} overflow", base::count_text(loss.overflow));
-  if (loss.underflow > 0) text += fmt::format(", {} become 0", base::count_text(loss.underflow));
-  return text;
+  if (loss.underflow > 0) text += fmt::format(", {} underflow", base::count_text(loss.underflow));
+  return loss.nan > 0 ? text + fmt::format(", {} NaN lost", base::count_text(loss.nan)) : text;
+}
+
+/// What casts do to the values: the sum, then each tensor.
+void cast_lines(std::string_view what, const std::vector<DTypeChange>& changes, Page& page) {
+  if (changes.empty()) return;
+  CastLoss total;
+  std::vector<std::string> lines;
+  for (const DTypeChange& change : changes) {
+    if (change.loss) tensor::add(total, *change.loss);
+    lines.push_back(fmt::format("{}  {} to {}{}", change.key, dtype_name(change.checkpoint), dtype_name(change.model),
+                                change.loss ? ": " + short_loss(*change.loss) : std::string()));
+  }
+  const bool is_measured =
+      std::all_of(changes.begin(), changes.end(), [](const auto& c) { return c.loss.has_value(); });
+  page.paragraph(fmt::format("{}, {}: ", what, base::plural(changes.size(), "tensor")),
+                 !is_measured                 ? "no values at hand to measure"
+                 : tensor::is_lossless(total) ? "every value survives"
+                                              : tensor::loss_text(total),
+                 2, Ink::Bold);
+  page.list(safe(lines), "  ");
 }
 
 }  // namespace
@@ -98,6 +118,8 @@ std::string render_text(const DiffReport& diff, const TextStyle& style) {
   std::vector<std::string> renamed;
   for (const RenamedTensor& row : diff.renamed) renamed.push_back(row.a + " is " + row.b);
   titled_list("compared under two names", renamed, page);
+  if (!diff.layout_changes.empty())
+    page.paragraph("note: ", safe(tensor::layout_text(diff.layout_changes, "A", "B")), 2);
   page.paragraph("note: ", "tensors were compared bit for bit; layout, objects and metadata were not", 2);
   return page.take();
 }
@@ -106,9 +128,8 @@ std::string render_text(const AdaptOutcome& outcome, const TextStyle& style) {
   Page page(style);
   page.paragraph(verdict(outcome), "", 2, outcome.fits == std::optional(true) ? Ink::Green : Ink::Bold);
   plan_lines(outcome.plan, page);
-  std::vector<std::string> casts;
-  for (const CastReport& cast : outcome.casts) casts.push_back(cast_text(cast));
-  titled_list("casts", casts, page);
+  cast_lines("cast", outcome.dtype_changes, page);
+  cast_lines("not cast, a load would", outcome.left.dtype_changes, page);
   titled_list("taken from the target", outcome.filled_from_target, page);
   titled_list("left out of the checkpoint", outcome.dropped, page);
   titled_list("wanted, and neither side has values", outcome.unfilled, page);
@@ -119,6 +140,9 @@ std::string render_text(const AdaptOutcome& outcome, const TextStyle& style) {
 std::string render_text(const ConvertOutcome& outcome, const TextStyle& style) {
   Page page(style);
   page.paragraph(verdict(outcome), "", 2, Ink::Green);
+  cast_lines("cast", outcome.dtype_changes, page);
+  if (!outcome.layout_changes.empty())
+    page.paragraph("note: ", safe(tensor::layout_text(outcome.layout_changes, "IN", "OUT")), 2);
   notes(outcome.notes, page);
   return page.take();
 }

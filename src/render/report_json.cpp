@@ -2,6 +2,7 @@
 #include <tenon/render.hpp>
 
 #include "render/json_value.hpp"
+#include "render/precision_json.hpp"
 
 namespace tenon {
 
@@ -34,16 +35,6 @@ Json mismatch_json(const Mismatch& mismatch) {
   json["key"] = json_text(mismatch.key);
   json["checkpoint"] = rendering::json_shape(mismatch.checkpoint);
   json["model"] = rendering::json_shape(mismatch.model);
-  return json;
-}
-
-Json dtype_change_json(const DTypeChange& change) {
-  Json json;
-  json["key"] = json_text(change.key);
-  json["checkpoint"] = std::string(dtype_name(change.checkpoint));
-  json["model"] = std::string(dtype_name(change.model));
-  json["max_abs_error"] = change.loss ? json_number(change.loss->max_abs_error) : Json(nullptr);
-  json["overflow"] = change.loss ? json_number(change.loss->overflow) : Json(nullptr);
   return json;
 }
 
@@ -140,7 +131,8 @@ std::string render_json(const Report& report, std::string_view command, const Er
   json["missing"] = json_texts(difference.missing);
   json["unexpected"] = json_texts(difference.unexpected);
   json["mismatched"] = rows_json(difference.mismatched, mismatch_json);
-  json["dtype_changes"] = rows_json(difference.dtype_changes, dtype_change_json);
+  json["dtype_changes"] = rendering::json_of(difference.dtype_changes);
+  json["layout_changes"] = rendering::json_of(difference.layout_changes);
   json["architecture"] = rows_json(report.architecture, architecture_json);
   json["environment"] = rows_json(report.environment, environment_json);
   json["probe"] = probe_json(report.probe);
@@ -149,6 +141,7 @@ std::string render_json(const Report& report, std::string_view command, const Er
   json["coverage"] = coverage_json(report.coverage);
   json["plan"] = plan_json(report);
   json["advice"] = json_texts(report.advice);
+  json["notes"] = json_texts(report.notes);
   if (error != nullptr) json["error"] = rendering::json_of(*error);
   return rendering::line_of(json);
 }

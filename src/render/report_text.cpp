@@ -18,6 +18,7 @@
 #include "base/utf8.hpp"
 #include "render/op_text.hpp"
 #include "render/page.hpp"
+#include "tensor/words.hpp"
 
 namespace tenon {
 
@@ -89,6 +90,74 @@ void picture(const Cause& cause, Page& page) {
                           page.style().all ? "in the lists below" : "--all"));
 }
 
+std::string_view mark_text(LayerRow::Mark mark) {
+  switch (mark) {
+    case LayerRow::Mark::Same: return " ";
+    case LayerRow::Mark::Added: return "+";
+    case LayerRow::Mark::Removed: return "-";
+    case LayerRow::Mark::Changed: return "~";
+  }
+  throw Bug("unknown Mark");
+}
+
+/// The cells of one side, in three columns.
+class LayerColumns {
+ public:
+  void add(const LayerCell& cell) {
+    name_ = std::max(name_, base::display_width(safe(cell.name)));
+    layer_ = std::max(layer_, base::display_width(safe(cell.layer)));
+    shape_ = std::max(shape_, base::display_width(safe(cell.shape)));
+  }
+  std::size_t width() const { return name_ + layer_ + shape_ + 4; }
+  std::string text(const LayerCell& cell) const {
+    return fmt::format("{}  {}  {}", rendering::pad_right(safe(cell.name), name_),
+                       rendering::pad_right(safe(cell.layer), layer_), rendering::pad_right(safe(cell.shape), shape_));
+  }
+
+ private:
+  std::size_t name_ = 0, layer_ = 0, shape_ = 0;
+};
+
+void picture_line(std::string_view mark, const std::string& text, Page& page) {
+  std::string line = fmt::format("{}{} {}", kGutter, mark, text);
+  line.resize(line.find_last_not_of(' ') + 1);
+  page.line(rendering::cut_end(line, page.style().width, page.style()));
+}
+
+/// Both networks side by side, where the line has room.
+bool side_by_side(const std::vector<LayerRow>& rows, Page& page) {
+  LayerColumns left, right;
+  for (const LayerRow& row : rows) {
+    left.add(row.checkpoint);
+    right.add(row.model);
+  }
+  constexpr std::size_t kMarkAndRule = 7;
+  if (kGutter.size() + kMarkAndRule + left.width() + right.width() > page.style().width) return false;
+  for (const LayerRow& row : rows)
+    picture_line(mark_text(row.mark), left.text(row.checkpoint) + "  |  " + right.text(row.model), page);
+  return true;
+}
+
+/// One below the other, as a diff does it.
+void one_below_the_other(const std::vector<LayerRow>& rows, Page& page) {
+  LayerColumns columns;
+  for (const LayerRow& row : rows) {
+    columns.add(row.checkpoint);
+    columns.add(row.model);
+  }
+  for (const LayerRow& row : rows) {
+    const bool is_changed = row.mark == LayerRow::Mark::Changed;
+    if (is_changed || row.mark == LayerRow::Mark::Removed) picture_line("-", columns.text(row.checkpoint), page);
+    if (row.mark == LayerRow::Mark::Removed) continue;
+    picture_line(is_changed ? "+" : mark_text(row.mark), columns.text(row.model), page);
+  }
+}
+
+/// Layers with their neighbours: what flows where.
+void layer_rows(const Cause& cause, Page& page) {
+  if (!side_by_side(cause.layers, page)) one_below_the_other(cause.layers, page);
+}
+
 /// What is done on the left and its code on the right, where the line has room; else the code below it.
 void help_line(std::string_view head, std::string_view text, std::string_view code, Page& page) {
   const std::size_t width = head.size() + base::display_width(text) + 4 + base::display_width(code);
@@ -109,7 +178,8 @@ void cause_block(const Cause& cause, const Plan& plan, Page& page) {
   const Label label = label_of(cause.severity);
   page.paragraph(fmt::format("{}[{}]: ", label.word, cause.id), safe(cause.summary), 2, label.ink);
   if (!cause.place.empty()) page.paragraph("  --> ", safe(cause.place), kHelpIndent);
-  picture(cause, page);
+  if (!cause.layers.empty()) layer_rows(cause, page);
+  if (cause.layers.empty() || cause.keys > 1) picture(cause, page);  // of one change the layers tell all
   if (!cause.why.empty()) page.paragraph("   = why: ", safe(cause.why), kNoteIndent);
   if (!cause.evidence.empty()) page.paragraph("   = evidence: ", base::join(safe(cause.evidence), ", "), kNoteIndent);
   for (const std::string& note : cause.notes) page.paragraph("   = note: ", safe(note), kNoteIndent);
@@ -132,8 +202,9 @@ std::vector<std::string> shapes_of(const std::vector<Mismatch>& mismatches) {
 std::vector<std::string> dtypes_of(const std::vector<DTypeChange>& changes) {
   std::vector<std::string> lines;
   for (const DTypeChange& row : changes)
-    lines.push_back(fmt::format("{}  {} in the checkpoint, {} in the model", safe(row.key), dtype_name(row.checkpoint),
-                                dtype_name(row.model)));
+    lines.push_back(fmt::format("{}  {} in the checkpoint, {} in the model{}", safe(row.key),
+                                dtype_name(row.checkpoint), dtype_name(row.model),
+                                row.loss ? ": " + tensor::loss_text(*row.loss) : std::string()));
   return lines;
 }
 

@@ -165,6 +165,7 @@ Blueprint blueprint(const Description& model, const std::vector<TensorView>& inp
   for (const TensorView& output : outputs)
     probe.outputs.push_back(probe_output(std::to_string(probe.outputs.size()), output));
   for (const DescribedTensor& row : model.tensors()) probe.state.push_back(fingerprint(row.name, view_of(row)));
+  set_tolerances(probe);
   note_other_batch(probe);
   result.probe = std::move(probe);
   return result;

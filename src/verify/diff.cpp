@@ -10,6 +10,7 @@
 #include <tenon/tensor.hpp>
 
 #include "match/match.hpp"
+#include "tensor/words.hpp"
 #include "verify/distance.hpp"
 #include "verify/slices.hpp"
 
@@ -61,6 +62,12 @@ std::optional<TensorChange> compare(const Checkpoint& a, std::size_t in_a, const
   return change;
 }
 
+void note_layout(const TensorInfo& a, const TensorInfo& b, DiffReport& report) {
+  const bool both = a.storage != kNoStorage && b.storage != kNoStorage && a.shape == b.shape;
+  if (both && !tensor::same_layout(a.shape, a.stride, b.stride))
+    report.layout_changes.push_back({a.name, a.shape, a.stride, b.stride});
+}
+
 /// For each tensor of `a` the index of its partner in `b`, or nothing.
 using Partners = std::vector<std::optional<std::size_t>>;
 
@@ -93,6 +100,7 @@ DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names) {
       continue;
     }
     is_partner[*partners[i]] = true;
+    note_layout(a.tensors()[i], b.tensors()[*partners[i]], report);
     if (auto change = compare(a, i, b, *partners[i]))
       report.changed.push_back(std::move(*change));
     else

@@ -195,8 +195,8 @@ class Answers(CliTest):
     def test_check_documents_have_every_member(self):
         document = self.document(1, "check", "checkpoint.pth", "--against", "model.safetensors")
         self.assertEqual(list(document), ["schema", "fits", "proved", "matched", "missing", "unexpected", "mismatched",
-                                          "dtype_changes", "architecture", "environment", "probe", "causes", "mapping",
-                                          "coverage", "plan", "advice"])
+                                          "dtype_changes", "layout_changes", "architecture", "environment", "probe",
+                                          "causes", "mapping", "coverage", "plan", "advice", "notes"])
         self.assertEqual(document["plan"]["ops"][0]["op"], "unwrap")
         explained = self.document(1, "explain", "error.txt")
         self.assertNotIn("mapping", explained)
@@ -338,6 +338,66 @@ class Unreadable(CliTest):
                 self.assertNotIn(forbidden, out)
 
 
+class Folders(CliTest):
+    CONFIG = {"architectures": ["BertModel"], "model_type": "bert", "num_attention_heads": 12, "hidden_act": "gelu",
+              "layer_norm_eps": 1e-12, "rope_scaling": {"factor": 2.0}, "transformers_version": "4.30.0",
+              "_name_or_path": "a", "torch_dtype": "float32", "use_cache": True, "id2label": {"0": "cat"}}
+
+    def folder_of(self, name, weights="model.safetensors", text=None, **changes):
+        (self.folder / name).mkdir()
+        shutil.copy(self.folder / "one.safetensors", self.folder / name / weights)
+        config = json.dumps(dict(self.CONFIG, **changes)) if text is None else text
+        self.write(name + "/config.json", config.encode())
+        return name
+
+    def test_what_decides_is_told(self):
+        self.folder_of("a")
+        for number, (name, value, told) in enumerate((
+                ("num_attention_heads", 6, ("12", "6")), ("hidden_act", "relu", ("gelu", "relu")),
+                ("layer_norm_eps", 1e-5, ("1e-12", "1e-05")), ("architectures", ["Other"], ("BertModel", "Other")),
+                ("rope_scaling", {"factor": 4.0}, ("2.0", "4.0")))):
+            with self.subTest(name):
+                other = self.folder_of(f"b{number}", **{name: value})
+                document = self.document(1, "check", "a", "--against", other)
+                (row,) = document["architecture"]
+                self.assertIn(told[0], row["from"])
+                self.assertIn(told[1], row["to"])
+                self.assertEqual([cause["id"] for cause in document["causes"]], ["parameter_free_change"])
+
+    def test_what_decides_nothing_is_not(self):
+        self.folder_of("a")
+        self.folder_of("b", weights="pytorch_model.safetensors", transformers_version="4.40.1", _name_or_path="b",
+                       torch_dtype="float16", use_cache=False, id2label={"0": "dog"}, new_option=None)
+        document = self.document(0, "check", "a", "--against", "b")
+        self.assertEqual((document["architecture"], document["environment"]), ([], []))
+        self.assertEqual(document["proved"], "architecture")
+        self.expect(0, "check", "a", "--against", "one.safetensors")
+
+    def test_blueprint(self):
+        self.folder_of("a")
+        document = self.document(0, "blueprint", "a")
+        self.assertEqual((document["class"], document["source"]), ("BertModel", "config"))
+        self.assertEqual([row["name"] for row in document["tensors"]], ["w", "b"])
+        self.assertEqual(document["modules"][0]["options"]["rope_scaling.factor"], 2.0)
+        self.write("a.blueprint.json", self.expect(0, "blueprint", "a", "--json").out.encode())
+        self.expect(0, "check", "a", "--against", "a.blueprint.json")
+
+    def test_odd_folders(self):
+        self.folder_of("odd", text="{\"a\": ")
+        done = self.expect(0, "check", "odd", "--against", "one.safetensors")
+        self.assertIn("config.json is not used", done.err)
+        self.expect(3, "blueprint", "odd")
+        self.folder_of("many")
+        for name in ("a.pt", "b.pt"):
+            shutil.copy(self.folder / "one.safetensors", self.folder / "many" / name)
+        self.expect(0, "blueprint", "many")  # model.safetensors is the folder's
+        (self.folder / "many/model.safetensors").unlink()
+        self.assertIn("2 files", self.expect(3, "blueprint", "many").err)
+        (self.folder / "none").mkdir()
+        self.write("none/config.json", b"{}")
+        self.expect(3, "check", "none", "--against", "one.safetensors")
+
+
 class Writing(CliTest):
     def leftovers(self):
         return [p.name for p in self.folder.iterdir() if ".tenon-" in p.name]
@@ -427,6 +487,60 @@ class Writing(CliTest):
         self.write("plan.json", b'{"ops": [')
         self.expect(3, *arguments, "-o", "d.safetensors")
 
+    NET = {"schema": "tenon.blueprint/1", "class": "Net", "training": {"epoch": 3},
+           "tensors": [{"name": "w", "dtype": "float32", "shape": [2]}, {"name": "b", "dtype": "float32", "shape": [1]}],
+           "modules": [{"path": "", "type": "Net", "custom": True, "options": {}},
+                       {"path": "pool", "type": "MaxPool2d", "options": {"kernel_size": 2}}],
+           "probe": {"outputs": [{"dtype": "float32", "shape": [1], "digest": "sha256:0", "sample": [1.5]}]}}
+
+    def with_blueprint(self, name, values, **changes):
+        document = json.dumps(dict(self.NET, **changes))
+        return self.write(name, safetensors(values, {"tenon.blueprint": document}))
+
+    def stored(self, name):
+        return json.loads(zipfile.ZipFile(self.folder / name).read("out/tenon.blueprint.json"))
+
+    def test_adapt_carries_the_targets_blueprint_over(self):
+        own = {"w": ("F32", [2], floats(1, 2)), "b": ("F32", [1], floats(3))}
+        wrapped = {"module." + name: row for name, row in own.items()}
+        tensors = [dict(row, name="module." + row["name"]) for row in self.NET["tensors"]]
+        self.with_blueprint("target.safetensors", own)
+        self.with_blueprint("old.safetensors", wrapped, tensors=tensors, modules=[])
+        document = self.document(0, "adapt", "old.safetensors", "--to", "target.safetensors", "-o", "out.pth")
+        (note,) = [note for note in document["notes"] if "blueprint" in note]
+        for part in ("target's blueprint was carried over", "its parent", "no probe"):
+            self.assertIn(part, note)
+        stored = self.stored("out.pth")
+        self.assertEqual([row["path"] for row in stored["modules"]], ["", "pool"])
+        self.assertNotIn("probe", stored)
+        self.assertNotIn("training", stored)
+        log = self.document(0, "log", "out.pth")
+        (parent,) = log["parents"]
+        self.assertEqual((parent["file"], parent["found"]), ("old.safetensors", True))
+        self.assertEqual(parent["digest"], self.document(0, "log", "old.safetensors")["digest"])
+        self.assertIn("2 tensors added: w, b", log["changes"])
+
+    def test_adapt_keeps_a_probe_only_where_nothing_changed(self):
+        own = {"w": ("F32", [2], floats(1, 2)), "b": ("F32", [1], floats(3))}
+        self.with_blueprint("old.safetensors", own)
+        self.with_blueprint("target.safetensors", {"w": ("F32", [2], floats(7, 7)), "b": ("F32", [1], floats(7))},
+                            probe={"outputs": [{"dtype": "float32", "shape": [1], "digest": "sha256:1"}]})
+        self.expect(0, "adapt", "old.safetensors", "--to", "target.safetensors", "-o", "out.pth")
+        self.assertEqual(self.stored("out.pth")["probe"]["outputs"][0]["digest"], "sha256:0")
+        self.write("plain.safetensors", safetensors(own))
+        self.expect(0, "adapt", "old.safetensors", "--to", "plain.safetensors", "-o", "out.pth", "--force")
+        self.assertEqual(self.stored("out.pth")["training"], {"epoch": 3})  # nothing changed: it is the same checkpoint
+        self.expect(0, "adapt", "plain.safetensors", "--to", "target.safetensors", "-o", "out.pth", "--force")
+        self.assertNotIn("probe", self.stored("out.pth"))
+        self.assertNotIn("parents", self.stored("out.pth"))
+
+    def test_adapt_drops_a_blueprint_of_other_names(self):
+        self.with_blueprint("old.safetensors", {"module.w": ("F32", [2], floats(1, 2)), "module.b": ("F32", [1], floats(3))},
+                            tensors=[dict(row, name="module." + row["name"]) for row in self.NET["tensors"]])
+        document = self.document(0, "adapt", "old.safetensors", "--to", "one.safetensors", "-o", "out.safetensors")
+        self.assertTrue(any("blueprint was left out" in note for note in document["notes"]), document["notes"])
+        self.assertIsNone(self.document(0, "inspect", "out.safetensors")["blueprint"])
+
     def test_what_changes_values_is_asked_for(self):
         third = struct.pack("<2d", 1 / 3, 2 / 3)
         self.write("double.safetensors", safetensors({"w": ("F64", [2], third), "b": ("F32", [1], floats(3))}))
@@ -436,6 +550,38 @@ class Writing(CliTest):
         self.assertFalse((self.folder / "out.safetensors").exists())
         self.expect(0, "adapt", "--accept", "lossy", "--accept", "guess", *arguments[1:])
         self.expect(0, "check", "out.safetensors", "--against", "one.safetensors")
+
+    def test_what_a_cast_loses_is_told_before_it_is_done(self):
+        hard = struct.pack("<5d", 1 / 3, 1e300, 1e-300, float("nan"), 0.5)
+        self.write("double.safetensors", safetensors({"w": ("F64", [5], hard), "b": ("F32", [1], floats(3))}))
+        self.write("single.safetensors", safetensors({"w": ("F32", [5], floats(1, 2, 3, 4, 5)),
+                                                      "b": ("F32", [1], floats(3))}))
+        wanted = {"key": "w", "checkpoint": "float64", "model": "float32", "values": 5, "changed": 3, "overflow": 1,
+                  "underflow": 1, "nan": 0, "max_rel_error": 1.0}
+        adapt = ["adapt", "double.safetensors", "--to", "single.safetensors", "-o", "out.safetensors"]
+        with self.nothing_changes():
+            rows = [self.document(1, "check", "double.safetensors", "--against", "single.safetensors")["dtype_changes"],
+                    self.document(1, *adapt)["dtype_changes_left"],
+                    self.document(0, *adapt, "--dry-run", "--accept", "lossy")["dtype_changes"],
+                    self.document(0, "convert", "double.safetensors", "out.safetensors", "--dtype", "float32",
+                                  "--dry-run")["dtype_changes"],
+                    self.document(1, "convert", "double.safetensors", "out.safetensors", "--dtype",
+                                  "float32")["dtype_changes"]]
+        for (row,) in rows:
+            self.assertEqual({key: row[key] for key in wanted}, wanted)
+            self.assertAlmostEqual(row["max_abs_error"], struct.unpack("<f", struct.pack("<f", 1 / 3))[0] - 1 / 3, delta=1e-15)
+        told = " ".join(self.expect(0, *adapt, "--accept", "lossy").out.split())
+        self.assertIn("cast, 1 tensor: 3 of 5 values change", told)
+        self.assertIn("1 overflow, 1 underflow", told)
+        self.expect(0, "convert", "double.safetensors", "cast.safetensors", "--dtype", "float32", "--accept", "lossy")
+        self.expect(0, "diff", "cast.safetensors", "out.safetensors")
+
+    def test_a_cast_that_loses_nothing_needs_no_leave(self):
+        told = self.expect(0, "convert", "one.safetensors", "wide.safetensors", "--dtype", "float64").out
+        self.assertIn("cast, 2 tensors: every value survives", told)
+        self.assertEqual([t["dtype"] for t in self.document(0, "inspect", "wide.safetensors")["tensors"]], ["float64"] * 2)
+        self.expect(2, "convert", "one.safetensors", "x.safetensors", "--dtype", "int8")
+        self.expect(2, "convert", "one.safetensors", "x.safetensors", "--dtype", "flaot16")
 
     def test_the_same_bytes_every_time(self):
         (self.folder / "sub").mkdir()

@@ -297,8 +297,8 @@ class PlanOps(unittest.TestCase):
         code, answer = self.run_adapt({"w": w}, {"w": w.half()}, [{"op": "cast", "pattern": "w", "dtype": "float16", "applicability": "lossy"}],
                                       "--accept", "lossy")
         self.assertEqual(code, 0, answer)
-        row = answer["casts"][0]
-        self.assertEqual((row["key"], row["elements"], row["changed"], row["overflow"], row["underflow"]), ("w", 4, 3, 1, 1))
+        row = answer["dtype_changes"][0]
+        self.assertEqual((row["key"], row["values"], row["changed"], row["overflow"], row["underflow"]), ("w", 4, 3, 1, 1))
         self.assertTrue(torch.equal(torch.load(self.path("out.pt"))["w"], w.half()))
         os.remove(self.path("out.pt"))
         code, answer = self.run_adapt({"w": w}, {"w": w.half()}, [{"op": "cast", "pattern": "w", "dtype": "float16", "applicability": "exact"}])

@@ -7,6 +7,7 @@ where nesting, integer keys, lists, objects and shared storages must come back, 
 Exits with 77 (CTest: skipped) where PyTorch is not installed.
 """
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -152,6 +153,25 @@ class TorchReadsWhatTenonWrites(unittest.TestCase):
         self.assertEqual(found["base"].t().data_ptr(), found["transposed"].data_ptr())
         self.assertEqual(found["transposed"].stride(), (1, 7))
         self.assertLess(os.path.getsize(self.path("out.pt")), 50000, "the tail of a large storage drags it along")
+
+    def test_another_memory_layout_is_named_as_harmless(self):
+        state = {"conv.weight": torch.randn(4, 3, 5, 5), "fc.weight": torch.randn(3, 4)}
+        other = {"conv.weight": state["conv.weight"].contiguous(memory_format=torch.channels_last),
+                 "fc.weight": state["fc.weight"].t().contiguous().t()}
+        torch.save(state, self.path("plain.pt"))
+        torch.save(other, self.path("other.pt"))
+        note = "`conv.weight` and 1 more (row-major in {}, channels_last in {}); harmless"
+        for command, sides in ((["check", self.path("plain.pt"), "--against", self.path("other.pt")],
+                                ("the checkpoint", "the model")), (["diff", self.path("plain.pt"), self.path("other.pt")],
+                                                                  ("A", "B"))):
+            ran = subprocess.run([TENON, *command], capture_output=True, text=True)
+            self.assertEqual(ran.returncode, 0, ran.stdout)
+            self.assertIn(note.format(*sides), " ".join(ran.stdout.split()))
+        ran = subprocess.run([TENON, "convert", self.path("other.pt"), self.path("other.safetensors"), "--json"],
+                             capture_output=True, text=True)
+        rows = json.loads(ran.stdout)["layout_changes"]
+        self.assertEqual([(row["key"], row["from"], row["to"], row["harmless"]) for row in rows],
+                         [("conv.weight", "channels_last", "row-major", True), ("fc.weight", "permuted", "row-major", True)])
 
     def test_the_state_dict_loads_into_its_module(self):
         module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))

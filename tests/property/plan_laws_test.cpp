@@ -177,7 +177,13 @@ TEST_P(PlanLaws, HoldBitForBit) {
   }
 
   const Listing fitted = list(checkpoint_of(applied.snapshot));
-  const Plan back = invert(plan, checkpoint);
+  Plan back;
+  try {
+    back = invert(plan, checkpoint);
+  } catch (const Error& error) {  // shapes such as [0, 0] are all that cannot be told
+    EXPECT_NE(error.found.find("empty tensor"), std::string::npos) << error.what();
+    return;
+  }
   const ApplyResult again = apply(back, fitted, wanted(rehearse({}, checkpoint).tensors));
   EXPECT_EQ(contents_of(checkpoint_of(again.snapshot)), contents_of(start)) << to_json(back);
 }

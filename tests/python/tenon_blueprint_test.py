@@ -11,7 +11,9 @@ usage: tenon_blueprint_test.py --tenon PATH [unittest arguments...]
 import argparse
 import contextlib
 import copy
+import functools
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -23,6 +25,8 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
+import types
 import unittest
 import warnings
 
@@ -125,6 +129,10 @@ class Functional(nn.Module):
     def forward(self, x):
         return self._what(self, x)
 
+    def exchanged(self, x):
+        second = self.two(x)
+        return self.one(x) + second
+
 
 class Tied(nn.Module):
     def __init__(self, tie):
@@ -179,6 +187,49 @@ def relu_left_out(self, x):
     return self.two(self.one(x))
 
 
+def functional(forward, **attributes):
+    """A maker of Functional with `forward` and attributes."""
+    def make():
+        model = Functional(forward)
+        for name, value in attributes.items():
+            setattr(model, name, value)
+        return model
+    return make
+
+
+def with_zeros(x, first, last):
+    x[:, first:last] = 0
+    return x
+
+
+def with_row(x, row):
+    x[row] = 0
+    return x
+
+
+def gated(self, x, order):
+    halves = self.one(x).chunk(2, 1)
+    return halves[order[0]] * halves[order[1]].sigmoid()
+
+
+def two_outputs(self, x, order):
+    outputs = self.one(x), self.two(x)
+    return [outputs[i] for i in order]
+
+
+def spectral(iterations):
+    return nn.Sequential(nn.utils.spectral_norm(nn.Linear(6, 6), n_power_iterations=iterations))
+
+
+def shifted(is_parameter):
+    model = Functional(lambda self, x: self.one(x) + self.shift)
+    if is_parameter:
+        model.shift = nn.Parameter(torch.full((6,), 0.25))
+    else:
+        model.register_buffer("shift", torch.full((6,), 0.25))
+    return model
+
+
 def conv(**options):
     return nn.Conv2d(3, 4, 3, **{"padding": 1, **options})
 
@@ -225,6 +276,38 @@ SILENT = [
     ("functional dropout p", lambda: Functional(lambda self, x: F.dropout(self.one(x), 0.5, self.training)),
      lambda: Functional(lambda self, x: F.dropout(self.one(x), 0.1, self.training)), ROW, PARAMETER_FREE, "dropout",
      False),
+    ("written into", functional(lambda self, x: with_zeros(self.one(x), 0, 2)),
+     functional(lambda self, x: with_zeros(self.one(x), 1, 2)), ROW, PARAMETER_FREE, "setitem", False),
+    ("another part", functional(lambda self, x: self.one(x)[1:]), functional(lambda self, x: self.one(x)[:-1]), ROW,
+     PARAMETER_FREE, "getitem", False),
+    ("another row", functional(lambda self, x: self.one(x)[0]), functional(lambda self, x: self.one(x)[1]), ROW,
+     PARAMETER_FREE, "getitem", False),
+    ("another row written into", functional(lambda self, x: with_row(self.one(x), 0)),
+     functional(lambda self, x: with_row(self.one(x), 1)), ROW, PARAMETER_FREE, "setitem", False),
+    ("written into no more", functional(lambda self, x: with_zeros(self.one(x), 0, 2)),
+     functional(lambda self, x: self.one(x)), ROW, PARAMETER_FREE, "setitem", False),
+    ("results of one operation exchanged", functional(lambda self, x: gated(self, x, (0, 1))),
+     functional(lambda self, x: gated(self, x, (1, 0))), ROW, PARAMETER_FREE, "chunk", False),
+    ("outputs exchanged", functional(lambda self, x: two_outputs(self, x, (0, 1))),
+     functional(lambda self, x: two_outputs(self, x, (1, 0))), ROW, PARAMETER_FREE, "output", False),
+    ("output under another name", functional(lambda self, x: {"logits": self.one(x)}),
+     functional(lambda self, x: {"scores": self.one(x)}), ROW, PARAMETER_FREE, "scores", False),
+    ("iterations of spectral_norm", lambda: spectral(1), lambda: spectral(3), ROW, PARAMETER_FREE,
+     "n_power_iterations", True),
+    ("parameter became a buffer", lambda: shifted(True), lambda: shifted(False), ROW, PARAMETER_FREE, "buffer", True),
+    ("value in a dict", functional(lambda self, x: self.one(x) * self.settings["scale"], settings={"scale": 0.5}),
+     functional(lambda self, x: self.one(x) * self.settings["scale"], settings={"scale": 2.0}), ROW, PARAMETER_FREE,
+     "settings", True),
+    ("value in a configuration object",
+     functional(lambda self, x: self.one(x) * self.settings.scale, settings=types.SimpleNamespace(scale=0.5)),
+     functional(lambda self, x: self.one(x) * self.settings.scale, settings=types.SimpleNamespace(scale=2.0)), ROW,
+     PARAMETER_FREE, "settings", True),
+    ("argument of a partial function",
+     functional(lambda self, x: self.slope(self.one(x)), slope=functools.partial(F.leaky_relu, negative_slope=0.1)),
+     functional(lambda self, x: self.slope(self.one(x)), slope=functools.partial(F.leaky_relu, negative_slope=0.2)),
+     ROW, PARAMETER_FREE, "slope", True),
+    ("class kept as an attribute", functional(lambda self, x: self.kind()(self.one(x)), kind=nn.ReLU),
+     functional(lambda self, x: self.kind()(self.one(x)), kind=nn.Tanh), ROW, PARAMETER_FREE, "kind", True),
     ("weight tying lost", lambda: Tied(True), lambda: Tied(False), ROW, "tied_or_shared", "out.weight", True),
     ("buffer made non-persistent", lambda: Buffered(True), lambda: Buffered(False), ROW, "custom_layer_state",
      "inner.shift", True),
@@ -391,6 +474,55 @@ class Embedding(nn.Module):
         return {"logits": self.out(weights @ x), "hidden": x}
 
 
+class Caches(nn.Module):
+    """A table made in the first run, a configuration with a path, an input written into, a table with bounded rows."""
+
+    def __init__(self, folder="/home/somebody/run"):
+        super().__init__()
+        self.embed = nn.Embedding(11, 6, max_norm=0.5)
+        self.layer = nn.Linear(6, 6)
+        self.settings = types.SimpleNamespace(scale=0.5, folder=folder)
+        self.table = None
+        self.kept = {"rows": []}
+
+    def forward(self, tokens):
+        if self.table is None:
+            self.table = torch.arange(6).mul(0.1).cos()
+        self.kept["rows"].append(tokens.shape[0])
+        x = self.layer(self.embed(tokens) * self.table * self.settings.scale)
+        x[:, 0] = 1
+        return torch.add(x, 1)
+
+
+class WritesIntoInput(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.act = nn.ReLU(inplace=True)
+        self.layer = nn.Linear(6, 6)
+        self.register_buffer("mean", torch.zeros(6))
+
+    def forward(self, x):
+        x = self.act(x)
+        self.mean = self.mean * 0.9 + x.mean(0) * 0.1  # another tensor, not another value
+        return self.layer(x)
+
+
+class OwnTrain(nn.Module):
+    """Merges weights when it goes to evaluation, as low-rank adapters do."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.delta = nn.Parameter(torch.ones(6, 6)), nn.Parameter(torch.ones(6, 6))
+
+    def train(self, mode=True):
+        if mode != self.training:
+            self.weight.data += self.delta.data * (-1 if mode else 1)
+        return super().train(mode)
+
+    def forward(self, x):
+        return x @ (self.weight + self.delta if self.training else self.weight)
+
+
 def weight_norm():
     return nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 6)), nn.Tanh(), nn.Linear(6, 2))
 
@@ -443,7 +575,9 @@ EQUAL = {
     "Embedding": (Embedding, tokens),
     "weight_norm": (weight_norm, rows), "parametrized": (parametrized, rows),
     "TransformerEncoderLayer": (encoder_layer, sequences), "TransformerEncoder": (encoder, sequences),
-    "inplace": (lambda: ConvNet(act=nn.ReLU(inplace=True)), images),
+    "inplace": (lambda: ConvNet(act=nn.ReLU(inplace=True)), images), "Caches": (Caches, tokens),
+    "WritesIntoInput": (WritesIntoInput, rows), "spectral_norm": (lambda: spectral(2), rows),
+    "EmbeddingBag": (lambda: nn.EmbeddingBag(11, 6, max_norm=0.5), tokens),
 }
 try:
     import torchvision  # noqa: F401
@@ -550,6 +684,40 @@ class NoFalseAlarms(FolderTest):
         names = [name for name in EQUAL if name != "weight_norm"]  # torch cannot copy its older form
         self.for_each(names, change_model=copy.deepcopy)
 
+    def test_ways_to_write_the_same(self):
+        relu = nn.ReLU()
+        table = [
+            (functional(lambda self, x: self.one(x).view(-1, 3, 2)), functional(lambda self, x: self.one(x).reshape(-1, 3, 2))),
+            (functional(lambda self, x: torch.multiply(self.one(x), x)), functional(lambda self, x: self.one(x) * x)),
+            (functional(lambda self, x: F.relu(self.one(x))), functional(lambda self, x: self.one(x).relu())),
+            (functional(lambda self, x: self.one(x) + self.two(x)), functional(lambda self, x: self.exchanged(x))),
+            (lambda: nn.Sequential(nn.Linear(6, 6), relu, nn.Linear(6, 6), relu),
+             lambda: nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6), nn.ReLU())),
+            (lambda: Scaled(act=nn.ReLU()), lambda: Scaled(act=nn.ReLU(), nothing=nn.Identity())),
+            (lambda: Scaled(folder="/home/one/run"), lambda: Scaled(folder="/home/two/run")),
+        ]
+        for number, (make_saved, make_other) in enumerate(table):
+            with self.subTest(number):
+                saved = trained(make_saved())
+                path = self.save(saved, rows(3))
+                other = make_other()
+                other.load_state_dict(saved.state_dict())
+                document = self.check(path, other, rows(3))
+                self.assertEqual((document["causes"], document["architecture"]), ([], []))
+
+    def test_compiled_to_torchscript(self):
+        """Its modules show no options: the outputs tell."""
+        for change, fits in ((lambda model: model, True), (lambda model: setattr(model, "act", nn.Tanh()), False)):
+            saved = trained(ConvNet())
+            path = self.save(saved, images(3))
+            change(saved)
+            document = self.check(path, torch.jit.trace(saved.eval(), images(3)), images(3))
+            self.assertEqual((document["fits"], document["probe"]["verdict"] != "other_function"), (fits, fits))
+
+    def test_longer_sequences_and_larger_images(self):
+        self.for_each(["Attention", "TransformerEncoder", "Recurrent", "Embedding"], lambda inputs: longer(inputs(2)))
+        self.for_each(["ConvNet"], lambda inputs: (torch.rand(2, 3, 16, 20),))
+
     def test_second_process(self):
         """Another process, another working folder, another place of the file."""
         program = ("import sys; sys.path[:0] = [{tests!r}]; sys.argv[1:] = []; import tenon_blueprint_test as t\n"
@@ -594,6 +762,17 @@ class Raises(nn.Module):
         raise RuntimeError("on purpose")
 
 
+def member_facts(module):
+    """Members by identity, lists and dicts also by content."""
+    return {name: (id(value), repr(value) if isinstance(value, (list, dict)) and not name.startswith("_") else None)
+            for name, value in vars(module).items() if name != "training"}
+
+
+def longer(inputs):
+    """The same with two more steps on axis 1."""
+    return tuple(torch.cat([tensor, tensor[:, :2]], 1) for tensor in inputs)
+
+
 def hook_count(model):
     return sum(len(value) for module in model.modules() for name, value in vars(module).items()
                if name.endswith("_hooks"))
@@ -607,18 +786,30 @@ class Untouched(FolderTest):
             "identities": [id(tensor) for tensor in list(model.parameters()) + list(model.buffers())],
             "gradients": [tensor.requires_grad for tensor in model.parameters()],
             "hooks": hook_count(model), "setattr": nn.Module.__setattr__, "torch": torch.get_rng_state().tolist(),
-            "python": random.getstate(), "grad_mode": torch.is_grad_enabled(), "attributes": set(vars(model)),
+            "python": random.getstate(), "members": [member_facts(module) for module in model.modules()],
+            "grad_mode": torch.is_grad_enabled(), "attributes": set(vars(model)),
         }
 
     def test_after_a_blueprint(self):
-        for name, (make, inputs) in EQUAL.items():
+        for name, (make, inputs) in {**EQUAL, "OwnTrain": (OwnTrain, rows)}.items():
             with self.subTest(name):
                 model = trained(make()).train()
-                next(model.children()).eval()  # mixed modes stay mixed
+                for child in itertools.islice(model.children(), 1):
+                    child.eval()  # mixed modes stay mixed
                 model(*inputs(3))
-                before = self.facts(model)
-                tenon_blueprint.blueprint(model, inputs=inputs(3))
+                with torch.no_grad():
+                    for tensor in model.parameters():
+                        tensor.mul_(1.5)  # a bounded row is too long again
+                before, given = self.facts(model), inputs(3)
+                tenon_blueprint.blueprint(model, inputs=given)
                 self.assertEqual(self.facts(model), before)
+                self.assertTrue(all(torch.equal(a, b) for a, b in zip(given, inputs(3))))
+
+    def test_a_first_run_leaves_no_table(self):
+        model = Caches()
+        tenon_blueprint.blueprint(model, inputs=tokens(2))
+        self.assertIsNone(model.table)
+        self.assertEqual(model.kept, {"rows": []})
 
     def test_after_forward_raised(self):
         model = Raises()
@@ -650,6 +841,143 @@ class Untouched(FolderTest):
 
 
 # ---- state that is not saved ----------------------------------------------------------------------------------------
+
+
+class Slow(nn.Linear):
+    """Two operations, and a second of time between them."""
+
+    def forward(self, x):
+        x = super().forward(x)
+        time.sleep(0.3)
+        self.after = True
+        return torch.relu(x)
+
+
+class ReplacesItsBuffer(nn.Module):
+    """Puts another tensor in the buffer's place, writes into a second one, and draws from every generator; may raise."""
+
+    def __init__(self, raises=False):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("count", torch.zeros(()))
+        self.raises = raises
+        self.norm.eval()
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        self.mean = self.mean + x.mean(0)
+        self.count += 1
+        random.random()
+        self.norm.train()  # against the evaluation mode that it is run in
+        x = F.dropout(self.norm(x), 0.5, training=True)
+        if self.raises:
+            raise RuntimeError("as planned")
+        return self.drop(x)
+
+
+class Limits(FolderTest):
+    def test_a_run_that_takes_too_long_is_stopped_and_left_out(self):
+        model = Slow(4, 2)
+        document = tenon_blueprint.blueprint(model, example(3, 4), max_seconds=0.1)
+        self.assertNotIn("probe", document)
+        self.assertNotIn("graph", document)
+        self.assertRegex(document["left_out"][0], r"^operations and probe: the run took 0\.\d s, the limit is 0\.1 s$")
+        self.assertEqual([row["name"] for row in document["tensors"]], ["weight", "bias"])
+        self.assertTrue(model.training)
+        self.assertEqual(len(model._forward_hooks), 0)
+
+    def test_large_inputs_are_not_run(self):
+        document = tenon_blueprint.blueprint(Raises(), example(3, 4), max_bytes=47)
+        self.assertEqual(document["left_out"], ["operations and probe: the inputs have 48 bytes, the limit is 47"])
+
+    def test_large_outputs_leave_the_operations(self):
+        document = tenon_blueprint.blueprint(nn.Linear(4, 100), example(3, 4), max_bytes=1000)
+        self.assertEqual(document["left_out"], ["probe: inputs and outputs have 1248 bytes, the limit is 1000"])
+        self.assertEqual([node["op"] for node in document["graph"]["nodes"]], ["linear"])
+
+    def test_more_operations_than_are_written_down_are_told(self):
+        most, tenon_blueprint.MAX_NODES = tenon_blueprint.MAX_NODES, 1
+        try:
+            document = tenon_blueprint.blueprint(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), example(3, 4))
+        finally:
+            tenon_blueprint.MAX_NODES = most
+        self.assertEqual(document["left_out"], ["operations: only the first 1 are written down"])
+        self.assertEqual(len(document["graph"]["nodes"]), 1)
+        self.assertIn("probe", document)
+
+    def test_write_warns_and_tenon_says_why_outputs_were_not_compared(self):
+        torch.manual_seed(0)
+        model = Slow(4, 2)
+        torch.save(model.state_dict(), self.folder / "model.pth")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tenon_blueprint.write(model, self.folder / "model.pth", example(3, 4), max_seconds=0.1)
+        self.assertIn("left out of the blueprint: operations and probe", str(caught[0].message))
+        tenon_blueprint.write(model, self.folder / "other.blueprint.json", example(3, 4))
+        ran = self.tenon("check", "model.pth", "--against", "other.blueprint.json")
+        self.assertEqual(ran.returncode, 0)
+        self.assertIn("left out of the file's blueprint: operations and probe: the run took", " ".join(ran.stdout.split()))
+
+    def test_whatever_forward_does_leaves_no_trace(self):
+        for raises in (False, True):
+            model = ReplacesItsBuffer(raises)
+            before = {name: (id(buffer), buffer.clone()) for name, buffer in model.named_buffers()}
+            modes = [module.training for module in model.modules()]
+            states = torch.get_rng_state(), random.getstate()
+            with contextlib.suppress(RuntimeError):
+                tenon_blueprint.blueprint(model, example(5, 3))
+            for name, buffer in model.named_buffers():
+                self.assertEqual(id(buffer), before[name][0], name)
+                self.assertTrue(torch.equal(buffer, before[name][1]), name)
+            self.assertEqual(modes, [module.training for module in model.modules()])
+            self.assertTrue(torch.equal(states[0], torch.get_rng_state()))
+            self.assertEqual(states[1], random.getstate())
+            self.assertTrue(torch.is_grad_enabled())
+
+
+class Tolerance(FolderTest):
+    """Outputs that cancel to nearly 0: what another order of summation leaves is no other function; a change is."""
+
+    def blueprints(self, change):
+        torch.manual_seed(0)
+        inner = nn.Sequential(nn.Linear(64, 512), nn.LayerNorm(512))
+
+        class Cancels(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = inner
+
+            def forward(self, x):
+                return ends[-1](self.inner(x))
+
+        ends, documents = [], []
+        for end in (lambda x: x.sum(-1), change):
+            ends.append(end)
+            documents.append(tenon_blueprint.blueprint(Cancels(), example(32, 64)))
+        return documents
+
+    def verdict(self, change):
+        documents = self.blueprints(change)
+        for document, name in zip(documents, ("a", "b")):
+            del document["graph"]  # the probe alone is to tell
+            with open(self.folder / (name + ".blueprint.json"), "w") as out:
+                json.dump(document, out)
+        return json.loads(self.tenon("check", "a.blueprint.json", "--against", "b.blueprint.json",
+                                     "--json").stdout)["probe"]["verdict"]
+
+    def test_another_order_of_summation_is_the_same_function(self):
+        self.assertEqual(self.verdict(lambda x: x.flip(-1).sum(-1)), "within_tolerance")
+        self.assertNotEqual(self.verdict(lambda x: x.reshape(-1, 16, 32).sum(1).sum(-1)), "other_function")
+
+    def test_a_change_is_another_one(self):
+        self.assertEqual(self.verdict(lambda x: x[:, 1:].sum(-1)), "other_function")
+        self.assertEqual(self.verdict(lambda x: x.abs().sum(-1)), "other_function")
+        self.assertEqual(self.verdict(lambda x: (x * 1.01).clamp(max=3).sum(-1)), "other_function")
+
+    def test_rule(self):
+        row = tenon_blueprint.blueprint(nn.Linear(4, 2), example(3, 4))["probe"]["outputs"][0]
+        self.assertAlmostEqual(row["tolerance"], max(2 ** -11.5 * row["scale"], 2 ** -15 * 2), delta=2e-6)
 
 
 class Holder(nn.Module):
@@ -951,6 +1279,85 @@ class KeepsToItself(nn.Linear):
 
     def load_state_dict(self, state, strict=True):
         return super().load_state_dict({**state, "bias": self.bias.detach()}, strict)
+
+
+class Parents(FolderTest):
+    """What changed since the parent, and the digest by which `tenon log` finds it."""
+
+    def child_of(self, parent, model, inputs=None, name="child.pth", **given):
+        path = self.folder / name
+        torch.save(model.state_dict(), path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tenon_blueprint.write(model, path, inputs=inputs, parent=parent, **given)
+        return json.loads(self.tenon("log", path, "--json").stdout)
+
+    def test_tenon_finds_the_parent(self):
+        for name, (make, inputs) in EQUAL.items():
+            for given in (inputs(3), None):
+                with self.subTest(name, inputs=given is not None):
+                    parent = self.save(trained(make()), given, "parent.pth")
+                    log = self.child_of(parent, trained(make(), seed=8), given)
+                    (row,) = log["parents"]
+                    self.assertEqual((row["file"], row["found"]), ("parent.pth", True))
+                    self.assertEqual(row["digest"], json.loads(self.tenon("log", parent, "--json").stdout)["digest"])
+                    self.assertEqual(log["changes"], [])
+
+    def test_changes(self):
+        before = trained(ConvNet())
+        parent = self.save(before, None, "parent.pth")
+        frozen = trained(ConvNet())
+        frozen.head.requires_grad_(False)
+        for name, model, told in (
+                ("added", ConvNet(extra=nn.MaxPool2d(3, 1)), "module extra added: MaxPool2d(ceil_mode=false, dilation=1, "
+                 "kernel_size=3, padding=0, return_indices=false, stride=1)"),
+                ("option", ConvNet(drop=nn.Dropout(0.25)), "drop: option p changed from Dropout(p=0.5) to Dropout(p=0.25)"),
+                ("class", ConvNet(act=nn.Tanh()), "act: class changed from ReLU() to Tanh()"),
+                ("frozen", frozen, "2 tensors frozen: head.weight, head.bias"),
+                ("shape", ConvNet(norm=nn.BatchNorm2d(4, affine=False)), "2 tensors removed: norm.weight, norm.bias"),
+                ("dtype", ConvNet().half(), "13 tensors")):
+            with self.subTest(name):
+                changes = self.child_of(parent, model)["changes"]
+                if name == "dtype":
+                    self.assertIn("changed dtype: first.weight float32 to float16", changes[0])
+                else:
+                    self.assertIn(told, changes)
+                    self.assertLessEqual(len(changes), 2)
+
+    def test_changes_of_operations(self):
+        before, after = Functional(lambda m, x: m.two(torch.relu(m.one(x)))), Functional(lambda m, x: m.two(m.one(x)))
+        parent = self.save(trained(before), rows(3), "parent.pth")
+        self.assertEqual(self.child_of(parent, trained(after), rows(3))["changes"],
+                         ["the model: operation relu removed"])
+
+    def test_parents_of_every_form(self):
+        model = trained(ConvNet())
+        beside = self.save(model, None, "beside.pth")
+        document = tenon_blueprint.blueprint(model)
+        zipped = self.folder / "zipped.pth"
+        torch.save(model.state_dict(), zipped)
+        tenon_blueprint.embed(zipped, document)
+        alone = self.folder / "alone.blueprint.json"
+        alone.write_text(json.dumps(document))
+        self.tenon("convert", zipped, "inside.safetensors")
+        forms = (beside, zipped, alone, self.folder / "inside.safetensors", document)
+        digests = {tenon_blueprint.blueprint(model, parent=form)["parents"][0]["digest"] for form in forms}
+        self.assertEqual(len(digests), 1)
+
+    def test_a_parent_without_a_blueprint_is_refused(self):
+        path = self.folder / "bare.pth"
+        torch.save(ConvNet().state_dict(), path)
+        for parent in (path, {"schema": "other"}):
+            with self.assertRaises(ValueError):
+                tenon_blueprint.blueprint(ConvNet(), parent=parent)
+
+    def test_generations(self):
+        model = trained(ConvNet())
+        first = self.save(model, None, "first.pth")
+        self.child_of(first, ConvNet(drop=nn.Dropout(0.1)), name="second.pth")
+        log = self.child_of(self.folder / "second.pth", ConvNet(act=nn.Tanh()), name="third.pth", training={"epoch": 2})
+        self.assertEqual([row["file"] for row in log["parents"]], ["second.pth", "first.pth"])
+        self.assertTrue(all(row["found"] for row in log["parents"]))
 
 
 class RoundTrip(FolderTest):

@@ -92,9 +92,9 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"tied_to_another", [](Blueprint&, Blueprint& to) { to.tensors[4].tied_to = "conv.weight"; },
             "tied_or_shared", "`out.weight` was tied to `fc.weight` and is tied to `conv.weight`",
             "tie them again    model.out.weight = model.fc.weight"},
-        Row{"shared_module_lost", [](Blueprint&, Blueprint& to) { module(to, "again").same_as.clear(); },
-            "tied_or_shared", "`again` was the same module as `act` and is a module of its own",
-            "tie them again    model.again = model.act"},
+        Row{"shared_module_lost", [](Blueprint& from, Blueprint&) { module(from, "fc").same_as = "conv"; },
+            "tied_or_shared", "`fc` was the same module as `conv` and is a module of its own",
+            "tie them again    model.fc = model.conv"},
         Row{"other_output", [](Blueprint&, Blueprint& to) { compute_otherwise(to); }, "silent_wrong",
             "the model computes something else than the saved one, with the same weights and input",
             "compare `forward` in both versions of the code"},
@@ -137,6 +137,53 @@ INSTANTIATE_TEST_SUITE_P(
             "custom_layer_state", "the model has weights that no state dict holds: `layers.0.weight`",
             "register it, and save anew    torch.nn.ModuleList or ModuleDict for the list or dict"}),
     [](const auto& row) { return row.param.name; });
+
+/// Lost state explains other outputs: the cause that names it gives the probe as evidence, and no second one speaks.
+TEST(BlueprintCauses, WhatIsExplainedIsNotSaidTwice) {
+  const Report report = report_of([](Blueprint& from, Blueprint& to) {
+    to.unsaved = from.unsaved = {{"layers.0.weight", "module in a list"}};
+    compute_otherwise(to);
+  });
+  ASSERT_EQ(report.causes.size(), 1U);
+  EXPECT_EQ(report.causes[0].id, "custom_layer_state");
+  EXPECT_NE(std::find_if(report.causes[0].evidence.begin(), report.causes[0].evidence.end(),
+                         [](const std::string& clause) { return clause.starts_with("probe: output 0"); }),
+            report.causes[0].evidence.end());
+}
+
+/// Another environment explains nothing by itself: it may show in a result, and the probe says that it does.
+TEST(BlueprintCauses, ANoteKeepsNobodyFromSpeaking) {
+  const Report report = report_of([](Blueprint&, Blueprint& to) {
+    to.environment[1].second = R"("torch 2.4.0")";
+    compute_otherwise(to);
+  });
+  ASSERT_EQ(report.causes.size(), 2U);
+  EXPECT_EQ(report.causes[0].id, "silent_wrong");
+  EXPECT_EQ(report.causes[1].id, "environment_changed");
+}
+
+TEST(BlueprintCauses, WhatALimitLeftOutIsSaid) {
+  const Report report = report_of([](Blueprint&, Blueprint& to) {
+    to.probe.reset();
+    to.left_out = {"probe: inputs and outputs have 9 bytes, the limit is 8"};
+  });
+  EXPECT_EQ(report.fits, true);
+  ASSERT_EQ(report.not_checked.size(), 3U);
+  EXPECT_EQ(report.not_checked[1],
+            "left out of the target's blueprint: probe: inputs and outputs have 9 bytes, the limit is 8");
+}
+
+TEST(BlueprintCauses, AnotherMemoryLayoutFitsWithANote) {
+  const Report report = report_of([](Blueprint&, Blueprint& to) { to.tensors[0].stride = Stride{9, 1, 3, 1}; });
+  EXPECT_EQ(report.fits, true);
+  EXPECT_TRUE(report.causes.empty());
+  EXPECT_TRUE(report.difference.layout_changes.empty());  // one channel: the elements stand as before
+  const Report other = report_of([](Blueprint&, Blueprint& to) { to.tensors[2].stride = Stride{1, 3}; });
+  EXPECT_EQ(other.fits, true);
+  ASSERT_EQ(other.difference.layout_changes.size(), 1U);
+  ASSERT_EQ(other.notes.size(), 1U);
+  EXPECT_NE(other.notes[0].find("permuted in the model); harmless"), std::string::npos) << other.notes[0];
+}
 
 class NoBlueprintCause : public testing::TestWithParam<Row> {};
 

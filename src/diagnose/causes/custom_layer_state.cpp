@@ -53,6 +53,16 @@ Finding finding_of(const Case& facts, std::string summary, const std::vector<std
   return finding;
 }
 
+/// What the lost state does to the outputs: silent_wrong does not say it again.
+void add_probe(const Case& facts, Cause& cause) {
+  if (!facts.function || !facts.function->probe) return;
+  const ProbeComparison& probe = *facts.function->probe;
+  if (probe.verdict != ProbeVerdict::OtherFunction) return;
+  cause.evidence.push_back("probe: " + probe.detail);
+  if (!probe.first_deviating_module.empty())
+    cause.evidence.push_back("first module that deviates: " + quoted(probe.first_deviating_module));
+}
+
 /// Tensors that one side has in its state dict and the other keeps beside it.
 std::optional<Finding> half_registered(const Case& facts) {
   const Reasons kept_by_model = reasons_of(facts.target), kept_by_saved = reasons_of(facts.checkpoint);
@@ -203,9 +213,11 @@ std::optional<Finding> from_text(const Case& facts) {
 std::optional<Finding> find_custom_state_in_text(const Case& facts) { return from_text(facts); }
 
 std::optional<Finding> find_custom_layer_state(const Case& facts) {
-  if (auto finding = half_registered(facts)) return finding;
-  if (auto finding = unsaved_weights(facts, facts.checkpoint, "the saved model")) return finding;
-  return unsaved_weights(facts, facts.target, "the model");
+  auto finding = half_registered(facts);
+  if (!finding) finding = unsaved_weights(facts, facts.checkpoint, "the saved model");
+  if (!finding) finding = unsaved_weights(facts, facts.target, "the model");
+  if (finding) add_probe(facts, finding->cause);
+  return finding;
 }
 
 }  // namespace tenon::diagnosis

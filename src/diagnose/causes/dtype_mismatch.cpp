@@ -7,8 +7,6 @@
 #include <map>
 #include <unordered_set>
 
-#include <fmt/format.h>
-
 #include "base/text.hpp"
 #include "diagnose/dtype_changes.hpp"
 #include "diagnose/names.hpp"
@@ -16,6 +14,7 @@
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "plan/patterns.hpp"
+#include "tensor/words.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -30,14 +29,7 @@ Losses add_up(const std::vector<DTypeFact>& changes) {
   for (const DTypeFact& fact : changes) {
     (fact.survives ? losses.kept : losses.lost).push_back(&fact);
     if (fact.survives || !fact.change.loss) continue;
-    const CastLoss& loss = *fact.change.loss;
-    losses.total.elements += loss.elements;
-    losses.total.changed += loss.changed;
-    losses.total.overflow += loss.overflow;
-    losses.total.underflow += loss.underflow;
-    losses.total.nan += loss.nan;
-    losses.total.max_abs_error = std::max(losses.total.max_abs_error, loss.max_abs_error);
-    losses.total.max_rel_error = std::max(losses.total.max_rel_error, loss.max_rel_error);
+    tensor::add(losses.total, *fact.change.loss);
   }
   return losses;
 }
@@ -69,15 +61,6 @@ std::string pair_text(const std::vector<DTypeFact>& changes) {
   return text;
 }
 
-std::string loss_text(const CastLoss& loss) {
-  return fmt::format(
-             "{} of {} values change, largest relative error {:.1e}, largest absolute error {:.1e}, {} overflow, {} "
-             "underflow",
-             base::count_text(loss.changed), base::count_text(loss.elements), loss.max_rel_error, loss.max_abs_error,
-             base::count_text(loss.overflow), base::count_text(loss.underflow)) +
-         (loss.nan > 0 ? fmt::format(", {} NaN lost", base::count_text(loss.nan)) : "");
-}
-
 std::vector<std::string> names_of(const std::vector<const DTypeFact*>& facts) {
   std::vector<std::string> names;
   for (const DTypeFact* fact : facts) names.push_back(fact->change.key);
@@ -106,7 +89,7 @@ Finding from_listings(const Case& facts, const std::vector<DTypeFact>& changes) 
   cause.summary = std::string(is_measured ? "loading changes values of " : "loading can change values of ") +
                   list_text(names_of(losses.lost)) + " and nothing reports it";
   if (is_measured)
-    cause.evidence.push_back(loss_text(losses.total));
+    cause.evidence.push_back(tensor::loss_text(losses.total));
   else
     cause.evidence.push_back("no values at hand: the model's dtype does not hold all values of the checkpoint's");
   const bool from_double = std::all_of(losses.lost.begin(), losses.lost.end(),

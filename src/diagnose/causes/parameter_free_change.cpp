@@ -9,6 +9,7 @@
 
 #include "base/text.hpp"
 #include "diagnose/function/function_difference.hpp"
+#include "diagnose/function/layer_picture.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/rules.hpp"
@@ -106,6 +107,22 @@ void add_probe(const Case& facts, Cause& cause) {
         cause.notes.push_back(std::string("probe of the ") + name + ": " + finding);
 }
 
+/// The first change between its neighbours, and what it does to the layer after it.
+void add_picture(const Case& facts, const std::vector<const ArchitectureChange*>& changes, Cause& cause) {
+  LayerPicture picture = layer_picture(*facts.function, *changes.front());
+  cause.layers = std::move(picture.rows);
+  for (const ArchitectureChange* change : changes)
+    if (cause.picture.size() < 4) cause.picture.push_back({change->from, change->to, note_of(*change)});
+  if (!picture.misfit) return;
+  const Misfit& misfit = *picture.misfit;
+  cause.notes.push_back(
+      fmt::format("{} was made for {} {} and gets {}", quoted(misfit.layer), misfit.wanted, misfit.what, misfit.given));
+  if (misfit.type == "Linear")
+    cause.help.push_back(fmt::format("or keep the change, give {} {} inputs and train it anew    plan: {}",
+                                     quoted(misfit.layer), misfit.given,
+                                     to_json(Op{KeepTarget{misfit.layer + ".*"}, Applicability::Template})));
+}
+
 }  // namespace
 
 std::optional<Finding> find_parameter_free_change(const Case& facts) {
@@ -134,9 +151,8 @@ std::optional<Finding> find_parameter_free_change(const Case& facts) {
   cause.confidence =
       facts.function->probe && facts.function->probe->verdict != ProbeVerdict::OtherFunction ? 0.9 : 0.99;
   for (const ArchitectureChange* change : changes)
-    if (cause.picture.size() < 4) cause.picture.push_back({change->from, change->to, note_of(*change)});
-  for (const ArchitectureChange* change : changes)
     if (cause.help.size() < 3) cause.help.push_back(help_of(*change));
+  add_picture(facts, changes, cause);
   return finding;
 }
 

@@ -73,6 +73,7 @@ std::optional<Finding> find_silent_wrong_in_text(const Case& facts) { return fro
 
 std::optional<Finding> find_silent_wrong(const Case& facts) {
   if (!facts.function || !facts.function->probe || !facts.function->architecture.empty()) return std::nullopt;
+  if (facts.gap.size() + facts.gap.kept.size() > 0) return std::nullopt;  // tensors differ: those are the cause
   const ProbeComparison& probe = *facts.function->probe;
   if (probe.verdict != ProbeVerdict::OtherFunction) return std::nullopt;
   const std::size_t weights = equal_weights(*facts.function->from.probe, *facts.function->to.probe);

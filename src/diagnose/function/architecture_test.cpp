@@ -183,8 +183,8 @@ INSTANTIATE_TEST_SUITE_P(
                            },
                            {"changed pool: option stride: MaxPool2d(stride=2) -> MaxPool2d(stride=1)"}},
                     Change{"shared_module_of_its_own",
-                           [](Blueprint& b) { module(b, "again").same_as.clear(); },
-                           {"changed again: sharing: the same module as act -> a module of its own"}},
+                           [](Blueprint& b) { module(b, "fc").same_as = "conv"; },
+                           {"changed fc: sharing: a module of its own -> the same module as conv"}},
                     Change{"weight_tying_lost",
                            [](Blueprint& b) { b.tensors[4].tied_to.clear(); },
                            {"changed out: tie of out.weight: tied to fc.weight -> a tensor of its own"}},
@@ -210,6 +210,7 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"inplace_not_said", [](Blueprint& b) { module(b, "act").options.clear(); }, {}},
         Change{"class_of_the_model", [](Blueprint& b) { module(b, "").type = "OtherNet"; }, {}},
         Change{"class_name", [](Blueprint& b) { b.class_name = "OtherNet"; }, {}},
+        Change{"shared_module_without_tensors", [](Blueprint& b) { module(b, "again").same_as.clear(); }, {}},
         Change{"another_batch",
                [](Blueprint& b) {
                  b.graph->batch = 8;
@@ -289,7 +290,7 @@ TEST(GraphChanges, OtherOperandsAreTold) {
                     node("add", "", "[]", {of_node(1), of_node(skip)})});
   };
   EXPECT_EQ(texts_of(architecture_changes(net(0), net(1))),
-            Texts{"changed : operands of add: add of result 1, result 0 -> add of result 1, result 1"});
+            Texts{"changed : operands of add: add of tanh, relu -> add of tanh, tanh"});
 }
 
 /// A weight used in another place is another operation.

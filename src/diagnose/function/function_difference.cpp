@@ -51,6 +51,12 @@ class Renamer {
       tensors_.emplace(facts.checkpoint.tensors[tensor.source].name, tensor.spec.name);
   }
 
+  /// Stands around the model in `to`, and nothing in `from` did.
+  bool is_new_wrapper(const ModuleSpec& module) const {
+    if (!usual_.from.empty() || usual_.to.empty()) return false;
+    return module.path.empty() || usual_.to.starts_with(module.path + ".") ? module.path + "." != usual_.to : false;
+  }
+
   bool is_idle() const { return usual_.from.empty() && usual_.to.empty(); }
 
   std::string tensor(const std::string& name) const {
@@ -85,7 +91,7 @@ class Renamer {
 
 void rename_graph(Graph& graph, const Renamer& renamer) {
   for (GraphNode& node : graph.nodes) {
-    node.module = renamer.module(node.module).value_or(std::string());
+    if (node.op != "output") node.module = renamer.module(node.module).value_or(std::string());
     for (Operand& operand : node.operands)
       if (operand.from == Operand::From::Tensor) operand.name = renamer.tensor(operand.name);
   }
@@ -118,12 +124,15 @@ void rename(Blueprint& blueprint, Renamer renamer) {
 std::optional<FunctionDifference> function_difference(const Case& facts) {
   if (!facts.checkpoint.blueprint || !facts.target.blueprint) return {};
   FunctionDifference difference{*facts.checkpoint.blueprint, *facts.target.blueprint, {}, {}, {}, {}};
-  if (const Renamer renamer(facts); !renamer.is_idle()) rename(difference.from, renamer);
+  if (const Renamer renamer(facts); !renamer.is_idle()) {
+    rename(difference.from, renamer);
+    std::erase_if(difference.to.modules, [&](const ModuleSpec& module) { return renamer.is_new_wrapper(module); });
+  }
   const Blueprint &from = difference.from, &to = difference.to;
   difference.architecture = architecture_changes(from, to);
   difference.environment = environment_changes(from, to);
   difference.probe = compare_probes(from, to, &difference.why_no_probe);
-  difference.modules_compared = !from.modules.empty() && !to.modules.empty();
+  difference.modules_compared = comparable_modules(from, to);
   difference.operations_compared = comparable_graphs(from, to);
   return difference;
 }

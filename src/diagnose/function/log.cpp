@@ -47,20 +47,43 @@ void read_metrics(Log& log, const Limits& limits) {
   }
 }
 
-/// The blueprint of a file beside `child`, if it is the one that is meant.
-std::shared_ptr<const Blueprint> find_ancestor(const std::filesystem::path& folder, const Parent& parent,
-                                               const Limits& limits) {
-  const std::filesystem::path name = std::filesystem::path(parent.file).filename();
-  if (name.empty() || name != parent.file) return nullptr;
-  const std::string path = (folder / name).string();
+/// The blueprint of a file, if it is the one that is meant.
+std::shared_ptr<const Blueprint> blueprint_with(const std::string& digest, const std::string& path,
+                                                const Limits& limits) {
   if (io::path_kind(path) != io::PathKind::File) return nullptr;
   try {
     const auto blueprint =
         read_listing(path, {.mode = ReadMode::Map, .salvage = Salvage::No, .limits = limits}).blueprint;
-    return blueprint && blueprint_digest(*blueprint) == parent.digest ? blueprint : nullptr;
+    return blueprint && blueprint_digest(*blueprint) == digest ? blueprint : nullptr;
   } catch (const Error&) {
     return nullptr;  // collected: a parent that cannot be read is one that was not found
   }
+}
+
+struct FoundParent {
+  std::shared_ptr<const Blueprint> blueprint;
+  std::string file;  ///< base name
+};
+
+/// A parent whose name was not recorded (what `adapt` writes depends on no input's name) is looked for by its digest.
+FoundParent find_unnamed(const std::filesystem::path& folder, const std::string& digest, const Limits& limits) {
+  std::error_code failed;
+  std::set<std::string> names;  // sorted: of two copies the same one is named every time
+  const auto here = folder.empty() ? std::filesystem::path(".") : folder;
+  for (auto entry = std::filesystem::directory_iterator(here, failed);
+       !failed && entry != std::filesystem::directory_iterator() && names.size() < kMostAncestors;
+       entry.increment(failed))
+    names.insert(entry->path().filename().string());
+  for (const std::string& name : names)
+    if (auto blueprint = blueprint_with(digest, (folder / name).string(), limits)) return {std::move(blueprint), name};
+  return {};
+}
+
+FoundParent find_ancestor(const std::filesystem::path& folder, const Parent& parent, const Limits& limits) {
+  const std::filesystem::path name = std::filesystem::path(parent.file).filename();
+  if (name.empty()) return find_unnamed(folder, parent.digest, limits);
+  if (name != parent.file) return {};
+  return {blueprint_with(parent.digest, (folder / name).string(), limits), parent.file};
 }
 
 void follow(Log& log, const Blueprint& first, const Limits& limits) {
@@ -70,8 +93,8 @@ void follow(Log& log, const Blueprint& first, const Limits& limits) {
   for (std::size_t i = 0; i < waiting.size() && log.ancestors.size() < kMostAncestors; ++i) {
     const Parent parent = waiting[i];
     if (!seen.insert(parent.digest).second) continue;
-    const auto blueprint = find_ancestor(folder, parent, limits);
-    log.ancestors.push_back({parent.digest, parent.file, blueprint != nullptr, {}});
+    const auto [blueprint, file] = find_ancestor(folder, parent, limits);
+    log.ancestors.push_back({parent.digest, blueprint ? file : parent.file, blueprint != nullptr, {}});
     if (!blueprint) continue;
     log.ancestors.back().changes = blueprint->changes;
     waiting.insert(waiting.end(), blueprint->parents.begin(), blueprint->parents.end());

@@ -28,17 +28,50 @@ bool same(const Json& a, const Json& b) {
 /// "N", the batch's extent, as a number.
 Json extent(const Json& value, std::int64_t batch) { return value == "N" ? Json(batch) : value; }
 
+bool share_factor(std::int64_t x, std::int64_t y, const Batches& batches, std::size_t next) {
+  if (x == y) return true;
+  for (; next <= batches.others.size(); ++next) {
+    const auto [from, to] = next == 0 ? std::pair(batches.from, batches.to) : batches.others[next - 1];
+    if (from > 0 && to > 0 && from != to && x % from == 0 && y % to == 0 &&
+        share_factor(x / from, y / to, batches, next + 1))
+      return true;
+  }
+  return false;
+}
+
 bool in_ratio(const Json& first, const Json& second, const Batches& batches) {
   const Json a = extent(first, batches.from), b = extent(second, batches.to);
   if (!a.is_number_integer() || !b.is_number_integer()) return false;
   const auto x = a.get<std::int64_t>(), y = b.get<std::int64_t>();
-  if (x < batches.from || batches.from <= 0 || batches.to <= 0 || x % batches.from != 0) return false;
-  return y % batches.to == 0 && x / batches.from == y / batches.to;
+  return x != 0 && y != 0 && (x > 0) == (y > 0) && share_factor(x, y, batches, 0);
+}
+
+/// `0:7:`, a slice: each part is a number or empty.
+std::vector<Json> parts_of(const std::string& slice) {
+  std::vector<Json> parts;
+  for (std::size_t begin = 0; begin <= slice.size();) {
+    const std::size_t end = std::min(slice.find(':', begin), slice.size());
+    const std::string part = slice.substr(begin, end - begin);
+    const bool is_number = !part.empty() && part.size() < 18 &&
+                           part.find_first_not_of("0123456789", part[0] == '-' ? 1 : 0) == std::string::npos;
+    parts.push_back(is_number && part != "-" ? Json(std::stoll(part)) : Json(part));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+bool same_slice(const Json& a, const Json& b, const Batches& batches) {
+  if (!a.is_string() || !b.is_string()) return false;
+  const auto x = parts_of(a.get<std::string>()), y = parts_of(b.get<std::string>());
+  return x.size() > 1 && std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                                    [&](const Json& p, const Json& q) { return p == q || in_ratio(p, q, batches); });
 }
 
 /// Arguments are compared in place: `2` for a window and `[2, 2]` occur here, too.
 bool same_in_ratio(const Json& a, const Json& b, const Batches& batches) {
-  if (same(a, b) || same(extent(a, batches.from), extent(b, batches.to)) || in_ratio(a, b, batches)) return true;
+  if (same(a, b) || same(extent(a, batches.from), extent(b, batches.to)) || in_ratio(a, b, batches) ||
+      same_slice(a, b, batches))
+    return true;
   if (a.is_array() && b.is_array() && a.size() == b.size())
     return std::equal(a.begin(), a.end(), b.begin(),
                       [&](const Json& x, const Json& y) { return same_in_ratio(x, y, batches); });

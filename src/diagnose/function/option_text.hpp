@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <tenon/blueprint.hpp>
 
@@ -12,9 +14,11 @@ namespace tenon::diagnosis {
 /// Equal values: 1 and 1.0, 2 and [2, 2] mean the same.
 bool same_option(const std::string& a, const std::string& b);
 
-/// Extents of the first input's axis 0 on both sides: where they differ, numbers in the same ratio are equal.
+/// Extents of the inputs on both sides, first that of the first input's axis 0: where they differ, numbers that hold
+/// them as factors are equal when what is left is.
 struct Batches {
   std::int64_t from = 1, to = 1;
+  std::vector<std::pair<std::int64_t, std::int64_t>> others = {};
 };
 
 /// Which keywords of a call count. Releases add some and pass their defaults along: between two of them only those that

@@ -18,8 +18,8 @@
 namespace tenon {
 namespace {
 
-double coarser_tolerance(DType a, DType b, double scale) {
-  return std::max(probe_tolerance(a, scale), probe_tolerance(b, scale));
+double coarser_tolerance(DType a, DType b, double scale, double inner = 0) {
+  return std::max(probe_tolerance(a, scale, inner), probe_tolerance(b, scale, inner));
 }
 
 bool near(double a, double b, double tolerance) {
@@ -71,11 +71,29 @@ struct Deviation {
   bool is_within = true;
 };
 
-Deviation deviation(const ProbeTensor& a, const ProbeTensor& b) {
+/// The sizes of the terms that a tensor was made of, on both sides. Where the function is the same they are the same;
+/// of two sizes the smaller one tells more.
+struct Terms {
+  double a = 0, b = 0;
+};
+
+Terms terms_of(const Probe& a, const ProbeTensor& x, std::size_t before_x, const Probe& b, const ProbeTensor& y,
+               std::size_t before_y) {
+  return {probe_inner_scale(a, x, before_x), probe_inner_scale(b, y, before_y)};
+}
+
+/// A tolerance that somebody made wider than the rule does; 0 where nobody did.
+double widened(const ProbeTensor& tensor, double inner) {
+  constexpr double kRounding = 1.001;  // of a tolerance that went through JSON
+  const double by_rule = probe_tolerance(tensor.dtype, tensor.scale, inner);
+  return tensor.tolerance.value_or(0) > kRounding * by_rule ? *tensor.tolerance : 0;
+}
+
+Deviation deviation(const ProbeTensor& a, const ProbeTensor& b, const Terms& terms) {
   Deviation result;
   const double scale = std::max(a.scale, b.scale);
-  const double tolerance =
-      std::max({coarser_tolerance(a.dtype, b.dtype, scale), a.tolerance.value_or(0), b.tolerance.value_or(0)});
+  const double tolerance = std::max({coarser_tolerance(a.dtype, b.dtype, scale, std::min(terms.a, terms.b)),
+                                     widened(a, terms.a), widened(b, terms.b)});
   if (a.sample.size() != b.sample.size()) return {0, false};
   for (std::size_t i = 0; i < a.sample.size(); ++i) {
     const double x = a.sample[i], y = b.sample[i];
@@ -92,12 +110,15 @@ bool same_form(const ProbeTensor& a, const ProbeTensor& b) {
 
 /// Submodules that ran on both sides, in order: the first whose output is another one.
 std::string first_deviating_module(const Probe& a, const Probe& b) {
-  std::unordered_map<std::string_view, const ProbeTensor*> others;
-  for (const ProbeTensor& module : b.modules) others.emplace(module.name, &module);
-  for (const ProbeTensor& module : a.modules) {
+  std::unordered_map<std::string_view, std::size_t> others;
+  for (std::size_t i = 0; i < b.modules.size(); ++i) others.emplace(b.modules[i].name, i);
+  for (std::size_t i = 0; i < a.modules.size(); ++i) {
+    const ProbeTensor& module = a.modules[i];
     const auto other = others.find(module.name);
     if (other == others.end()) continue;
-    if (!same_form(module, *other->second) || !deviation(module, *other->second).is_within) return module.name;
+    const ProbeTensor& its = b.modules[other->second];
+    if (!same_form(module, its)) return module.name;
+    if (!deviation(module, its, terms_of(a, module, i, b, its, other->second)).is_within) return module.name;
   }
   return {};
 }
@@ -131,7 +152,7 @@ ProbeComparison compare_outputs(const Probe& a, const Probe& b) {
   for (std::size_t i = 0; i < a.outputs.size(); ++i) {
     const ProbeTensor &x = a.outputs[i], &y = b.outputs[i];
     if (same_digest(x, y)) continue;
-    const Deviation found = deviation(x, y);
+    const Deviation found = deviation(x, y, terms_of(a, x, a.modules.size(), b, y, b.modules.size()));
     if (found.max_abs > result.max_abs || std::isnan(found.max_abs)) result.max_abs = found.max_abs;
     if (!found.is_within)
       return other_function(a, b, result.max_abs,

@@ -87,6 +87,13 @@ INSTANTIATE_TEST_SUITE_P(
               b.probe->outputs[0].tolerance = 0.01;
             },
             kWithin, 0x1p-8, "", "0.00391"},
+        Row{"larger_terms_on_one_side_allow_no_more",
+            [](Blueprint& b) {
+              b.probe->modules[0].sample = {1, 2, 3, 1000};
+              b.probe->modules[0].scale = 1000;
+              other_output(b).sample[0] = 1.0 + 0x1p-8;
+            },
+            kOther, 0x1p-8, "conv", "deviates by"},
         Row{"other_bytes_of_equal_samples", [](Blueprint& b) { other_output(b); }, kWithin, 0, "", "deviation 0"},
         Row{"other_function",
             [](Blueprint& b) {
@@ -261,6 +268,17 @@ TEST(ComparedProbes, InputsWithoutDigestCompareByTheirValues) {
   EXPECT_TRUE(compare_probes(from, to));
   to.probe->inputs[0].values[1] = 1;
   EXPECT_FALSE(compare_probes(from, to));
+}
+
+/// Terms of 1000 cancelled to 8: 2^8 * 2^-23 * 1000 = 0.0305 is what other orders of summation may leave.
+TEST(ComparedProbes, AllowWhatCancellingLeaves) {
+  Blueprint from = ran();
+  from.probe->modules[0] = {"conv", DType::Float32, {4}, "", {1, 2, 3, 1000}, 1000, std::nullopt, {}};
+  Blueprint to = from;
+  other_output(to).sample[0] = 1.0 + 0.03;
+  EXPECT_EQ(compare_probes(from, to)->verdict, ProbeVerdict::WithinTolerance);
+  other_output(to).sample[0] = 1.0 + 0.04;
+  EXPECT_EQ(compare_probes(from, to)->verdict, ProbeVerdict::OtherFunction);
 }
 
 }  // namespace

@@ -4,9 +4,12 @@
 //   verify
 //
 // Nothing is written before the result is known to fit; --partial writes it all the same.
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -115,6 +118,51 @@ bool takes_nothing(const ApplyResult& result) {
   return result.snapshot.tensors.size() == result.filled_from_target.size();
 }
 
+/// Names of the tensors that a plan makes; none where it cannot run as it stands.
+std::unordered_set<std::string> made_by(const Plan& plan, const Listing& checkpoint) {
+  std::unordered_set<std::string> names;
+  try {
+    for (const Planned& planned : rehearse(plan, checkpoint).tensors) names.insert(planned.spec.name);
+  } catch (const Error& error) {
+    if (error.code != Code::Invalid) throw;
+  }
+  return names;
+}
+
+/// Tensors that the model would keep in silence: an operation that was left out would make them, or none speaks of them
+/// while the checkpoint has tensors that found no place and that no operation leaves out. The ones may belong to the
+/// others, and the result would hold untrained values.
+std::vector<std::string> kept_unasked(const ApplyResult& result, const Plan& plan, const Plan& chosen,
+                                      const Listing& checkpoint, const Listing& target) {
+  const Rehearsal rehearsal = rehearse(chosen, checkpoint);
+  const auto offered =
+      chosen.ops.size() == plan.ops.size() ? std::unordered_set<std::string>() : made_by(plan, checkpoint);
+  std::unordered_set<std::string_view> wanted, kept(result.filled_from_target.begin(), result.filled_from_target.end());
+  for (const TensorSpec& want : target.tensors) wanted.insert(want.name);
+  const bool all_placed = std::all_of(rehearsal.tensors.begin(), rehearsal.tensors.end(), [&](const Planned& planned) {
+    return wanted.count(planned.spec.name) > 0 && kept.count(planned.spec.name) == 0;
+  });
+  std::vector<std::string> unasked;
+  for (const std::string& name : result.filled_from_target) {
+    const bool is_kept = std::any_of(rehearsal.kept_patterns.begin(), rehearsal.kept_patterns.end(),
+                                     [&](const std::string& pattern) { return base::glob_match(pattern, name); });
+    if (!is_kept && (!all_placed || offered.count(name) > 0)) unasked.push_back(name);
+  }
+  return unasked;
+}
+
+/// What the result must not be, although every name and shape of it fits.
+void refuse_unasked(const ApplyResult& result, const std::vector<std::string>& unasked, AdaptOutcome& outcome) {
+  if (takes_nothing(result)) {
+    outcome.fits = false;
+    outcome.notes.push_back("no tensor of the checkpoint is in the result: it would be a copy of the target");
+  } else if (!unasked.empty()) {
+    outcome.fits = false;
+    outcome.notes.push_back(base::plural(unasked.size(), "tensor") + " such as " + unasked.front() +
+                            " would be the model's own, untrained, and no operation says so");
+  }
+}
+
 void require_whole(const std::string& path) {
   const VerifiedFile verified = verify(path);
   if (verified.ok) return;
@@ -167,10 +215,7 @@ int run(const Options& options, Session& session) {
   ApplyResult result = apply(outcome.plan, checkpoint, target);
   const Report after = diagnose(listing_of(result, outcome.plan, checkpoint, options.out), target);
   outcome.fits = after.fits;
-  if (takes_nothing(result)) {
-    outcome.fits = false;
-    outcome.notes.push_back("no tensor of the checkpoint is in the result: it would be a copy of the target");
-  }
+  refuse_unasked(result, kept_unasked(result, plan, outcome.plan, checkpoint, target), outcome);
   outcome.dtype_changes = cast_losses(outcome.plan, checkpoint, target);
   outcome.left = after.difference;
   outcome.tensors = result.snapshot.tensors.size();

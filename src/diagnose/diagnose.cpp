@@ -192,6 +192,9 @@ std::vector<CauseInfo> known_causes() {
   std::vector<CauseInfo> causes;
   std::vector<Rule> rules(std::begin(kRules), std::end(kRules));
   rules.insert(rules.end(), std::begin(kFunctionRules), std::end(kFunctionRules));
+  for (const Rule& rule : kOriginRules)
+    if (std::none_of(rules.begin(), rules.end(), [&](const Rule& other) { return other.id == rule.id; }))
+      rules.push_back(rule);
   rules.insert(rules.end(), std::begin(kLastRules), std::end(kLastRules));
   for (const Rule& rule : rules) {
     CauseInfo info{rule.id, rule.title, {}};

@@ -9,6 +9,7 @@
 #include "diagnose/names.hpp"
 #include "diagnose/origins/origin_rules.hpp"
 #include "diagnose/origins/origins.hpp"
+#include "diagnose/repairs/repairs.hpp"
 #include "diagnose/rules.hpp"
 
 namespace tenon::diagnosis {
@@ -84,16 +85,18 @@ bool is_explained(const Report& report, std::size_t begin) {
                      [](const Cause& cause) { return cause.severity != Severity::Note; });
 }
 
-bool is_found(const Report& report, std::string_view id) {
-  return std::any_of(report.causes.begin(), report.causes.end(), [&](const Cause& cause) { return cause.id == id; });
-}
-
 /// Rows that a finding without operations explains: later rules look at the rest.
 void tell(const Finding& finding, Case& facts) {
   facts.told.want.resize(facts.target.tensors.size(), false);
   facts.told.have.resize(facts.checkpoint.tensors.size(), false);
   for (const std::size_t index : finding.told_want) facts.told.want[index] = true;
   for (const std::size_t index : finding.told_have) facts.told.have[facts.state.tensors()[index].source] = true;
+}
+
+/// Whether a cause is found already; the first `skipped` ones are of parts, and do not speak for the rest.
+bool is_found(const Report& report, std::string_view id, std::size_t skipped) {
+  return std::any_of(report.causes.begin() + static_cast<std::ptrdiff_t>(skipped), report.causes.end(),
+                     [&](const Cause& cause) { return cause.id == id; });
 }
 
 /// The file was found to be no model at all: its keys are no question any more.
@@ -103,38 +106,59 @@ bool is_no_checkpoint(const Case& facts, const Report& report) {
          (report.causes[0].id == "wrong_object" || report.causes[0].id == "corrupt_file");
 }
 
-/// Origins and shapes lead to some causes on two ways; one is enough.
-bool is_said(const Rule& rule, const Case& facts, const Report& report) {
-  return facts.knowledge == Knowledge::Whole && rule.rounds == 1 && is_found(report, rule.id);
-}
+/// The rules are asked in turn; what one finds changes the case for those behind it.
+class Inquiry {
+ public:
+  Inquiry(Case& facts, Report& report) : trust(facts.checkpoint.tensors.size()), facts_(facts), report_(report) {}
 
-void ask_rules(std::span<const Rule> rules, Case& facts, Report& report, std::vector<Trust>& trust,
-               Explained& explained) {
-  const std::size_t begin = report.causes.size();
-  for (const Rule& rule : rules) {
-    if (is_no_checkpoint(facts, report)) return;
-    if (rule.speaks == Speaks::WhenUnexplained && is_explained(report, begin)) continue;
-    if (is_said(rule, facts, report)) continue;
-    for (int round = 0; round < rule.rounds; ++round) {
-      auto finding = rule.find(facts);
-      if (!finding) break;
-      finding->cause.id = std::string(rule.id);
-      tell(*finding, facts);
-      const std::size_t open_before = facts.gap.size();
-      const bool is_remark = finding->ops.empty();
-      if (!is_remark) {
-        auto step = attempt(facts, finding->ops);
-        if (!step) break;
-        lower_trust(trust, facts.state, step->state, *finding);
-        facts.state = std::move(step->state);
-        facts.gap = std::move(step->gap);
+  void ask(std::span<const Rule> rules) {
+    const std::size_t begin = report_.causes.size();
+    for (const Rule& rule : rules) {
+      if (is_no_checkpoint(facts_, report_)) return;
+      if (rule.speaks == Speaks::WhenUnexplained && is_explained(report_, begin)) continue;
+      if (is_said(rule)) continue;
+      for (int round = 0; round < rule.rounds && ask(rule); ++round) {
       }
-      note_explained(*finding, open_before - facts.gap.size(), explained);
-      record(std::move(*finding), report);
-      if (is_remark) break;  // nothing changed: it would say the same again
     }
   }
-}
+
+  /// What is found up to now is of parts, and does not speak for the rest.
+  void begin_rest() { skipped_ = report_.causes.size(); }
+
+  std::vector<Trust> trust;
+  Explained explained;
+
+ private:
+  /// Origins and shapes lead to some causes on two ways; one is enough.
+  bool is_said(const Rule& rule) const {
+    return facts_.knowledge == Knowledge::Whole && rule.rounds == 1 && is_found(report_, rule.id, skipped_);
+  }
+
+  /// True when asking again may find more.
+  bool ask(const Rule& rule) {
+    auto finding = rule.find(facts_);
+    if (!finding) return false;
+    finding->cause.id = std::string(rule.id);
+    if (finding->ops.empty()) finding->ops = repair_of(rule.id, facts_, *finding);
+    tell(*finding, facts_);
+    const std::size_t open_before = facts_.gap.size();
+    const bool is_remark = finding->ops.empty();
+    if (!is_remark) {
+      auto step = attempt(facts_, finding->ops);
+      if (!step) return false;
+      lower_trust(trust, facts_.state, step->state, *finding);
+      facts_.state = std::move(step->state);
+      facts_.gap = std::move(step->gap);
+    }
+    note_explained(*finding, open_before - facts_.gap.size(), explained);
+    record(std::move(*finding), report_);
+    return !is_remark;  // a remark changed nothing: it would say the same again
+  }
+
+  Case& facts_;
+  Report& report_;
+  std::size_t skipped_ = 0;
+};
 
 std::vector<std::string> names_of(const Listing& listing, const std::vector<std::size_t>& indexes) {
   std::vector<std::string> names;
@@ -276,33 +300,38 @@ Difference difference_of(const Case& facts) {
 
 void solve(Case& facts, Report& report) {
   const Balance at_start = facts.gap.balance();
-  std::vector<Trust> trust(facts.checkpoint.tensors.size());
-  Explained explained;
-  if (facts.knowledge == Knowledge::Partial) ask_rules(kTextRules, facts, report, trust, explained);
+  Inquiry inquiry(facts, report);
+  if (facts.knowledge == Knowledge::Partial) inquiry.ask(kTextRules);
   const std::span<const Rule> rules(kRules);
   const auto on_shapes =
       std::find_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.id == kFirstOnShapes; });
   const auto before = static_cast<std::size_t>(on_shapes - rules.begin());
-  ask_rules(rules.first(before), facts, report, trust, explained);
+  inquiry.ask(rules.first(before));
+  for (const Rule& rule : kPartRules) {
+    inquiry.begin_rest();
+    inquiry.ask({&rule, 1});
+  }
+  inquiry.begin_rest();
   facts.origins = origins_of(facts);
-  if (facts.origins) ask_rules(kOriginRules, facts, report, trust, explained);
-  ask_rules(rules.subspan(before), facts, report, trust, explained);
+  if (facts.origins) inquiry.ask(kOriginRules);
+  inquiry.ask({&kLostTie, 1});
+  inquiry.ask(rules.subspan(before));
   if (auto difference = function_difference(facts))
     facts.function = std::make_shared<const FunctionDifference>(std::move(*difference));
-  ask_rules(kFunctionRules, facts, report, trust, explained);
-  ask_rules(kLastRules, facts, report, trust, explained);
+  inquiry.ask(kFunctionRules);
+  inquiry.ask(kLastRules);
   report.leaves = facts.gap.balance();
   report.resolves = {less(at_start.missing, report.leaves.missing), less(at_start.unexpected, report.leaves.unexpected),
                      less(at_start.mismatched, report.leaves.mismatched)};
   drop_idle_plan(at_start, report);
   if (facts.knowledge == Knowledge::Whole) {
-    fill_mapping(facts, trust, report);
+    fill_mapping(facts, inquiry.trust, report);
     fill_coverage(facts, report);
   }
   if (facts.knowledge == Knowledge::Whole)
     order_causes(report);
   else
-    weigh_causes(at_start, explained, report);
+    weigh_causes(at_start, inquiry.explained, report);
   close_causes(report);
 }
 

@@ -91,16 +91,16 @@ inline constexpr Rule kRules[] = {
     {"name_collision", "two tensors want one name in the file", find_name_collision},
 };
 
+/// The first rule of the table that compares shapes under equal names: the origins of tensors (origins/) are settled
+/// before it.
+inline constexpr std::string_view kFirstOnShapes = "version_drift";
+
 // Asked of a text alone, before the keys: what a text shows of causes that whole listings show in another way.
 inline constexpr Rule kTextRules[] = {
     {"custom_layer_state", "a module keeps state where no state dict looks", find_custom_state_in_text},
     {"tied_or_shared", "weights that were one tensor are two, or the reverse", find_tie_in_text},
     {"silent_wrong", "everything fits, and the outputs are others", find_silent_wrong_in_text},
 };
-
-/// The first rule of the table that compares shapes under equal names: the origins of tensors (origins/) are settled
-/// before it.
-inline constexpr std::string_view kFirstOnShapes = "sharded_distributed";
 
 // Asked when the names are settled: then modules of both blueprints can be laid side by side.
 inline constexpr Rule kFunctionRules[] = {

@@ -229,6 +229,7 @@ class Matcher {
     doubt_shifted_rows(source_listing_, target_listing_, named);
     result_.matches = std::move(named.identical);
     if (!named.source_left.empty() && !named.target_left.empty()) match_rest(named);
+    orient_identical(source_listing_, target_listing_, result_.matches);
     settle_by_values(source_listing_, target_listing_, result_.matches);
     std::sort(result_.matches.begin(), result_.matches.end(),
               [](const Match& a, const Match& b) { return a.to < b.to; });

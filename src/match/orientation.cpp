@@ -10,6 +10,7 @@ namespace tenon::match {
 namespace {
 
 constexpr double kAmbiguous = 0.8;
+constexpr double kTurnedWithSiblings = 0.97;
 
 struct Tally {
   std::size_t equal = 0, transposed = 0;
@@ -61,6 +62,31 @@ void settle_orientation(const Listing& source, const Listing& target, std::vecto
     if (told.is_known && told.is_transposed) row.match.how = How::Transpose;
     if (!told.is_known && row.source_leaf != row.target_leaf)
       row.match.confidence = std::min(row.match.confidence, kAmbiguous);
+  }
+}
+
+void orient_identical(const Listing& source, const Listing& target, std::vector<Match>& matches) {
+  const auto in_block = [&](const Match& match) {
+    const auto& shape = target.tensors[match.to].shape;
+    return match.from.size() == 1 && shape && shape->size() == 2 && source.tensors[match.from[0]].shape &&
+           target.tensors[match.to].name.find_first_of("0123456789") != std::string::npos;
+  };
+  const auto leaf = [&](const Match& match) {
+    const std::string_view name = target.tensors[match.to].name;
+    return name.substr(name.rfind('.') + 1);
+  };
+  std::map<std::string_view, Tally> tallies;
+  for (const Match& match : matches) {
+    if (!in_block(match) || is_square(*target.tensors[match.to].shape)) continue;
+    if (match.how == How::Transpose) ++tallies[leaf(match)].transposed;
+    if (match.how == How::Identical || match.how == How::Rename) ++tallies[leaf(match)].equal;
+  }
+  for (Match& match : matches) {
+    if (match.how != How::Identical || !in_block(match) || !is_square(*target.tensors[match.to].shape)) continue;
+    const Tally& tally = tallies[leaf(match)];
+    if (tally.transposed == 0 || tally.equal > 0) continue;
+    match.how = How::Transpose;
+    match.confidence = std::min(match.confidence, kTurnedWithSiblings);
   }
 }
 

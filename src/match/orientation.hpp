@@ -19,4 +19,8 @@ struct Oriented {
 /// called differently, lowers the confidence below what is applied.
 void settle_orientation(const Listing& source, const Listing& target, std::vector<Oriented>& rows);
 
+/// The same for square matrices that bear one name on both sides: within blocks (a number in the name), where all
+/// matrices of that leaf which are not square were turned, they are turned, too.
+void orient_identical(const Listing& source, const Listing& target, std::vector<Match>& matches);
+
 }  // namespace tenon::match

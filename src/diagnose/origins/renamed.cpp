@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/text.hpp"
+#include "diagnose/names.hpp"
 #include "diagnose/origins/name_rules.hpp"
 #include "diagnose/origins/origin_rules.hpp"
 #include "diagnose/origins/origins.hpp"
@@ -49,10 +50,24 @@ std::vector<std::string> names_of(const plan::State& state) {
 /// checkpoint has.
 constexpr std::string_view kByWay = "renamed::";
 
-std::vector<Op> operations(const std::vector<NameRule>& rules, std::string_view by_way) {
+/// Queries and keys go from code that turns neighbouring components (Meta's `wq`) to code that turns halves (`q_proj`
+/// of transformers), or back: the rows may stand in another order, which neither names nor shapes tell.
+bool crosses_rotary(const NameChange& change) {
+  const std::string_view from = leaf_of(module_of(change.from)), to = leaf_of(module_of(change.to[0]));
+  const auto is_pairs = [](std::string_view word) { return word == "wq" || word == "wk"; };
+  const auto is_halves = [](std::string_view word) { return word == "q_proj" || word == "k_proj"; };
+  return (is_pairs(from) && is_halves(to)) || (is_halves(from) && is_pairs(to));
+}
+
+std::vector<Op> operations(const std::vector<NameRule>& rules, const std::vector<NameChange>& changes,
+                           std::string_view by_way) {
   std::vector<Op> ops;
-  for (const NameRule& rule : rules)
-    ops.push_back({Rename{rule.from, std::string(by_way) + rule.to[0], rule.is_regex}, Applicability::Exact});
+  for (const NameRule& rule : rules) {
+    const bool is_open = std::any_of(rule.changes.begin(), rule.changes.end(),
+                                     [&](std::size_t k) { return crosses_rotary(changes[k]); });
+    ops.push_back({Rename{rule.from, std::string(by_way) + rule.to[0], rule.is_regex},
+                   is_open ? Applicability::Guess : Applicability::Exact});
+  }
   if (!by_way.empty()) ops.push_back({StripPrefix{std::string(by_way)}, Applicability::Exact});
   return ops;
 }
@@ -76,7 +91,7 @@ bool replays(const plan::State& start, const std::vector<Op>& ops, const Renames
 std::vector<Op> replayed_operations(const Case& facts, const Renames& renames) {
   const auto rules = name_rules(renames.changes, names_of(facts.state));
   for (const std::string_view by_way : {std::string_view(), kByWay}) {
-    auto ops = operations(rules, by_way);
+    auto ops = operations(rules, renames.changes, by_way);
     if (replays(facts.state, ops, renames)) return ops;
   }
   return {};
@@ -115,6 +130,11 @@ std::optional<Finding> find_renamed_origins(const Case& facts) {
       count + " of " + base::count_text(wanted) + " model tensors without their name found their one partner",
       base::plural(finding.ops.size(), "rule") + " replayed: each gives the name that was found"};
   cause.picture = picture(facts, renames);
+  if (std::any_of(renames.changes.begin(), renames.changes.end(), crosses_rotary))
+    cause.notes.push_back(
+        "rows of queries and keys: one side turns neighbouring components, the other halves; a person says whether "
+        "`reorder` "
+        "(dim 0, view [heads, -1, 2], dims [0, 2, 1]) belongs before the rename");
   if (renames.offered > 0)
     cause.notes.push_back(base::plural(renames.offered, "more tensor") +
                           " may have a partner, which is not sure enough: --json lists them in `mapping`");

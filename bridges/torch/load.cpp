@@ -168,8 +168,9 @@ class ModuleLoad {
     Report report = diagnose(checkpoint_, wanted_);
     report.fits = false;
     report.difference.dtype_changes = report_.dtype_changes;
-    const std::string found = in_words(
-        {.matched = {}, .missing = {}, .unexpected = {}, .mismatched = {}, .dtype_changes = report_.dtype_changes});
+    Difference losses;
+    losses.dtype_changes = report_.dtype_changes;
+    const std::string found = in_words(losses);
     throw LoadError(file_, std::move(report), found,
                     "convert the module first (module->to(torch::kFloat64)), or set accept.lossy");
   }

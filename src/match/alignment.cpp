@@ -4,17 +4,22 @@
 #include <cstdint>
 #include <map>
 #include <numeric>
+#include <optional>
 
 namespace tenon::match {
 namespace {
 
 constexpr std::size_t kMaxCells = 4'000'000;  // of the table of the dynamic programme
 
-/// Numbers count up by one within each parent: nothing was taken out between.
+/// Numbers count up by one step within each parent: nothing was taken out between. A step of two or more is that of a
+/// sequence in which layers without tensors stand between (`0.conv`, `2.conv`, `4.conv`).
 bool is_regular(const std::vector<Place>& places) {
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const bool opens = i == 0 || places[i].parent != places[i - 1].parent;
-    if (!opens && places[i].number != places[i - 1].number + 1) return false;
+  std::optional<std::int64_t> step;
+  for (std::size_t i = 1; i < places.size(); ++i) {
+    if (places[i].parent != places[i - 1].parent) continue;
+    const std::int64_t next = places[i].number - places[i - 1].number;
+    if (next < 1 || (step && *step != next)) return false;
+    step = next;
   }
   return true;
 }

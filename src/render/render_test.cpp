@@ -231,7 +231,7 @@ TEST(OutcomeText, VerifyDiffAdaptConvert) {
   adapted.tensors = 4;
   adapted.file_bytes = 2048;
   const ConvertOutcome converted{
-      "a.pth", "a.safetensors", Format::PytorchZip, Format::Safetensors, 4, 0, {"a view was written dense"}};
+      "a.pth", "a.safetensors", Format::PytorchZip, Format::Safetensors, 4, 0, {}, {}, {"a view was written dense"}};
   const TextStyle style = style_of(80);
   test::expect_golden(render_text(damaged, style) + "\n" + render_text(diff, style) + "\n" +
                           render_text(adapted, style) + "\n" + render_text(converted, style),

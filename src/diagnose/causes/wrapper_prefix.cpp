@@ -8,6 +8,8 @@
 // be known of the wrapper; the table below only says why it is there. BatchNorm's counters may stand on one side only
 // and are not counted then.
 #include <algorithm>
+#include <span>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -85,6 +87,33 @@ bool explains_enough(const Case& facts, const PrefixFit& fit, const Sides& sides
   const bool is_replaced = !fit.strip.empty() && !fit.add.empty();
   if (is_replaced && (fit.keys < 3 || fit.keys * 2 < facts.target.tensors.size())) return false;
   return fit.shapes > 0 && fit.keys * 2 >= sides.fewer() && fit.shapes * 2 >= fit.keys;
+}
+
+/// Names with the prefix that find no counterpart: `0.norm.weight` of the part behind it, with its shape, numbers
+/// aside.
+std::unordered_set<std::string> open_forms(std::span<const NamedShape> side, const std::string& own,
+                                           std::span<const NamedShape> other, const std::string& others) {
+  std::unordered_set<std::string_view> counterparts;
+  for (const NamedShape& row : other)
+    if (row.name.starts_with(others)) counterparts.insert(row.name.substr(others.size()));
+  std::unordered_set<std::string> forms;
+  for (const NamedShape& row : side) {
+    if (!row.name.starts_with(own)) continue;
+    const std::string_view rest = row.name.substr(own.size());
+    if (counterparts.count(rest) == 0 && row.shape != nullptr)
+      forms.insert(template_of(rest) + base::shape_text(*row.shape));
+  }
+  return forms;
+}
+
+/// Layers that are left over on both sides say that the numbers behind the prefix count from elsewhere: `seq.2` to
+/// `seq.13` are `layers.0` to `layers.11`, though ten of them agree by name. Matching by order is not this rule's.
+bool is_shifted(const Case& facts, const PrefixFit& fit, const Sides& sides) {
+  const bool is_replaced = !fit.strip.empty() && !fit.add.empty();
+  if (facts.knowledge == Knowledge::Partial || !is_replaced) return false;
+  const auto have = open_forms(sides.have, fit.strip, sides.want, fit.add);
+  const auto want = open_forms(sides.want, fit.add, sides.have, fit.strip);
+  return std::any_of(have.begin(), have.end(), [&](const std::string& form) { return want.count(form) > 0; });
 }
 
 /// How well the prefix explains the names that could be explained: 0..1.
@@ -419,7 +448,7 @@ std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   if (sides.have.empty() && sides.want.empty())
     return facts.text != nullptr && facts.knowledge == Knowledge::Partial ? within_container(facts) : std::nullopt;
   const PrefixFit fit = settle_rivals(best_prefix(sides.have, sides.want));
-  if (!explains_enough(facts, fit, sides)) return from_text(facts, sides);
+  if (!explains_enough(facts, fit, sides) || is_shifted(facts, fit, sides)) return from_text(facts, sides);
 
   const Applicability applicability = is_settled(fit) ? Applicability::Exact : Applicability::Guess;
   Finding finding;

@@ -1267,7 +1267,7 @@ def _canonical(document):
 
     result = {"schema": SCHEMA, "class": document.get("class") or None, "tensors": []}
     for row in document["tensors"]:
-        tensor = dict(kept(row, ("name", "dtype", "shape"), ("role",)), tied_to=row.get("tied_to") or None)
+        tensor = dict(kept(row, ("name", "dtype", "shape"), ("role", "stride")), tied_to=row.get("tied_to") or None)
         if row.get("requires_grad") is not None:
             tensor["requires_grad"] = row["requires_grad"]
         result["tensors"].append(tensor)
@@ -1275,7 +1275,7 @@ def _canonical(document):
                for row in document.get("modules", [])]
     lists = {"modules": modules, "unsaved": [kept(row, ("name", "why")) for row in document.get("unsaved", [])],
              "parents": [kept(row, ("digest", "file")) for row in document.get("parents", [])],
-             "changes": document.get("changes", [])}
+             "changes": document.get("changes", []), "left_out": document.get("left_out", [])}
     result.update({name: rows for name, rows in lists.items() if rows})
     result.update(kept(document, (), ("source", "environment", "training")))
     groups = (document.get("optimizer") or {}).get("groups")

@@ -279,7 +279,11 @@ void on_end(const at::RecordFunction& call, at::ObserverContext*) {
 
 void give_back(const Recording& recording) {
   const ::torch::NoGradGuard no_grad;
-  for (auto [tensor, before] : recording.written) tensor.copy_(before);
+  for (auto [tensor, before] : recording.written)
+    if (tensor.sizes() == before.sizes())
+      tensor.copy_(before);
+    else
+      tensor.set_data(before.clone());  // the run gave it another size
 }
 
 Recording record(const std::vector<NamedTensor>& state, const std::vector<::torch::Tensor>& inputs,

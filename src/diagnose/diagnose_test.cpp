@@ -146,8 +146,9 @@ INSTANTIATE_TEST_SUITE_P(
                  joined({{"embed_tokens.weight", {100, 16}}, {"lm_head.weight", {100, 16}}}, kBackbone),
                  joined({{"embed_tokens.weight", {104, 16}}, {"lm_head.weight", {104, 16}}}, kBackbone),
                  {"vocab_changed"},
-                 R"({"ops":[]})",
-                 2},
+                 R"({"ops":[{"op":"resize_rows","pattern":"embed_tokens.weight","rows":104,"applicability":"lossy"},)"
+                 R"({"op":"resize_rows","pattern":"lm_head.weight","rows":104,"applicability":"lossy"}]})",
+                 0},
         PairCase{"NothingOffered", {}, {}, {}, R"({"ops":[]})"}),
     [](const auto& row) { return row.param.name; });
 

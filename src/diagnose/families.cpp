@@ -28,8 +28,6 @@ constexpr std::string_view kDerivedLeaves[] = {"position_ids",
                                                "anchor_grid",
                                                "anchors",
                                                "anchor_points",
-                                               "total_ops",
-                                               "total_params",
                                                "_float_tensor",
                                                "mel_basis",
                                                "hann_window",
@@ -80,8 +78,6 @@ constexpr std::string_view kQuantLeaves[] = {"absmax",
                                              "amax",
                                              "_amax",
                                              "pre_quant_scale",
-                                             "clips_act",
-                                             "signed_tensor",
                                              "_num_bits",
                                              "num_bits",
                                              "weight_fake_quant",
@@ -115,10 +111,10 @@ constexpr std::string_view kCopyParts[] = {"ema", "shadow", "teacher", "swa", "a
 constexpr std::string_view kTrainingParts[] = {
     "criterion", "criterions", "loss",       "losses",       "perceptual",  "lpips",       "discriminator",
     "disc",      "netd",       "critic",     "metric",       "metrics",     "aux",         "auxiliary",
-    "auxlogits", "projector",  "projection", "finetuner",    "queue",       "queue_ptr",   "prototypes",
+    "auxlogits", "projector",  "queue",       "queue_ptr",   "prototypes",
     "prototype", "memory",     "bank",       "center",       "counter",     "optimizer",   "scheduler",
     "epoch",     "step",       "steps",      "pretrain",     "pretraining", "online",      "distill",
-    "student",   "evaluator",  "poses",      "camera",       "cameras",     "train",       "training",
+    "student",   "evaluator",  "camera",       "cameras",     "train",       "training",
     "dice",      "bce",        "arcface",    "last_layer",   "ptr",         "accuracy",    "confmat",
     "fid",       "inception",  "ssim",       "denoiser_ema", "regularizer", "augment",     "augmentation",
     "sampler",   "dis",        "temp",       "temperature",  "logvar",      "supervision", "contrastive"};
@@ -241,6 +237,7 @@ Family family_of(std::string_view name) {
   if (is_weight_norm(name, leaf)) return Family::WeightNorm;
   if (is_among(leaf, kDerivedLeaves) || (has_word(name, kDerivedParts) && leaf != "weight" && leaf != "bias"))
     return Family::Derived;
+  if (leaf == "total_ops" || leaf == "total_params") return Family::Training;  // a profiler's counters
   if (has_word(name, kTrainingParts)) return Family::Training;
   if (leaf == "gamma" || leaf == "beta") return Family::NormNames;
   if (leaf == "running_mean" || leaf == "running_var") return Family::NormStatistics;

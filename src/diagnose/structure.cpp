@@ -182,6 +182,26 @@ std::optional<LevelEdit> best_edit(const std::vector<OpenName>& missing, const s
   return loose && loose->missing.size() > exact->missing.size() * 2 ? loose : exact;
 }
 
+bool is_index_edit(const LevelEdit& edit) {
+  const auto is_number = [](std::string_view levels) {
+    return levels.find_first_not_of("0123456789.") == std::string_view::npos;
+  };
+  return !edit.by_template && is_number(edit.from) && is_number(edit.to);
+}
+
+bool begins_network(std::string_view rest) {
+  constexpr std::string_view kFirst[] = {"conv1.",           "stem",      "patch_embed", "embeddings.",
+                                         "embed_tokens.",    "wte.",      "features.0.", "layers.0.",
+                                         "blocks.0.",        "layer1.",   "0.",          "conv_in.",
+                                         "input_blocks.0.",  "layer.0.",  "cls_token",   "conv0.",
+                                         "block1.",          "stages.0.", "conv1_1.",    "encoder.layers.0.",
+                                         "encoder.layer.0.", "model.0.",  "backbone.",   "h.0.",
+                                         "embedding.",       "bert.",     "body.0.",     "downsample_layers.0.",
+                                         "conv_first."};
+  return std::any_of(std::begin(kFirst), std::end(kFirst),
+                     [&](std::string_view first) { return rest.starts_with(first); });
+}
+
 double likeness(std::string_view a, std::string_view b) {
   constexpr std::size_t kMost = 64;
   a = a.substr(0, kMost);

@@ -118,6 +118,33 @@ std::optional<Finding> other_vocabulary(const Case& facts) {
   return finding;
 }
 
+/// The width of what a layer attends to, or projects into the model, is another network's: a text encoder of 768
+/// against one of 2048, an image encoder of 1024 against one of 1280. No option of one model changes that.
+bool is_foreign_width(const OpenPair& row) {
+  if (row.have->size() != 2 || row.want->size() != 2) return false;
+  const std::int64_t a = (*row.have)[1], b = (*row.want)[1];
+  const bool is_context = row.name.find("attn2.to_k") != std::string_view::npos ||
+                          row.name.find("attn2.to_v") != std::string_view::npos ||
+                          row.name.find("cross_attn") != std::string_view::npos ||
+                          first_level(row.name).find("proj") != std::string_view::npos;
+  return is_context && a != b && std::min(a, b) >= 512 && a % 64 == 0 && b % 64 == 0;
+}
+
+std::optional<Finding> foreign_width(const Case& facts, const OpenRows& rows) {
+  const auto found = rows_where(rows.mismatched, is_foreign_width);
+  if (found.empty() || facts.knowledge == Knowledge::Whole) return std::nullopt;
+  Finding finding =
+      say(facts, {0.86,
+                  "what the model takes its context from is of another width: " + list_text(names_of_rows(found)),
+                  std::string(kWhy),
+                  {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " are of such layers, " +
+                   std::to_string((*found.front().have)[1]) + " against " + std::to_string((*found.front().want)[1])},
+                  {std::string(kHelp)}});
+  finding.cause.keys = rows.size();
+  picture_of({}, {}, found, finding.cause);
+  return finding;
+}
+
 std::optional<Finding> other_sizes(const Case& facts, const OpenRows& rows) {
   if (rows.mismatched.empty()) return std::nullopt;
   const auto other_rank =
@@ -144,6 +171,7 @@ std::optional<Finding> find_different_architecture(const Case& facts) {
     return std::nullopt;
   if (auto finding = stacks(facts)) return finding;
   if (auto finding = other_vocabulary(facts)) return finding;
+  if (auto finding = foreign_width(facts, rows)) return finding;
   if (auto finding = two_families(facts, rows)) return finding;
   if (auto finding = all_missing(facts, rows)) return finding;
   if (auto finding = other_sizes(facts, rows)) return finding;

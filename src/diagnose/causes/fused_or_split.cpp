@@ -142,6 +142,50 @@ std::optional<Finding> folded(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// One side lacks query, key and value of every block and nothing else: the other has them joined.
+std::optional<Finding> projections_alone(const Case& facts, const OpenRows& rows) {
+  const bool in_file = rows.missing.empty();
+  const auto& side = in_file ? rows.unexpected : rows.missing;
+  if (side.empty() || !(rows.missing.empty() || rows.unexpected.empty()) || !rows.mismatched.empty())
+    return std::nullopt;
+  const auto found = rows_where(side, [](const OpenName& row) {
+    return has_mark(row.name, kSplitMarks) && !is_fused(row) && is_plain_leaf(leaf_of(row.name));
+  });
+  std::set<std::string_view> parts;
+  for (const OpenName& row : found) parts.insert(leaf_of(module_of(row.name)));
+  if (found.size() != side.size() || parts.size() < 2 || parts.size() > 3 || side.size() < 4) return std::nullopt;
+  Finding finding = say(facts, {0.8,
+                                "query, key and value stand apart on one side only: " + list_text(names_of_rows(found)),
+                                "the other side has them in one tensor, or under other names",
+                                {part_text(found.size(), side.size(), "key") + " are such projections; the output's is "
+                                 "not among them"},
+                                {"with both files the parts are found    tenon check FILE --against MODEL"}});
+  finding.cause.keys = found.size();
+  picture_of(in_file ? std::vector<OpenName>() : found, in_file ? found : std::vector<OpenName>(), {}, finding.cause);
+  return finding;
+}
+
+/// Biases of convolutions everywhere and nothing else: normalisations were computed into them.
+std::optional<Finding> biases_alone(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 5;
+  if (rows.unexpected.size() < kLeast || !rows.missing.empty() || !rows.mismatched.empty()) return std::nullopt;
+  const auto biases = rows_where(rows.unexpected, [](const OpenName& row) {
+    const std::string_view owner = leaf_of(module_of(row.name));
+    return leaf_of(row.name) == "bias" && (owner.find("conv") != std::string_view::npos || owner == "0");
+  });
+  if (biases.size() * 10 < rows.unexpected.size() * 9) return std::nullopt;
+  Finding finding = say(facts, {0.8,
+                                "the checkpoint has biases in every convolution: its normalisations are folded in",
+                                "for deployment a BatchNorm is computed into the convolution before it",
+                                {part_text(biases.size(), rows.unexpected.size(), "unexpected key") +
+                                 " are biases of convolutions"},
+                                {"build the model in its fused form before loading"}});
+  finding.cause.notes = {"leaving biases out is harmful here: the normalisation is in them"};
+  finding.cause.keys = rows.unexpected.size();
+  picture_of({}, biases, {}, finding.cause);
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_fused_or_split(const Case& facts) {
@@ -150,6 +194,8 @@ std::optional<Finding> find_fused_or_split(const Case& facts) {
   if (auto finding = folded(facts, rows)) return finding;
   if (auto finding = both_sides(facts, rows)) return finding;
   if (auto finding = grown_rows(facts, rows)) return finding;
+  if (auto finding = projections_alone(facts, rows)) return finding;
+  if (auto finding = biases_alone(facts, rows)) return finding;
   return one_side(facts, rows);
 }
 

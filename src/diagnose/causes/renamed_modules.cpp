@@ -26,11 +26,18 @@ constexpr Reading kReadings[] = {
 std::string level_text(const std::string& level) { return level.empty() ? "nothing" : quoted(level); }
 
 double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
-  const std::size_t fewer = std::min(rows.missing.size(), rows.unexpected.size());
-  const double explained = share_of(std::min(edit.missing.size(), edit.unexpected.size()), fewer);
+  const auto [fewer, more] = std::minmax(rows.missing.size(), rows.unexpected.size());
+  const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
   const double few = edit.missing.size() < 2 ? 0.75 : 1;
-  const double alike = edit.from.empty() || edit.to.empty() ? 0.7 : likeness(edit.from, edit.to);
-  return few * (edit.by_template ? 0.85 : 1) * (0.4 + 0.35 * explained + 0.2 * alike);
+  const bool is_level = edit.from.empty() || edit.to.empty();  // that is a wrapper's or a container's doing first
+  const double alike = is_level ? 0.4 : likeness(edit.from, edit.to);
+  const double certainty = is_index_edit(edit) ? 0.5 : edit.by_template ? 0.85 : 1;
+  return few * certainty * (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
+}
+
+bool explains_most(const LevelEdit& edit, const OpenRows& rows) {
+  const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
+  return !is_index_edit(edit) && pairs * 2 >= std::max(rows.missing.size(), rows.unexpected.size());
 }
 
 /// One change after another, each over what the ones before left: a refactored block has several new names.
@@ -80,6 +87,10 @@ std::optional<Finding> from_edit(const Case& facts, const OpenRows& rows) {
                   {"rename, where shapes agree too    tenon check FILE --against MODEL"}});
   tell_missing(edit.missing, finding);
   tell_unexpected(edit.unexpected, finding);
+  if (!explains_most(edit, rows)) {  // then another network is as likely, and may speak of the same names
+    finding.told_want.clear();
+    finding.told_have.clear();
+  }
   finding.cause.picture.push_back(
       {std::string(edit.unexpected.front().name), std::string(edit.missing.front().name), ""});
   return finding;

@@ -39,6 +39,8 @@ constexpr Reading kReadings[] = {
     {Symptom::DictNotModule, 0.35,
      "the program and the file may be of two ages: one saved modules, the other saves dicts",
      "projects change what they save", kReleases},
+    {Symptom::LayerCount, 0.33, "the file may be of another release, which counted layers in another way",
+     "wrappers and nested models were flattened differently", kReleases},
     {Symptom::UnsafePickle, 0.3, "since PyTorch 2.6 torch.load loads weights only",
      "the default changed; files that loaded before are refused", kReleases},
     {Symptom::AbsentClass, 0.3, "the class may have moved or come with another release",
@@ -235,7 +237,9 @@ std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
   const std::size_t norms = is_one_sided ? rows_where(side, is_layer_norm).size() : 0;
   const bool has_statistics = std::any_of(
       side.begin(), side.end(), [](const OpenName& row) { return family_of(row.name) == Family::NormStatistics; });
+  const auto buffers = rows_where(rows.unexpected, [](const OpenName& row) { return !is_plain_leaf(leaf_of(row.name)); });
   double confidence = 0;
+  if (rows.missing.empty() && rows.mismatched.empty() && buffers.size() == rows.unexpected.size()) confidence = 0.5;
   if (norms >= kLeastNorms && norms * 2 >= side.size() && !has_statistics) confidence = 0.6;
   if (!permuted.empty()) confidence = 0.4;
   if (has_quant) confidence = 0.33;

@@ -226,6 +226,47 @@ constexpr std::string_view kTellingNames[] = {"module.",
                                               "backbone.",
                                               "self.model."};
 
+/// The names of the side shown stand in one part of the network: what is open is that part, not every name.
+bool is_one_part(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  return common_module(side).find('.') != std::string_view::npos;
+}
+
+/// The class that loads tells which level stands before every name of the model: it is a wrapper itself.
+std::string_view prefix_of_class(std::string_view name) {
+  constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
+      {"DataParallel", "module."},       {"DistributedDataParallel", "module."},     {"OptimizedModule", "_orig_mod."},
+      {"DeepSpeedEngine", "module."},    {"FullyShardedDataParallel", "_fsdp_wrapped_module."},
+      {"AveragedModel", "module."},      {"PeftModel", "base_model.model."},
+      {"PeftModelForCausalLM", "base_model.model."}};
+  for (const auto& [known, prefix] : kClasses)
+    if (name == known) return prefix;
+  return {};
+}
+
+/// What a wrapper's class says of the file's names: bare where none of them has the wrapper's level.
+std::optional<Finding> from_class(const Case& facts, const Sides& sides) {
+  const std::string_view prefix = prefix_of_class(facts.text->target_class);
+  const auto starts = [&](const NamedShape& row) { return row.name.starts_with(prefix); };
+  if (prefix.empty() || sides.have.empty() || std::any_of(sides.have.begin(), sides.have.end(), starts) ||
+      !std::all_of(sides.want.begin(), sides.want.end(), starts))
+    return std::nullopt;
+  const bool are_bookkeeping = std::all_of(sides.have.begin(), sides.have.end(), [](const NamedShape& row) {
+    return row.name.find('.') == std::string_view::npos;
+  });
+  if (are_bookkeeping) return std::nullopt;
+  Finding finding = say(facts, {0.85,
+                                "the model is wrapped (" + facts.text->target_class + "), and the file's names have no " +
+                                    quoted(prefix),
+                                why({"", std::string(prefix), 0, 0, {}}),
+                                {"0 of " + base::plural(sides.have.size(), "unexpected key") + " start with " +
+                                 quoted(prefix) + ", every name of that class does"},
+                                {"load into the model within the wrapper: model.module.load_state_dict(...)"}});
+  finding.cause.keys = sides.have.size() + sides.want.size();
+  return finding;
+}
+
 /// Every, or nearly every, name of one side starts with a wrapper's name, and none of the other side does.
 std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
   for (const std::string_view prefix : kTellingNames) {
@@ -236,6 +277,9 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     const bool adds = wanted > 0 && wanted == sides.want.size() && saved == 0;
     const bool is_sure = prefix == "module." || prefix.front() == '_' || !sides.have.empty();
     if (!strips && (!adds || !is_sure)) continue;
+    // Every name of a wrapped model starts so: names of one side then say nothing of the other.
+    const bool is_own_level = prefix_of_class(facts.text->target_class) == prefix;
+    if (is_own_level && (strips || is_one_part(facts))) continue;
     const bool is_both = !sides.have.empty() && !sides.want.empty();
     Finding finding;
     const bool is_own_word = prefix == "module." || prefix.front() == '_' || prefix == "base_model.model.";
@@ -264,7 +308,7 @@ std::optional<Finding> from_levels(const Case& facts) {
   const bool is_level = edit->from.empty() || edit->to.empty();
   const std::string& level = edit->from.empty() ? edit->to : edit->from;
   const double explained = share_of(edit->missing.size(), std::min(rows.missing.size(), rows.unexpected.size()));
-  const double place = edit->at_front ? 1 : 0.75;
+  const double place = edit->at_front ? 1 : is_index_edit(*edit) ? 0.6 : 0.85;
   if (!edit->at_front && !is_level) return std::nullopt;
   Finding finding =
       say(facts,
@@ -286,20 +330,6 @@ std::optional<Finding> from_levels(const Case& facts) {
   finding.cause.picture.push_back(
       {std::string(edit->unexpected.front().name), std::string(edit->missing.front().name), ""});
   return finding;
-}
-
-/// The first layers of networks, as they are called: what stands below a level is then a whole network.
-bool begins_network(std::string_view rest) {
-  constexpr std::string_view kFirst[] = {"conv1.",           "stem",      "patch_embed", "embeddings.",
-                                         "embed_tokens.",    "wte.",      "features.0.", "layers.0.",
-                                         "blocks.0.",        "layer1.",   "0.",          "conv_in.",
-                                         "input_blocks.0.",  "layer.0.",  "cls_token",   "conv0.",
-                                         "block1.",          "stages.0.", "conv1_1.",    "encoder.layers.0.",
-                                         "encoder.layer.0.", "model.0.",  "backbone.",   "h.0.",
-                                         "embedding.",       "bert.",     "body.0.",     "downsample_layers.0.",
-                                         "conv_first."};
-  return std::any_of(std::begin(kFirst), std::end(kFirst),
-                     [&](std::string_view first) { return rest.starts_with(first); });
 }
 
 /// All names of the only side shown stand below one level, and a network begins there.
@@ -336,11 +366,32 @@ std::optional<Finding> from_one_level(const Case& facts) {
   return finding;
 }
 
+/// Everything in the file is unexpected, from the first layer on: the model may have the same names below a level.
+std::optional<Finding> from_bare_file(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 8;
+  const auto& names = rows.unexpected;
+  if (names.size() < kLeast || !rows.missing.empty() || !rows.mismatched.empty() || !common_module(names).empty())
+    return std::nullopt;
+  const auto begins = rows_where(names, [](const OpenName& row) { return begins_network(row.name); });
+  const auto plain = rows_where(names, [](const OpenName& row) { return is_plain_leaf(leaf_of(row.name)); });
+  if (begins.empty() || plain.size() * 10 < names.size() * 9 || shared_leaf(names)) return std::nullopt;
+  Finding finding = say(facts, {0.55,
+                                "the file's tensors are unexpected from the first layer on: the model may have them "
+                                "behind a prefix",
+                                "one side was saved from, or is loaded into, a module one level up or down the tree",
+                                {base::plural(names.size(), "unexpected key") + " from " +
+                                 quoted(names.front().name) + " on, 0 missing shown"},
+                                {"load into the part that has these names, or add its prefix"}});
+  finding.cause.keys = names.size();
+  return finding;
+}
+
 /// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a
 /// prefix.
 std::optional<Finding> from_nothing(const Case& facts) {
   constexpr std::size_t kLeast = 8;
   const OpenRows rows = open_rows(facts);
+  if (auto finding = from_bare_file(facts, rows)) return finding;
   if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty() ||
       !common_module(rows.missing).empty())
     return std::nullopt;
@@ -402,6 +453,7 @@ std::optional<Finding> within_container(const Case& facts) {
 
 std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
   if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  if (auto finding = from_class(facts, sides)) return finding;
   auto by_name = from_name_alone(facts, sides);
   if (by_name && by_name->cause.confidence >= 0.7) return by_name;
   if (auto finding = from_levels(facts)) return finding;

@@ -36,6 +36,8 @@ constexpr Heading kHeadings[] = {
     {"issing key(s) in source state_dict", Side::Missing},
     {"issing key(s): ", Side::Missing},
     {"issing keys", Side::Missing},
+    {"issing key in checkpoint", Side::Missing},
+    {"issing tensor: ", Side::Missing},
     {"issing_keys:", Side::Missing},
     {"issing parameters:", Side::Missing},
     {"issing params:", Side::Missing},

@@ -26,7 +26,7 @@ constexpr Phrase kPhrases[] = {
     {"custom_objects", Symptom::AbsentClass},
     {"cannot import name '", Symptom::AbsentClass, "'"},
     {"cannot import name ", Symptom::AbsentClass, " "},
-    {"registry", Symptom::AbsentClass},
+    {"is not in the ", Symptom::AbsentClass},
     {"Unknown type name '", Symptom::AbsentClass, "'"},
     {"source code of class '", Symptom::AbsentClass, "'"},
     {"No module named '", Symptom::AbsentModule, "'"},

@@ -136,8 +136,7 @@ bool is_optimizer_member(std::string_view key) {
                                            "scaler",
                                            "grad_scaler",
                                            "eps",
-                                           "dampening",
-                                           "params"};
+                                           "dampening"};
   return std::find(std::begin(kMembers), std::end(kMembers), key) != std::end(kMembers);
 }
 

@@ -59,6 +59,7 @@ constexpr std::string_view kQuantLeaves[] = {"absmax",
                                              "weight_format",
                                              "zero_point",
                                              "zero_points",
+                                             "zeros",
                                              "scale",
                                              "scales",
                                              "qweight",
@@ -239,7 +240,7 @@ Family family_of(std::string_view name) {
     return Family::Derived;
   if (leaf == "total_ops" || leaf == "total_params") return Family::Training;  // a profiler's counters
   if (has_word(name, kTrainingParts)) return Family::Training;
-  if (leaf == "gamma" || leaf == "beta") return Family::NormNames;
+  if ((leaf == "gamma" || leaf == "beta") && is_normalisation(module_of(name))) return Family::NormNames;
   if (leaf == "running_mean" || leaf == "running_var") return Family::NormStatistics;
   return Family::None;
 }

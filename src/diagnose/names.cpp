@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::string_view kHeadWords[] = {"fc",      "classifier", "head", "heads",    "cls",    "score",  "logits",
                                            "bbox",    "predictor",  "yolo", "classify", "linear", "output", "class",
-                                           "seghead", "qa",         "crf",  "pooler",   "labels", "last"};
+                                           "seghead", "qa",         "crf",  "pooler",   "labels", "last",  "action",
+                                           "actions"};
 constexpr std::string_view kEmbeddingWords[] = {"embed", "embedding", "embeddings", "emb",    "wte",
                                                 "tok",   "token",     "tokens",     "shared", "vocab"};
 constexpr std::string_view kCopyWords[] = {"ema",     "shadow",   "teacher", "momentum", "swa",  "avg",

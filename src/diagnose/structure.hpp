@@ -41,6 +41,9 @@ struct LevelEdit {
 /// levels).
 std::optional<LevelEdit> best_edit(const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected);
 
+/// Levels that wrappers and trainers put around a whole network: `module`, `_orig_mod`, `base_model.model`.
+bool is_wrapper_level(std::string_view levels);
+
 /// Called as the first layers of networks are (`conv1.`, `patch_embed`): what stands before is then a whole network's.
 bool begins_network(std::string_view rest);
 

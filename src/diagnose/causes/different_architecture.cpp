@@ -42,7 +42,7 @@ std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
   const double apart = 1 - common_templates(rows);
   const double mixed = rows.mismatched.empty() ? 0 : 0.1;
   Finding finding =
-      say(facts, {0.3 + 0.3 * size * apart + mixed,
+      say(facts, {0.42 + 0.2 * size * apart + mixed,
                   "the checkpoint and the model have different parts: " + list_text(first_levels(rows.unexpected)) +
                       " against " + list_text(first_levels(rows.missing)),
                   std::string(kWhy),
@@ -58,7 +58,8 @@ std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
 std::optional<Finding> all_missing(const Case& facts, const OpenRows& rows) {
   constexpr std::size_t kLeast = 8;
   if (!rows.unexpected.empty() || rows.missing.size() < kLeast) return std::nullopt;
-  Finding finding = say(facts, {0.4,
+  const bool from_start = begins_network(rows.missing.front().name) && common_module(rows.missing).empty();
+  Finding finding = say(facts, {from_start ? 0.46 : 0.42,
                                 "many of the model's tensors are not in the file, and the text does not show what is",
                                 std::string(kWhy),
                                 {base::plural(rows.missing.size(), "missing key") + ", 0 unexpected"},

@@ -25,7 +25,7 @@ constexpr std::string_view kHelp =
 constexpr Reading kReadings[] = {
     {Symptom::KernelShape, 0.6, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
     {Symptom::LayerWeights, 0.5, "a layer has another number of weights than the file", kWhy, kHelp},
-    {Symptom::LayerCount, 0.4, "the model has another number of layers than the file", kWhy, kHelp},
+    {Symptom::LayerCount, 0.5, "the model has another number of layers than the file", kWhy, kHelp},
     {Symptom::EmptyIndex, 0.4, "an index goes beyond a table", kWhy, kHelp},
 };
 
@@ -38,10 +38,10 @@ bool is_of_normalisation(const OpenName& row) { return is_normalisation(module_o
 
 /// Not whole blocks, but what quantisation or a fused projection leaves in each: the list is cut, not the model.
 bool is_part_of_blocks(const std::vector<OpenName>& rows) {
-  const auto parts = rows_where(rows, [](const OpenName& row) {
-    return family_of(row.name) == Family::Quantised || is_projection(module_of(row.name));
-  });
-  return parts.size() * 10 >= rows.size() * 4 && rows_where(rows, is_of_normalisation).empty();
+  const auto quantised = rows_where(rows, [](const OpenName& row) { return family_of(row.name) == Family::Quantised; });
+  const auto parts = rows_where(rows, [](const OpenName& row) { return is_projection(module_of(row.name)); });
+  return quantised.size() * 10 >= rows.size() * 4 ||
+         (parts.size() * 10 >= rows.size() * 4 && rows_where(rows, is_of_normalisation).empty());
 }
 
 std::optional<Finding> depth(const Case& facts, const OpenRows& rows) {
@@ -135,7 +135,7 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
     return std::nullopt;  // that is everything, and no option switches a whole network
   const std::size_t keys = rows.missing.size() + rows.unexpected.size();
   Finding finding =
-      say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.4) : (keys < 16 && keys > 4 ? 0.55 : 0.4),
+      say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.4) : (keys < 16 && keys > 4 ? 0.48 : 0.4),
                   "an option may switch parts on or off: " + list_text(saved.empty() ? wanted : saved),
                   std::string(kWhy),
                   {base::plural(keys, "key") + " in " + base::plural(wanted.size() + saved.size(), "part")},

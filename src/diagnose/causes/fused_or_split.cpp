@@ -76,7 +76,13 @@ std::optional<Finding> both_sides(const Case& facts, const OpenRows& rows) {
 
 /// One side shows one form only: the other is cut off, or of another spelling.
 std::optional<Finding> one_side(const Case& facts, const OpenRows& rows) {
-  const auto is_one = [](const OpenName& row) { return is_fused(row) || is_expert(row); };
+  std::set<std::string_view> joined;  // modules with a fused projection: the output's belongs to it
+  for (const auto* side : {&rows.missing, &rows.unexpected})
+    for (const OpenName& row : *side)
+      if (is_fused(row)) joined.insert(module_of(module_of(row.name)));
+  const auto is_one = [&](const OpenName& row) {
+    return is_fused(row) || is_expert(row) || joined.count(module_of(module_of(row.name))) > 0;
+  };
   const auto missing = rows_where(rows.missing, is_one), unexpected = rows_where(rows.unexpected, is_one);
   const std::size_t all = rows.missing.size() + rows.unexpected.size();
   const std::size_t found = missing.size() + unexpected.size();
@@ -186,6 +192,26 @@ std::optional<Finding> biases_alone(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// Convolutions with biases and no normalisation anywhere: the model is built for deployment, the file may be not.
+std::optional<Finding> plain_convolutions(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 8;
+  if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty()) return std::nullopt;
+  std::size_t weights = 0, biases = 0;
+  for (const OpenName& row : rows.missing) {
+    const bool is_convolution = leaf_of(module_of(row.name)) == "conv";
+    weights += is_convolution && leaf_of(row.name) == "weight" ? 1U : 0U;
+    biases += is_convolution && leaf_of(row.name) == "bias" ? 1U : 0U;
+  }
+  if (weights + biases != rows.missing.size() || biases * 5 < weights * 4) return std::nullopt;
+  Finding finding = say(facts, {0.5,
+                                "the model's convolutions have biases and no normalisations: it may be fused already",
+                                "some programs fold normalisations into convolutions when they build a model",
+                                {base::plural(rows.missing.size(), "missing key") + ", all of convolutions"},
+                                {"load before the model is fused"}});
+  finding.cause.keys = rows.missing.size();
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_fused_or_split(const Case& facts) {
@@ -196,6 +222,7 @@ std::optional<Finding> find_fused_or_split(const Case& facts) {
   if (auto finding = grown_rows(facts, rows)) return finding;
   if (auto finding = projections_alone(facts, rows)) return finding;
   if (auto finding = biases_alone(facts, rows)) return finding;
+  if (auto finding = plain_convolutions(facts, rows)) return finding;
   return one_side(facts, rows);
 }
 

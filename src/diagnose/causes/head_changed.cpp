@@ -16,6 +16,7 @@
 #include "base/text.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "plan/patterns.hpp"
 
@@ -321,11 +322,17 @@ std::optional<Finding> other_name(const Case& facts) {
   return finding;
 }
 
+constexpr Reading kReadings[] = {
+    {Symptom::KernelOutputs, 0.7, "a layer has another number of outputs in the file than in the model (%)", kWhy,
+     "build the model with the saved number of classes, or load the other layers alone: by_name, skip_mismatch"},
+};
+
 }  // namespace
 
 std::optional<Finding> find_head_changed(const Case& facts) {
   if (auto finding = other_classes(facts)) return finding;
-  return other_name(facts);
+  if (auto finding = other_name(facts)) return finding;
+  return read_sightings(facts, kReadings);
 }
 
 }  // namespace tenon::diagnosis

@@ -30,7 +30,8 @@ double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
   const double few = edit.missing.size() < 2 ? 0.75 : 1;
   const bool is_level = edit.from.empty() || edit.to.empty();  // that is a wrapper's or a container's doing first
-  const double alike = is_level ? 0.4 : likeness(edit.from, edit.to);
+  const bool is_wrapper = edit.at_front || (is_wrapper_level(edit.from) && is_wrapper_level(edit.to));
+  const double alike = is_level ? (is_wrapper ? 0 : 0.8) : likeness(edit.from, edit.to);
   const double certainty = is_index_edit(edit) ? 0.5 : edit.by_template ? 0.85 : 1;
   return few * certainty * (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
 }
@@ -131,10 +132,12 @@ std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
   for (const OpenName& row : side) ++templates[template_of(row.name)];
   const auto repeated = static_cast<std::size_t>(
       std::count_if(templates.begin(), templates.end(), [](const auto& entry) { return entry.second >= 2; }));
-  if (side.size() < kLeast || repeated == 0 || templates.size() * 2 > side.size() * 3 / 2) return std::nullopt;
+  if (side.size() < kLeast) return std::nullopt;
+  const bool is_everywhere = repeated > 0 && templates.size() * 2 <= side.size() * 3 / 2;
   Finding finding =
-      say(facts, {0.45,
-                  "the same parts are left over in every block: under other names the other side may have them",
+      say(facts, {is_everywhere ? 0.42 : 0.36,
+                  std::string(is_everywhere ? "the same parts are left over in every block" : "parts are left over") +
+                      ": under other names the other side may have them",
                   "one side's names are not shown",
                   {base::plural(side.size(), "key") + " of " + base::plural(templates.size(), "kind")},
                   {"see both sides' names    tenon check FILE --against MODEL"}});

@@ -224,8 +224,12 @@ std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
     return row.have->size() >= 4 && permutation(*row.have, *row.want).has_value();
   });
   const auto dotted = rows_where(rows.unexpected, is_dotted_number);
-  const bool has_leaf =
-      (shared_leaf(rows.missing) && rows.unexpected.empty()) || (shared_leaf(rows.unexpected) && rows.missing.empty());
+  // Weight and bias together are a layer, which another release seldom takes away; one leaf alone is its option.
+  const auto is_one_leaf = [](const std::optional<std::string>& leaf) {
+    return leaf && leaf->find(", ") == std::string::npos;
+  };
+  const bool has_leaf = (rows.unexpected.empty() && is_one_leaf(shared_leaf(rows.missing))) ||
+                        (rows.missing.empty() && is_one_leaf(shared_leaf(rows.unexpected)));
   const bool has_quant = std::any_of(rows.unexpected.begin(), rows.unexpected.end(), quantised) ||
                          std::any_of(rows.missing.begin(), rows.missing.end(), quantised);
   const auto is_layer_norm = [](const OpenName& row) {

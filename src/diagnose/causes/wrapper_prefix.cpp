@@ -279,12 +279,13 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     if (!strips && (!adds || !is_sure)) continue;
     // Every name of a wrapped model starts so: names of one side then say nothing of the other.
     const bool is_own_level = prefix_of_class(facts.text->target_class) == prefix;
-    if (is_own_level && (strips || is_one_part(facts))) continue;
+    if (is_own_level && strips) continue;
+    const bool is_faint = is_own_level && is_one_part(facts);
     const bool is_both = !sides.have.empty() && !sides.want.empty();
     Finding finding;
     const bool is_own_word = prefix == "module." || prefix.front() == '_' || prefix == "base_model.model.";
     const bool is_encoder = prefix.find("encoder") != std::string_view::npos || prefix == "student.";
-    finding.cause.confidence = is_own_word ? 0.78 : is_encoder ? 0.65 : is_both ? 0.5 : 0.45;
+    finding.cause.confidence = is_faint ? 0.42 : is_own_word ? 0.78 : is_encoder ? 0.65 : is_both ? 0.5 : 0.45;
     finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) +
                             " and no " + (strips ? "missing" : "unexpected") + " key does";
     finding.cause.place = place_of(facts);
@@ -308,11 +309,12 @@ std::optional<Finding> from_levels(const Case& facts) {
   const bool is_level = edit->from.empty() || edit->to.empty();
   const std::string& level = edit->from.empty() ? edit->to : edit->from;
   const double explained = share_of(edit->missing.size(), std::min(rows.missing.size(), rows.unexpected.size()));
-  const double place = edit->at_front ? 1 : is_index_edit(*edit) ? 0.6 : 0.85;
+  const bool is_wrapper = is_wrapper_level(edit->from) && is_wrapper_level(edit->to);
+  const double place = edit->at_front ? 1 : is_index_edit(*edit) || !is_wrapper ? 0.6 : 0.9;
   if (!edit->at_front && !is_level) return std::nullopt;
   Finding finding =
       say(facts,
-          {(is_level ? 0.45 + 0.45 * std::min(1.0, explained) : 0.35) * place,
+          {(is_level || is_wrapper ? 0.45 + 0.45 * std::min(1.0, explained) : 0.35) * place,
            is_level ? std::string(edit->to.empty() ? "the checkpoint's" : "the model's") + " names have the level " +
                           quoted(level) + " more"
                     : "the checkpoint has " + quoted(edit->from) + " in front where the model has " + quoted(edit->to),
@@ -344,6 +346,8 @@ std::optional<Finding> from_one_level(const Case& facts) {
       side, [&](const OpenName& row) { return first_level(row.name) == level && row.name.size() > level.size(); });
   const auto begins =
       rows_where(below, [&](const OpenName& row) { return begins_network(row.name.substr(level.size() + 1)); });
+  const auto weights = rows_where(below, [](const OpenName& row) { return leaf_of(row.name) == "weight"; });
+  if (weights.size() * 5 < below.size()) return std::nullopt;  // buffers or biases of a network are not the network
   std::unordered_set<std::string> kinds;
   for (const OpenName& row : below) kinds.insert(template_of(row.name));
   constexpr std::size_t kLeastKinds = 5;
@@ -386,6 +390,27 @@ std::optional<Finding> from_bare_file(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// All names of the only side shown stand below levels that wrappers are called (`model.model.model.`), from the first
+/// index on.
+std::optional<Finding> from_wrapper_levels(const Case& facts) {
+  constexpr std::size_t kLeast = 8;
+  const OpenRows rows = open_rows(facts);
+  const bool in_file = rows.missing.empty();
+  const auto& side = in_file ? rows.unexpected : rows.missing;
+  const std::string_view common = common_module(side);
+  if (side.size() < kLeast || !(rows.missing.empty() || rows.unexpected.empty()) || !rows.mismatched.empty() ||
+      common.find('.') == std::string_view::npos || !is_wrapper_level(common) ||
+      !begins_network(side.front().name.substr(common.size() + 1)))
+    return std::nullopt;
+  Finding finding = say(facts, {0.6,
+                                "everything stands below " + quoted(common) + " on one side: the levels of wrappers",
+                                "one side was saved from, or is loaded into, a module one level up or down the tree",
+                                {base::plural(side.size(), "key") + ", all below " + quoted(common)},
+                                {"see what the other side's names are    tenon inspect FILE"}});
+  finding.cause.keys = side.size();
+  return finding;
+}
+
 /// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a
 /// prefix.
 std::optional<Finding> from_nothing(const Case& facts) {
@@ -401,7 +426,8 @@ std::optional<Finding> from_nothing(const Case& facts) {
   };
   if (rows_where(rows.missing, is_plain).size() * 10 < rows.missing.size() * 9 || shared_leaf(rows.missing))
     return std::nullopt;
-  Finding finding = say(facts, {is_sequence ? 0.6 : 0.5,
+  const bool from_start = begins_network(rows.missing.front().name);
+  Finding finding = say(facts, {is_sequence ? 0.6 : from_start ? 0.5 : 0.42,
                                 "the model's tensors are missing from the first layer on: the file may have them "
                                 "behind a prefix, or inside another dict",
                                 "a wrapper, a container or another file shows the same: everything is missing",
@@ -458,6 +484,7 @@ std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
   if (by_name && by_name->cause.confidence >= 0.7) return by_name;
   if (auto finding = from_levels(facts)) return finding;
   auto by_level = from_one_level(facts);
+  if (auto finding = from_wrapper_levels(facts)) by_level = std::move(finding);
   if (by_level && (!by_name || by_name->cause.confidence < by_level->cause.confidence)) return by_level;
   if (by_name) return by_name;
   if (auto finding = within_container(facts)) return finding;

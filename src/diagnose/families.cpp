@@ -148,6 +148,7 @@ constexpr std::string_view kPositionMarks[] = {"pos_emb",
                                                "posembed",
                                                "pos_bias",
                                                "posemb"};
+constexpr std::string_view kPositionWords[] = {"pos", "position", "positions"};
 constexpr std::string_view kTiedEndings[] = {"lm_head.weight",
                                              "embed_tokens.weight",
                                              "predictions.decoder.weight",
@@ -250,7 +251,8 @@ bool is_normalisation(std::string_view module) { return has_word(leaf_of(module)
 bool is_position_table(std::string_view name) {
   return std::any_of(std::begin(kPositionMarks), std::end(kPositionMarks),
                      [&](std::string_view mark) { return has_part(name, mark); }) ||
-         leaf_of(name) == "pe" || name.ends_with(".pe.weight");
+         leaf_of(name) == "pe" || name.ends_with(".pe.weight") ||
+         (has_part(name, "emb") && has_word(name, kPositionWords));
 }
 
 bool is_tied_name(std::string_view name) {

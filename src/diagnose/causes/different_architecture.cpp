@@ -9,6 +9,7 @@
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
+#include "diagnose/shape_relation.hpp"
 #include "diagnose/structure.hpp"
 
 namespace tenon::diagnosis {
@@ -146,6 +147,43 @@ std::optional<Finding> foreign_width(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// Kernels have a window with one axis more (3x3 against 3x3x3): images against volumes or video.
+std::optional<Finding> other_rank(const Case& facts, const OpenRows& rows) {
+  const auto found = rows_where(rows.mismatched, [](const OpenPair& row) {
+    const auto [less, more] = std::minmax(row.have->size(), row.want->size());
+    return less >= 3 && more == less + 1 && !equal_when_squeezed(*row.have, *row.want);
+  });
+  if (found.empty() || facts.knowledge == Knowledge::Whole) return std::nullopt;
+  Finding finding = say(facts, {0.88,
+                                "the windows of kernels have another number of axes: " + list_text(names_of_rows(found)),
+                                "networks for images, volumes and video have kernels of two and three axes",
+                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+                                 " cannot be made equal by axes of one element"},
+                                {std::string(kHelp)}});
+  finding.cause.keys = facts.gap.size();
+  picture_of({}, {}, found, finding.cause);
+  return finding;
+}
+
+/// One convolution within a block takes another width, and all around it fits: another variant's stem or transition.
+std::optional<Finding> inner_width(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kMost = 4;
+  const auto found = rows_where(rows.mismatched, [](const OpenPair& row) {
+    return row.have->size() == 4 && only_axis(*row.have, *row.want) == std::size_t{1} &&
+           std::min((*row.have)[1], (*row.want)[1]) >= 32;
+  });
+  if (found.empty() || rows.size() > kMost || facts.knowledge == Knowledge::Whole) return std::nullopt;
+  Finding finding = say(facts, {0.66,
+                                "a convolution within the network takes another width: " + list_text(names_of_rows(found)),
+                                std::string(kWhy),
+                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+                                 " differ along the input's axis, by a layer's width"},
+                                {std::string(kHelp)}});
+  finding.cause.keys = rows.size();
+  picture_of({}, {}, found, finding.cause);
+  return finding;
+}
+
 std::optional<Finding> other_sizes(const Case& facts, const OpenRows& rows) {
   if (rows.mismatched.empty()) return std::nullopt;
   const auto other_rank =
@@ -173,6 +211,8 @@ std::optional<Finding> find_different_architecture(const Case& facts) {
   if (auto finding = stacks(facts)) return finding;
   if (auto finding = other_vocabulary(facts)) return finding;
   if (auto finding = foreign_width(facts, rows)) return finding;
+  if (auto finding = other_rank(facts, rows)) return finding;
+  if (auto finding = inner_width(facts, rows)) return finding;
   if (auto finding = two_families(facts, rows)) return finding;
   if (auto finding = all_missing(facts, rows)) return finding;
   if (auto finding = other_sizes(facts, rows)) return finding;

@@ -35,7 +35,8 @@ bool has_mark(std::string_view name, const Marks& marks) {
   return std::any_of(std::begin(marks), std::end(marks), [&](std::string_view mark) {
     const auto at = name.find(mark);
     return at != std::string_view::npos &&
-           (at == 0 || name[at - 1] == '.' || name[at - 1] == '_' || mark.size() > 5 || name[at - 1] == 'W');
+           (at == 0 || name[at - 1] == '.' || mark.size() > 5 ||
+            (mark.size() > 2 && (name[at - 1] == '_' || name[at - 1] == 'W')));
   });
 }
 

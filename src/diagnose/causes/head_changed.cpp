@@ -68,8 +68,23 @@ bool is_last(const Case& facts, std::string_view module) {
   return module_of(facts.target.tensors.back().name) == module;
 }
 
+/// A normalisation within a head: its width is the network's, not a number of classes.
+bool is_of_statistics(const Case& facts, const Layer& layer) {
+  return std::any_of(layer.pairs.begin(), layer.pairs.end(), [&](const Pair& pair) {
+    return leaf_of(facts.want(pair.target).name).starts_with("running_");
+  });
+}
+
+/// 513, 1025: the bins of a spectrum follow from the size of its window, which is an option.
+bool is_of_spectrum(const Case& facts, const Layer& layer) {
+  const auto is_bins = [](std::int64_t rows) { return rows > 128 && ((rows - 1) & (rows - 2)) == 0; };
+  const Pair& first = layer.pairs.front();
+  return is_bins(facts.have(first.state).shape->front()) && is_bins(facts.want(first.target).shape->front());
+}
+
 bool is_head(const Case& facts, const Layer& layer, bool all_rows) {
-  if (!layer.is_rows || layer.pairs.empty()) return false;
+  if (!layer.is_rows || layer.pairs.empty() || is_of_statistics(facts, layer) || is_of_spectrum(facts, layer))
+    return false;
   const bool is_shown_whole = layer.has_weight && layer.has_bias;
   if (is_called_head(layer.module)) return layer.has_weight || facts.knowledge == Knowledge::Partial;
   if (is_called_embedding(layer.module)) return false;

@@ -47,7 +47,8 @@ bool are_entries(const std::vector<OpenPair>& rows) {
 bool are_features(const std::vector<OpenPair>& rows) {
   return std::all_of(rows.begin(), rows.end(), [](const OpenPair& row) {
     const std::int64_t a = (*row.have)[1], b = (*row.want)[1];
-    return row.have->size() == 2 && std::min(a, b) >= 512 && a % 64 == 0 && b % 64 == 0;
+    const std::int64_t least = row.have->size() == 2 ? 512 : 64;
+    return std::min(a, b) >= least && a % 64 == 0 && b % 64 == 0;
   });
 }
 

@@ -38,6 +38,9 @@ double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
 
 bool explains_most(const LevelEdit& edit, const OpenRows& rows) {
   const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
+  constexpr double kAlike = 0.4;
+  const bool is_level = edit.from.empty() || edit.to.empty();
+  if (!is_level && likeness(edit.from, edit.to) < kAlike) return false;
   return !is_index_edit(edit) && pairs * 2 >= std::max(rows.missing.size(), rows.unexpected.size());
 }
 
@@ -133,9 +136,11 @@ std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
   const auto repeated = static_cast<std::size_t>(
       std::count_if(templates.begin(), templates.end(), [](const auto& entry) { return entry.second >= 2; }));
   if (side.size() < kLeast) return std::nullopt;
+  const auto chunked = rows_where(side, [](const OpenName& row) { return template_of(row.name).find(".#.#.") != std::string::npos; });
+  const bool is_chunked = chunked.size() * 10 >= side.size() * 9 && common_module(side).find(".") != std::string_view::npos;
   const bool is_everywhere = repeated > 0 && templates.size() * 2 <= side.size() * 3 / 2;
   Finding finding =
-      say(facts, {is_everywhere ? 0.42 : 0.36,
+      say(facts, {is_chunked ? 0.55 : is_everywhere ? 0.42 : 0.36,
                   std::string(is_everywhere ? "the same parts are left over in every block" : "parts are left over") +
                       ": under other names the other side may have them",
                   "one side's names are not shown",

@@ -291,6 +291,7 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     finding.cause.place = place_of(facts);
     finding.cause.why = why({std::string(strips ? prefix : ""), std::string(strips ? "" : prefix), 0, 0, {}});
     finding.cause.keys = saved + wanted + (is_both ? std::min(sides.have.size(), sides.want.size()) : 0);
+    if (is_both && is_own_word) finding.cause.keys = sides.have.size() + sides.want.size();  // no name can fit before
     finding.cause.evidence = {base::count_text(saved + wanted) + " of " +
                               base::count_text(strips ? sides.have.size() : sides.want.size()) +
                               " keys shown start with " + quoted(prefix)};

@@ -105,7 +105,7 @@ constexpr Phrase kPhrases[] = {
     {"paging file is too small", Symptom::NoMemory},
     {"unable to mmap", Symptom::NoMemory},
 
-    {"name already exists", Symptom::NameTaken},
+    {"ame already exists", Symptom::NameTaken},
     {"Unable to create link", Symptom::NameTaken},
     {"already exists in the", Symptom::NameTaken},
     {"layer names should be unique", Symptom::NameTaken},

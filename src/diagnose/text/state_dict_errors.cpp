@@ -70,8 +70,10 @@ void read_size_mismatches(std::string_view text, TextFacts& facts) {
 /// The model comes first here. Equal shapes mean that something else went wrong while copying: no mismatch.
 void read_copy_failures(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("hile copying the parameter named ");) {
-    const auto key = in.quoted();
-    if (!key || !in.accept(",") || !in.accept("whose dimensions in the model are")) continue;
+    auto key = in.quoted();
+    if (key && !in.accept(",")) continue;
+    if (!key) key = in.until(",", kMaxNameBytes);  // PyTorch 0.4.0 quotes nothing
+    if (!key || !in.accept("whose dimensions in the model are")) continue;
     const auto wanted = in.shape();
     if (!wanted || !in.accept("and whose dimensions in the checkpoint are")) continue;
     const auto saved = in.shape();

@@ -20,7 +20,7 @@ constexpr std::string_view kHelp =
     "give the file that belongs to this class, or build the class that the file belongs to    tenon inspect FILE";
 
 constexpr Reading kReadings[] = {
-    {Symptom::LayerCount, 0.75, "the file has another number of layers than the model", kWhy, kHelp},
+    {Symptom::LayerCount, 0.6, "the file has another number of layers than the model", kWhy, kHelp},
     {Symptom::OtherModel, 0.75, "the reader finds another model in the file", kWhy, kHelp},
     {Symptom::LayerWeights, 0.4, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::KernelShape, 0.35, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},

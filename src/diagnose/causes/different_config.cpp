@@ -25,7 +25,7 @@ constexpr std::string_view kHelp =
 constexpr Reading kReadings[] = {
     {Symptom::KernelShape, 0.6, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
     {Symptom::LayerWeights, 0.5, "a layer has another number of weights than the file", kWhy, kHelp},
-    {Symptom::LayerCount, 0.5, "the model has another number of layers than the file", kWhy, kHelp},
+    {Symptom::LayerCount, 0.7, "the model has another number of layers than the file", kWhy, kHelp},
     {Symptom::EmptyIndex, 0.4, "an index goes beyond a table", kWhy, kHelp},
 };
 

@@ -83,6 +83,9 @@ Sides sides_of(const Case& facts) {
 /// explain half of the model: for less than that, a module was renamed (`fc` to `classifier`).
 bool explains_enough(const Case& facts, const PrefixFit& fit, const Sides& sides) {
   const bool is_replaced = !fit.strip.empty() && !fit.add.empty();
+  // `blocks.1.` against `blocks.0.0.`: the same part, counted in another way.
+  const bool is_counted_otherwise = is_replaced && first_level(fit.strip) == first_level(fit.add);
+  if (is_counted_otherwise && facts.knowledge == Knowledge::Partial) return false;
   if (is_replaced && (fit.keys < 3 || fit.keys * 2 < facts.target.tensors.size())) return false;
   return fit.shapes > 0 && fit.keys * 2 >= sides.fewer() && fit.shapes * 2 >= fit.keys;
 }

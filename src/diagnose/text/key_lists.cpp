@@ -37,6 +37,7 @@ constexpr Heading kHeadings[] = {
     {"issing key(s): ", Side::Missing},
     {"issing keys", Side::Missing},
     {"issing key in checkpoint", Side::Missing},
+    {"issing 1 parameters", Side::Missing},
     {"issing tensor: ", Side::Missing},
     {"issing_keys:", Side::Missing},
     {"issing parameters:", Side::Missing},

@@ -110,15 +110,15 @@ constexpr std::string_view kAdapterParts[] = {"lora",    "loha",     "lokr", "ha
 constexpr std::string_view kAdapterLeaves[] = {"modules_to_save", "original_module", "prompt_embeddings", "lora_scale"};
 constexpr std::string_view kCopyParts[] = {"ema", "shadow", "teacher", "swa", "averaged", "momentum"};
 constexpr std::string_view kTrainingParts[] = {
-    "criterion", "criterions", "loss",       "losses",       "perceptual",  "lpips",       "discriminator",
-    "disc",      "netd",       "critic",     "metric",       "metrics",     "aux",         "auxiliary",
-    "auxlogits", "projector",  "queue",       "queue_ptr",   "prototypes",
-    "prototype", "memory",     "bank",       "center",       "counter",     "optimizer",   "scheduler",
-    "epoch",     "step",       "steps",      "pretrain",     "pretraining", "online",      "distill",
-    "student",   "evaluator",  "camera",       "cameras",     "train",       "training",
-    "dice",      "bce",        "arcface",    "last_layer",   "ptr",         "accuracy",    "confmat",
-    "fid",       "inception",  "ssim",       "denoiser_ema", "regularizer", "augment",     "augmentation",
-    "sampler",   "dis",        "temp",       "temperature",  "logvar",      "supervision", "contrastive"};
+    "criterion",    "criterions",  "loss",        "losses",       "perceptual", "lpips",     "discriminator",
+    "disc",         "netd",        "critic",      "metric",       "metrics",    "aux",       "auxiliary",
+    "auxlogits",    "projector",   "queue",       "queue_ptr",    "prototypes", "prototype", "memory",
+    "bank",         "center",      "counter",     "optimizer",    "scheduler",  "epoch",     "step",
+    "steps",        "pretrain",    "pretraining", "online",       "distill",    "student",   "evaluator",
+    "camera",       "cameras",     "train",       "training",     "dice",       "bce",       "arcface",
+    "last_layer",   "ptr",         "accuracy",    "confmat",      "fid",        "inception", "ssim",
+    "denoiser_ema", "regularizer", "augment",     "augmentation", "sampler",    "dis",       "temp",
+    "temperature",  "logvar",      "supervision", "contrastive"};
 constexpr std::string_view kNormParts[] = {"bn",        "norm",         "layernorm", "batchnorm", "ln",           "gn",
                                            "groupnorm", "instancenorm", "rmsnorm",   "batch",     "normalization"};
 constexpr std::string_view kPositionMarks[] = {"pos_emb",

@@ -190,10 +190,20 @@ bool is_index_edit(const LevelEdit& edit) {
 }
 
 bool is_wrapper_level(std::string_view levels) {
-  constexpr std::string_view kLevels[] = {"module",     "model",      "net",        "network",
-                                          "_orig_mod",  "backbone",   "base_model", "_fsdp_wrapped_module",
-                                          "_forward_module", "default", "encoder",  "_model",
-                                          "_checkpoint_wrapped_module", "self"};
+  constexpr std::string_view kLevels[] = {"module",
+                                          "model",
+                                          "net",
+                                          "network",
+                                          "_orig_mod",
+                                          "backbone",
+                                          "base_model",
+                                          "_fsdp_wrapped_module",
+                                          "_forward_module",
+                                          "default",
+                                          "encoder",
+                                          "_model",
+                                          "_checkpoint_wrapped_module",
+                                          "self"};
   while (!levels.empty()) {
     const std::string_view level = first_level(levels);
     if (std::find(std::begin(kLevels), std::end(kLevels), level) == std::end(kLevels)) return false;
@@ -203,13 +213,13 @@ bool is_wrapper_level(std::string_view levels) {
 }
 
 bool begins_network(std::string_view rest) {
-  constexpr std::string_view kFirst[] = {"conv1.",           "stem",      "patch_embed", "embeddings.",
-                                         "embed_tokens.",    "wte.",      "features.0.", "layers.0.",
-                                         "blocks.0.",        "layer1.",   "0.",          "conv_in.",
-                                         "input_blocks.0.",  "layer.0.",  "cls_token",   "conv0.",
-                                         "block1.",          "stages.0.", "conv1_1.",    "encoder.layers.0.",
-                                         "encoder.layer.0.", "model.0.",  "backbone.",   "h.0.",
-                                         "embedding.",       "bert.",     "body.0.",     "downsample_layers.0.",
+  constexpr std::string_view kFirst[] = {"conv1.",           "stem",       "patch_embed", "embeddings.",
+                                         "embed_tokens.",    "wte.",       "features.0.", "layers.0.",
+                                         "blocks.0.",        "layer1.",    "0.",          "conv_in.",
+                                         "input_blocks.0.",  "layer.0.",   "cls_token",   "conv0.",
+                                         "block1.",          "stages.0.",  "conv1_1.",    "encoder.layers.0.",
+                                         "encoder.layer.0.", "model.0.",   "backbone.",   "h.0.",
+                                         "embedding.",       "bert.",      "body.0.",     "downsample_layers.0.",
                                          "conv_first.",      "time_embed."};
   return std::any_of(std::begin(kFirst), std::end(kFirst),
                      [&](std::string_view first) { return rest.starts_with(first); });

@@ -154,12 +154,13 @@ std::optional<Finding> other_rank(const Case& facts, const OpenRows& rows) {
     return less >= 3 && more == less + 1 && !equal_when_squeezed(*row.have, *row.want);
   });
   if (found.empty() || facts.knowledge == Knowledge::Whole) return std::nullopt;
-  Finding finding = say(facts, {0.88,
-                                "the windows of kernels have another number of axes: " + list_text(names_of_rows(found)),
-                                "networks for images, volumes and video have kernels of two and three axes",
-                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
-                                 " cannot be made equal by axes of one element"},
-                                {std::string(kHelp)}});
+  Finding finding =
+      say(facts, {0.88,
+                  "the windows of kernels have another number of axes: " + list_text(names_of_rows(found)),
+                  "networks for images, volumes and video have kernels of two and three axes",
+                  {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+                   " cannot be made equal by axes of one element"},
+                  {std::string(kHelp)}});
   finding.cause.keys = facts.gap.size();
   picture_of({}, {}, found, finding.cause);
   return finding;
@@ -173,12 +174,13 @@ std::optional<Finding> inner_width(const Case& facts, const OpenRows& rows) {
            std::min((*row.have)[1], (*row.want)[1]) >= 32;
   });
   if (found.empty() || rows.size() > kMost || facts.knowledge == Knowledge::Whole) return std::nullopt;
-  Finding finding = say(facts, {0.66,
-                                "a convolution within the network takes another width: " + list_text(names_of_rows(found)),
-                                std::string(kWhy),
-                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
-                                 " differ along the input's axis, by a layer's width"},
-                                {std::string(kHelp)}});
+  Finding finding =
+      say(facts, {0.66,
+                  "a convolution within the network takes another width: " + list_text(names_of_rows(found)),
+                  std::string(kWhy),
+                  {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+                   " differ along the input's axis, by a layer's width"},
+                  {std::string(kHelp)}});
   finding.cause.keys = rows.size();
   picture_of({}, {}, found, finding.cause);
   return finding;

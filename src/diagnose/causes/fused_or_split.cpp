@@ -34,9 +34,8 @@ template <class Marks>
 bool has_mark(std::string_view name, const Marks& marks) {
   return std::any_of(std::begin(marks), std::end(marks), [&](std::string_view mark) {
     const auto at = name.find(mark);
-    return at != std::string_view::npos &&
-           (at == 0 || name[at - 1] == '.' || mark.size() > 5 ||
-            (mark.size() > 2 && (name[at - 1] == '_' || name[at - 1] == 'W')));
+    return at != std::string_view::npos && (at == 0 || name[at - 1] == '.' || mark.size() > 5 ||
+                                            (mark.size() > 2 && (name[at - 1] == '_' || name[at - 1] == 'W')));
   });
 }
 
@@ -165,7 +164,7 @@ std::optional<Finding> projections_alone(const Case& facts, const OpenRows& rows
                                 "query, key and value stand apart on one side only: " + list_text(names_of_rows(found)),
                                 "the other side has them in one tensor, or under other names",
                                 {part_text(found.size(), side.size(), "key") + " are such projections; the output's is "
-                                 "not among them"},
+                                                                               "not among them"},
                                 {"with both files the parts are found    tenon check FILE --against MODEL"}});
   finding.cause.keys = found.size();
   picture_of(in_file ? std::vector<OpenName>() : found, in_file ? found : std::vector<OpenName>(), {}, finding.cause);
@@ -181,12 +180,12 @@ std::optional<Finding> biases_alone(const Case& facts, const OpenRows& rows) {
     return leaf_of(row.name) == "bias" && (owner.find("conv") != std::string_view::npos || owner == "0");
   });
   if (biases.size() * 10 < rows.unexpected.size() * 9) return std::nullopt;
-  Finding finding = say(facts, {0.8,
-                                "the checkpoint has biases in every convolution: its normalisations are folded in",
-                                "for deployment a BatchNorm is computed into the convolution before it",
-                                {part_text(biases.size(), rows.unexpected.size(), "unexpected key") +
-                                 " are biases of convolutions"},
-                                {"build the model in its fused form before loading"}});
+  Finding finding =
+      say(facts, {0.8,
+                  "the checkpoint has biases in every convolution: its normalisations are folded in",
+                  "for deployment a BatchNorm is computed into the convolution before it",
+                  {part_text(biases.size(), rows.unexpected.size(), "unexpected key") + " are biases of convolutions"},
+                  {"build the model in its fused form before loading"}});
   finding.cause.notes = {"leaving biases out is harmful here: the normalisation is in them"};
   finding.cause.keys = rows.unexpected.size();
   picture_of({}, biases, {}, finding.cause);

@@ -70,9 +70,8 @@ bool is_last(const Case& facts, std::string_view module) {
 
 /// A normalisation within a head: its width is the network's, not a number of classes.
 bool is_of_statistics(const Case& facts, const Layer& layer) {
-  return std::any_of(layer.pairs.begin(), layer.pairs.end(), [&](const Pair& pair) {
-    return leaf_of(facts.want(pair.target).name).starts_with("running_");
-  });
+  return std::any_of(layer.pairs.begin(), layer.pairs.end(),
+                     [&](const Pair& pair) { return leaf_of(facts.want(pair.target).name).starts_with("running_"); });
 }
 
 /// 513, 1025: the bins of a spectrum follow from the size of its window, which is an option.

@@ -133,10 +133,24 @@ bool is_optimizers_own(const std::string& name) { return name == "state" || name
 
 /// What only a training loop writes beside the state dict.
 bool is_of_loop(const std::string& name) {
-  constexpr std::string_view kNames[] = {"epoch",     "epochs",    "global_step", "optimizer", "optimizer_state",
-                                         "scheduler", "iteration", "lr_scheduler", "best_acc",  "best_loss",
-                                         "args",      "arch",      "hyper_parameters", "callbacks", "loops",
-                                         "optimizer_state_dict", "optimizer_states", "pytorch-lightning_version"};
+  constexpr std::string_view kNames[] = {"epoch",
+                                         "epochs",
+                                         "global_step",
+                                         "optimizer",
+                                         "optimizer_state",
+                                         "scheduler",
+                                         "iteration",
+                                         "lr_scheduler",
+                                         "best_acc",
+                                         "best_loss",
+                                         "args",
+                                         "arch",
+                                         "hyper_parameters",
+                                         "callbacks",
+                                         "loops",
+                                         "optimizer_state_dict",
+                                         "optimizer_states",
+                                         "pytorch-lightning_version"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 

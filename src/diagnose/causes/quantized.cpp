@@ -78,11 +78,12 @@ std::optional<Finding> packed_biases(const Case& facts, const OpenRows& rows) {
   });
   for (const OpenName& row : biases) kinds.insert(leaf_of(module_of(row.name)));
   if (kinds.size() < kLeastKinds || biases.size() * 3 < rows.unexpected.size() * 2) return std::nullopt;
-  Finding finding = say(facts, {0.72,
-                                "the checkpoint has a bias for every projection, as packers of quantised weights write them",
-                                "a quantised layer is saved with a bias even where the model has none",
-                                {part_text(biases.size(), rows.unexpected.size(), "unexpected key") + " are such biases"},
-                                {"load with the library that quantised it, or leave zero biases out"}});
+  Finding finding =
+      say(facts, {0.72,
+                  "the checkpoint has a bias for every projection, as packers of quantised weights write them",
+                  "a quantised layer is saved with a bias even where the model has none",
+                  {part_text(biases.size(), rows.unexpected.size(), "unexpected key") + " are such biases"},
+                  {"load with the library that quantised it, or leave zero biases out"}});
   finding.cause.keys = rows.unexpected.size();
   picture_of({}, biases, {}, finding.cause);
   return finding;

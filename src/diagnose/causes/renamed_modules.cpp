@@ -137,17 +137,22 @@ std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
   const auto repeated = static_cast<std::size_t>(
       std::count_if(templates.begin(), templates.end(), [](const auto& entry) { return entry.second >= 2; }));
   if (side.size() < kLeast) return std::nullopt;
-  const auto chunked = rows_where(side, [](const OpenName& row) { return template_of(row.name).find(".#.#.") != std::string::npos; });
-  const bool is_chunked = chunked.size() * 10 >= side.size() * 9 && common_module(side).find(".") != std::string_view::npos;
+  const auto chunked =
+      rows_where(side, [](const OpenName& row) { return template_of(row.name).find(".#.#.") != std::string::npos; });
+  const bool is_chunked =
+      chunked.size() * 10 >= side.size() * 9 && common_module(side).find(".") != std::string_view::npos;
   const auto attention = rows_where(side, [](const OpenName& row) {
-    const bool is_called = row.name.find("attn") != std::string_view::npos ||
-                           row.name.find("attention") != std::string_view::npos;
+    const bool is_called =
+        row.name.find("attn") != std::string_view::npos || row.name.find("attention") != std::string_view::npos;
     return is_called && is_plain_leaf(leaf_of(row.name)) && !is_normalisation(module_of(row.name));
   });
   const bool is_of_attention = attention.size() == side.size();  // the attention is there, by other names
   const bool is_everywhere = repeated > 0 && templates.size() * 2 <= side.size() * 3 / 2;
   Finding finding =
-      say(facts, {is_chunked ? 0.55 : is_of_attention ? 0.6 : is_everywhere ? 0.42 : 0.36,
+      say(facts, {is_chunked        ? 0.55
+                  : is_of_attention ? 0.6
+                  : is_everywhere   ? 0.42
+                                    : 0.36,
                   std::string(is_everywhere ? "the same parts are left over in every block" : "parts are left over") +
                       ": under other names the other side may have them",
                   "one side's names are not shown",

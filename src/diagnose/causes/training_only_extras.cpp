@@ -82,14 +82,15 @@ std::optional<Finding> find_training_only_extras(const Case& facts) {
   if (auto finding = unused_head(facts, rows)) return finding;
   if (unexpected.empty() && (missing.empty() || missing.size() < rows.missing.size())) return std::nullopt;
   const auto& named = unexpected.empty() ? missing : unexpected;
-  Finding finding = say(
-      facts,
-      {(unexpected.empty() ? (are_counters(missing) ? 0.5 : 0.2) : 0.5) + 0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),
-       std::string(unexpected.empty() ? "the model has" : "the checkpoint has") +
-           " parts that only training needs: " + list_text(first_levels(named)),
-       "training keeps averages, losses, critics and counters beside the model, often in one state dict",
-       {part_text(named.size(), rows.missing.size() + rows.unexpected.size(), "key") + " belong to them by name"},
-       {}});
+  Finding finding =
+      say(facts,
+          {(unexpected.empty() ? (are_counters(missing) ? 0.5 : 0.2) : 0.5) +
+               0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),
+           std::string(unexpected.empty() ? "the model has" : "the checkpoint has") +
+               " parts that only training needs: " + list_text(first_levels(named)),
+           "training keeps averages, losses, critics and counters beside the model, often in one state dict",
+           {part_text(named.size(), rows.missing.size() + rows.unexpected.size(), "key") + " belong to them by name"},
+           {}});
   if (unexpected.empty()) {
     tell_missing(missing, finding);
     if (facts.knowledge == Knowledge::Partial && !are_counters(missing))

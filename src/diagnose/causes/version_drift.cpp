@@ -241,7 +241,8 @@ std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
   const std::size_t norms = is_one_sided ? rows_where(side, is_layer_norm).size() : 0;
   const bool has_statistics = std::any_of(
       side.begin(), side.end(), [](const OpenName& row) { return family_of(row.name) == Family::NormStatistics; });
-  const auto buffers = rows_where(rows.unexpected, [](const OpenName& row) { return !is_plain_leaf(leaf_of(row.name)); });
+  const auto buffers =
+      rows_where(rows.unexpected, [](const OpenName& row) { return !is_plain_leaf(leaf_of(row.name)); });
   double confidence = 0;
   if (rows.missing.empty() && rows.mismatched.empty() && buffers.size() == rows.unexpected.size()) confidence = 0.5;
   if (norms >= kLeastNorms && norms * 2 >= side.size() && !has_statistics) confidence = 0.6;

@@ -239,9 +239,13 @@ bool is_one_part(const Case& facts) {
 /// The class that loads tells which level stands before every name of the model: it is a wrapper itself.
 std::string_view prefix_of_class(std::string_view name) {
   constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
-      {"DataParallel", "module."},       {"DistributedDataParallel", "module."},     {"OptimizedModule", "_orig_mod."},
-      {"DeepSpeedEngine", "module."},    {"FullyShardedDataParallel", "_fsdp_wrapped_module."},
-      {"AveragedModel", "module."},      {"PeftModel", "base_model.model."},
+      {"DataParallel", "module."},
+      {"DistributedDataParallel", "module."},
+      {"OptimizedModule", "_orig_mod."},
+      {"DeepSpeedEngine", "module."},
+      {"FullyShardedDataParallel", "_fsdp_wrapped_module."},
+      {"AveragedModel", "module."},
+      {"PeftModel", "base_model.model."},
       {"PeftModelForCausalLM", "base_model.model."}};
   for (const auto& [known, prefix] : kClasses)
     if (name == known) return prefix;
@@ -259,13 +263,13 @@ std::optional<Finding> from_class(const Case& facts, const Sides& sides) {
     return row.name.find('.') == std::string_view::npos;
   });
   if (are_bookkeeping) return std::nullopt;
-  Finding finding = say(facts, {0.85,
-                                "the model is wrapped (" + facts.text->target_class + "), and the file's names have no " +
-                                    quoted(prefix),
-                                why({"", std::string(prefix), 0, 0, {}}),
-                                {"0 of " + base::plural(sides.have.size(), "unexpected key") + " start with " +
-                                 quoted(prefix) + ", every name of that class does"},
-                                {"load into the model within the wrapper: model.module.load_state_dict(...)"}});
+  Finding finding = say(
+      facts, {0.85,
+              "the model is wrapped (" + facts.text->target_class + "), and the file's names have no " + quoted(prefix),
+              why({"", std::string(prefix), 0, 0, {}}),
+              {"0 of " + base::plural(sides.have.size(), "unexpected key") + " start with " + quoted(prefix) +
+               ", every name of that class does"},
+              {"load into the model within the wrapper: model.module.load_state_dict(...)"}});
   finding.cause.keys = sides.have.size() + sides.want.size();
   return finding;
 }
@@ -387,8 +391,8 @@ std::optional<Finding> from_bare_file(const Case& facts, const OpenRows& rows) {
                                 "the file's tensors are unexpected from the first layer on: the model may have them "
                                 "behind a prefix",
                                 "one side was saved from, or is loaded into, a module one level up or down the tree",
-                                {base::plural(names.size(), "unexpected key") + " from " +
-                                 quoted(names.front().name) + " on, 0 missing shown"},
+                                {base::plural(names.size(), "unexpected key") + " from " + quoted(names.front().name) +
+                                 " on, 0 missing shown"},
                                 {"load into the part that has these names, or add its prefix"}});
   finding.cause.keys = names.size();
   return finding;
@@ -431,7 +435,9 @@ std::optional<Finding> from_nothing(const Case& facts) {
   if (rows_where(rows.missing, is_plain).size() * 10 < rows.missing.size() * 9 || shared_leaf(rows.missing))
     return std::nullopt;
   const bool from_start = begins_network(rows.missing.front().name);
-  Finding finding = say(facts, {is_sequence ? 0.6 : from_start ? 0.5 : 0.42,
+  Finding finding = say(facts, {is_sequence  ? 0.6
+                                : from_start ? 0.5
+                                             : 0.42,
                                 "the model's tensors are missing from the first layer on: the file may have them "
                                 "behind a prefix, or inside another dict",
                                 "a wrapper, a container or another file shows the same: everything is missing",

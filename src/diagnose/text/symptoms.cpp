@@ -161,8 +161,8 @@ bool has_window(const Shape& shape, bool at_front) {
   return shape[at] <= kLargestWindow && shape[at] == shape[at + 1] && shape[other] > kLargestWindow;
 }
 
-/// `Layer weight shape (1024, 4) not compatible with provided weight shape (1024, 5)`; `Weight expects shape (4, 4, 128,
-/// 256). Received saved weight with shape (...)`: the layer comes first. Keras keeps outputs on the last axis.
+/// `Layer weight shape (1024, 4) not compatible with provided weight shape (1024, 5)`; `Weight expects shape (4, 4,
+/// 128, 256). Received saved weight with shape (...)`: the layer comes first. Keras keeps outputs on the last axis.
 void read_kernel_shapes(std::string_view text, TextFacts& facts) {
   constexpr std::size_t kBetween = 200;
   for (const std::string_view words : {"Layer shape ", "Layer weight shape ", "expects shape "})

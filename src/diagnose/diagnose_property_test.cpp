@@ -2,10 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
 #include <map>
-#include <new>
 #include <random>
 #include <set>
 
@@ -316,43 +313,5 @@ TEST(AnyText, LongListsTakeNoLongTime) {
   }
 }
 
-/// What a run asks of the allocator, in calls: a measure of work that no load of the machine changes.
-std::atomic<std::size_t> allocations{0};
-
-std::size_t work_of(const std::string& text) {
-  const std::size_t before = allocations;
-  ExplainInput input;
-  input.text = text;
-  explain(input);
-  return allocations - before;
-}
-
-std::string log_of(std::size_t rows, const std::string& leaf) {
-  std::string text = "RuntimeError: Error(s) in loading state_dict for Net:\n";
-  for (std::size_t i = 0; i < rows; ++i)
-    text += "\tsize mismatch for block." + std::to_string(i) + "." + leaf +
-            ": copying a param with shape torch.Size([" + std::to_string(100 + i) +
-            ", 64]) from checkpoint, the shape in current model is torch.Size([20, 64]).\n";
-  return text;
-}
-
-/// Twice the rows may cost a little more than twice the work; a comparison of all with all costs four times as much.
-TEST(Explain, WorkGrowsWithTheLogAndNotWithItsSquare) {
-  for (const char* leaf : {"head.weight", "embed.weight", "conv.weight"}) {
-    work_of(log_of(10, leaf));  // tables that are made once
-    const std::size_t one = work_of(log_of(1'000, leaf)), two = work_of(log_of(2'000, leaf));
-    EXPECT_LT(two, one * 5 / 2) << leaf << ": " << one << ", " << two;
-  }
-}
-
 }  // namespace
 }  // namespace tenon
-
-/// The binary's allocator counts for work_of().
-void* operator new(std::size_t size) {
-  ++tenon::allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "base/text.hpp"
+#include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/reading.hpp"
@@ -147,6 +148,33 @@ std::optional<Finding> foreign_width(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// An adapter's factors have the rank that is wanted and another width: they were trained on another base model.
+std::optional<Finding> other_base(const Case& facts) {
+  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  std::vector<std::string> names;
+  std::size_t adapters = 0;
+  for (const Pair& pair : facts.gap.mismatched) {
+    const std::string& name = facts.want(pair.target).name;
+    if (family_of(name) != Family::Adapter) continue;
+    ++adapters;
+    const Shape &have = *facts.have(pair.state).shape, &want = *facts.want(pair.target).shape;
+    const auto axis = only_axis(have, want);
+    if (axis && have.size() == 2 && have[1 - *axis] == want[1 - *axis] && have[1 - *axis] < have[*axis] &&
+        have[1 - *axis] < want[*axis])
+      names.push_back(name);
+  }
+  if (names.empty() || names.size() * 2 < adapters) return std::nullopt;
+  Finding finding =
+      say(facts,
+          {0.88,
+           "the adapter was trained on a base model of another width: " + list_text(names),
+           "a factor's rank is the adapter's option, its other axis is the base model's width",
+           {part_text(names.size(), adapters, "mismatched key") + " of adapters have the same rank and another width"},
+           {"load the base model that the adapter was trained on: it is in adapter_config.json"}});
+  finding.cause.keys = facts.gap.size();
+  return finding;
+}
+
 /// Kernels have a window with one axis more (3x3 against 3x3x3): images against volumes or video.
 std::optional<Finding> other_rank(const Case& facts, const OpenRows& rows) {
   const auto found = rows_where(rows.mismatched, [](const OpenPair& row) {
@@ -212,6 +240,7 @@ std::optional<Finding> find_different_architecture(const Case& facts) {
     return std::nullopt;
   if (auto finding = stacks(facts)) return finding;
   if (auto finding = other_vocabulary(facts)) return finding;
+  if (auto finding = other_base(facts)) return finding;
   if (auto finding = foreign_width(facts, rows)) return finding;
   if (auto finding = other_rank(facts, rows)) return finding;
   if (auto finding = inner_width(facts, rows)) return finding;

@@ -215,10 +215,21 @@ bool is_dotted_number(const OpenName& row) {
          row.name.find("layer") != std::string_view::npos;
 }
 
+/// Adapter libraries renamed their levels and added leaves from release to release: what adapters lack may be that.
+double beside_adapters(const Case& facts) {
+  const auto is_adapter = [](std::string_view name) { return family_of(name) == Family::Adapter; };
+  const auto& gap = facts.gap;
+  const bool has = std::any_of(gap.missing.begin(), gap.missing.end(),
+                               [&](std::size_t i) { return is_adapter(facts.want(i).name); }) ||
+                   std::any_of(gap.unexpected.begin(), gap.unexpected.end(),
+                               [&](std::size_t i) { return is_adapter(facts.have(i).name); });
+  return has ? 0.4 : 0;
+}
+
 /// What often is a release's doing, and may as well be another's: axes in another order, quantisation's buffers, a leaf
 /// that is missing in every block.
 std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
-  if (facts.knowledge == Knowledge::Whole || rows.empty()) return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole || (rows.empty() && beside_adapters(facts) == 0)) return std::nullopt;
   const auto quantised = [](const OpenName& row) { return family_of(row.name) == Family::Quantised; };
   const auto permuted = rows_where(rows.mismatched, [](const OpenPair& row) {
     return row.have->size() >= 4 && permutation(*row.have, *row.want).has_value();
@@ -244,19 +255,21 @@ std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
   const auto buffers =
       rows_where(rows.unexpected, [](const OpenName& row) { return !is_plain_leaf(leaf_of(row.name)); });
   double confidence = 0;
-  if (rows.missing.empty() && rows.mismatched.empty() && buffers.size() == rows.unexpected.size()) confidence = 0.5;
+  if (rows.missing.empty() && rows.mismatched.empty() && !buffers.empty() && buffers.size() == rows.unexpected.size())
+    confidence = 0.5;
   if (norms >= kLeastNorms && norms * 2 >= side.size() && !has_statistics) confidence = 0.6;
   if (!permuted.empty()) confidence = 0.4;
   if (has_quant) confidence = 0.33;
   if (has_leaf && !has_quant) confidence = 0.45;
   if (dotted.size() * 2 > rows.size()) confidence = 0.55;
+  if (confidence == 0) confidence = beside_adapters(facts);
   if (confidence == 0) return std::nullopt;
   Finding finding = say(facts, {confidence,
                                 "another release of the library may keep these tensors in another way",
                                 "releases add, rename and reorder what a layer keeps",
-                                {base::plural(rows.size(), "key") + " of one kind"},
+                                {base::plural(rows.empty() ? facts.gap.size() : rows.size(), "key") + " of one kind"},
                                 {std::string(kReleases)}});
-  finding.cause.keys = rows.size();
+  finding.cause.keys = std::max<std::size_t>(rows.size(), 1);
   return finding;
 }
 

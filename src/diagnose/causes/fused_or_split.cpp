@@ -158,8 +158,12 @@ std::optional<Finding> projections_alone(const Case& facts, const OpenRows& rows
     return has_mark(row.name, kSplitMarks) && !is_fused(row) && is_plain_leaf(leaf_of(row.name));
   });
   std::set<std::string_view> parts;
-  for (const OpenName& row : found) parts.insert(leaf_of(module_of(row.name)));
-  if (found.size() != side.size() || parts.size() < 2 || parts.size() > 3 || side.size() < 4) return std::nullopt;
+  std::set<std::string_view> blocks;  // in one block alone they are as likely the begin of a list
+  for (const OpenName& row : found) {
+    parts.insert(leaf_of(module_of(row.name)));
+    blocks.insert(module_of(module_of(row.name)));
+  }
+  if (found.size() != side.size() || parts.size() < 2 || parts.size() > 3 || blocks.size() < 2) return std::nullopt;
   Finding finding = say(facts, {0.8,
                                 "query, key and value stand apart on one side only: " + list_text(names_of_rows(found)),
                                 "the other side has them in one tensor, or under other names",

@@ -177,7 +177,7 @@ std::optional<Finding> beside_bookkeeping(const Case& facts) {
 
 /// Everything is missing from the first layer on and nothing else is shown: the names may stand one dict further in.
 std::optional<Finding> all_missing(const Case& facts) {
-  constexpr std::size_t kLeast = 8;
+  constexpr std::size_t kLeast = 6;
   const OpenRows rows = open_rows(facts);
   if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty()) return std::nullopt;
   const bool from_start = begins_network(rows.missing.front().name);

@@ -27,7 +27,7 @@ double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree)
   const double only = rows.unexpected.empty() && rows.mismatched.empty() ? 1 : 0.6;
   const double focus = is_one_subtree ? 1 : levels <= 3 ? 0.85 : 0.6;
   const bool is_all =
-      rows.missing.size() >= 8 && common_module(rows.missing).empty() && levels > 1;  // it looks like everything
+      rows.missing.size() >= 6 && common_module(rows.missing).empty() && levels > 1;  // it looks like everything
   const double everywhere = is_in_every_block(rows.missing) ? 0.6 : 1;  // then a renamed part is as likely
   const auto quantised =
       rows_where(rows.missing, [](const OpenName& row) { return family_of(row.name) == Family::Quantised; });

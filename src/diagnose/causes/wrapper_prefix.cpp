@@ -422,7 +422,7 @@ std::optional<Finding> from_wrapper_levels(const Case& facts) {
 /// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a
 /// prefix.
 std::optional<Finding> from_nothing(const Case& facts) {
-  constexpr std::size_t kLeast = 8;
+  constexpr std::size_t kLeast = 6;
   const OpenRows rows = open_rows(facts);
   if (auto finding = from_bare_file(facts, rows)) return finding;
   if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty() ||
@@ -501,6 +501,19 @@ std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
   return from_nothing(facts);
 }
 
+/// Lists are cut at different places: where one side has the prefix throughout and the other nowhere, it is in the rest
+/// of the names, too.
+std::size_t behind_prefix(const PrefixFit& fit, const Sides& sides) {
+  if (fit.strip.empty() == fit.add.empty()) return 0;
+  const std::string& prefix = fit.strip.empty() ? fit.add : fit.strip;
+  const auto& longer = fit.strip.empty() ? sides.want : sides.have;
+  const auto& shorter = fit.strip.empty() ? sides.have : sides.want;
+  const auto starts = [&](const NamedShape& row) { return row.name.starts_with(prefix); };
+  if (!std::all_of(longer.begin(), longer.end(), starts) || std::any_of(shorter.begin(), shorter.end(), starts))
+    return 0;
+  return longer.size();
+}
+
 }  // namespace
 
 std::optional<Finding> find_wrapper_prefix(const Case& facts) {
@@ -521,7 +534,10 @@ std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   cause.keys = fit.keys;
   cause.evidence = {evidence(facts, fit, sides)};
   cause.picture = picture(facts, fit);
-  if (facts.knowledge == Knowledge::Partial) tell_cut_off(facts, fit, finding);
+  if (facts.knowledge == Knowledge::Partial) {
+    tell_cut_off(facts, fit, finding);
+    cause.keys = std::max<std::uint64_t>(cause.keys, behind_prefix(fit, sides));
+  }
   if (!fit.rivals.empty())
     cause.notes.push_back(
         list_text(fit.rivals) + (fit.rivals.size() == 1 ? " fits" : " fit") + " as well; " +

@@ -28,8 +28,6 @@ constexpr std::string_view kDerivedLeaves[] = {"position_ids",
                                                "anchor_grid",
                                                "anchors",
                                                "anchor_points",
-                                               "total_ops",
-                                               "total_params",
                                                "_float_tensor",
                                                "mel_basis",
                                                "hann_window",
@@ -61,6 +59,7 @@ constexpr std::string_view kQuantLeaves[] = {"absmax",
                                              "weight_format",
                                              "zero_point",
                                              "zero_points",
+                                             "zeros",
                                              "scale",
                                              "scales",
                                              "qweight",
@@ -80,8 +79,6 @@ constexpr std::string_view kQuantLeaves[] = {"absmax",
                                              "amax",
                                              "_amax",
                                              "pre_quant_scale",
-                                             "clips_act",
-                                             "signed_tensor",
                                              "_num_bits",
                                              "num_bits",
                                              "weight_fake_quant",
@@ -113,15 +110,15 @@ constexpr std::string_view kAdapterParts[] = {"lora",    "loha",     "lokr", "ha
 constexpr std::string_view kAdapterLeaves[] = {"modules_to_save", "original_module", "prompt_embeddings", "lora_scale"};
 constexpr std::string_view kCopyParts[] = {"ema", "shadow", "teacher", "swa", "averaged", "momentum"};
 constexpr std::string_view kTrainingParts[] = {
-    "criterion", "criterions", "loss",       "losses",       "perceptual",  "lpips",       "discriminator",
-    "disc",      "netd",       "critic",     "metric",       "metrics",     "aux",         "auxiliary",
-    "auxlogits", "projector",  "projection", "finetuner",    "queue",       "queue_ptr",   "prototypes",
-    "prototype", "memory",     "bank",       "center",       "counter",     "optimizer",   "scheduler",
-    "epoch",     "step",       "steps",      "pretrain",     "pretraining", "online",      "distill",
-    "student",   "evaluator",  "poses",      "camera",       "cameras",     "train",       "training",
-    "dice",      "bce",        "arcface",    "last_layer",   "ptr",         "accuracy",    "confmat",
-    "fid",       "inception",  "ssim",       "denoiser_ema", "regularizer", "augment",     "augmentation",
-    "sampler",   "dis",        "temp",       "temperature",  "logvar",      "supervision", "contrastive"};
+    "criterion",    "criterions",  "loss",        "losses",       "perceptual", "lpips",     "discriminator",
+    "disc",         "netd",        "critic",      "metric",       "metrics",    "aux",       "auxiliary",
+    "auxlogits",    "projector",   "queue",       "queue_ptr",    "prototypes", "prototype", "memory",
+    "bank",         "center",      "counter",     "optimizer",    "scheduler",  "epoch",     "step",
+    "steps",        "pretrain",    "pretraining", "online",       "distill",    "student",   "evaluator",
+    "camera",       "cameras",     "train",       "training",     "dice",       "bce",       "arcface",
+    "last_layer",   "ptr",         "accuracy",    "confmat",      "fid",        "inception", "ssim",
+    "denoiser_ema", "regularizer", "augment",     "augmentation", "sampler",    "dis",       "temp",
+    "temperature",  "logvar",      "supervision", "contrastive"};
 constexpr std::string_view kNormParts[] = {"bn",        "norm",         "layernorm", "batchnorm", "ln",           "gn",
                                            "groupnorm", "instancenorm", "rmsnorm",   "batch",     "normalization"};
 constexpr std::string_view kPositionMarks[] = {"pos_emb",
@@ -151,6 +148,7 @@ constexpr std::string_view kPositionMarks[] = {"pos_emb",
                                                "posembed",
                                                "pos_bias",
                                                "posemb"};
+constexpr std::string_view kPositionWords[] = {"pos", "position", "positions"};
 constexpr std::string_view kTiedEndings[] = {"lm_head.weight",
                                              "embed_tokens.weight",
                                              "predictions.decoder.weight",
@@ -241,8 +239,9 @@ Family family_of(std::string_view name) {
   if (is_weight_norm(name, leaf)) return Family::WeightNorm;
   if (is_among(leaf, kDerivedLeaves) || (has_word(name, kDerivedParts) && leaf != "weight" && leaf != "bias"))
     return Family::Derived;
+  if (leaf == "total_ops" || leaf == "total_params") return Family::Training;  // a profiler's counters
   if (has_word(name, kTrainingParts)) return Family::Training;
-  if (leaf == "gamma" || leaf == "beta") return Family::NormNames;
+  if ((leaf == "gamma" || leaf == "beta") && is_normalisation(module_of(name))) return Family::NormNames;
   if (leaf == "running_mean" || leaf == "running_var") return Family::NormStatistics;
   return Family::None;
 }
@@ -252,7 +251,8 @@ bool is_normalisation(std::string_view module) { return has_word(leaf_of(module)
 bool is_position_table(std::string_view name) {
   return std::any_of(std::begin(kPositionMarks), std::end(kPositionMarks),
                      [&](std::string_view mark) { return has_part(name, mark); }) ||
-         leaf_of(name) == "pe" || name.ends_with(".pe.weight");
+         leaf_of(name) == "pe" || name.ends_with(".pe.weight") ||
+         (has_part(name, "emb") && has_word(name, kPositionWords));
 }
 
 bool is_tied_name(std::string_view name) {

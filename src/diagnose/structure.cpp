@@ -182,6 +182,49 @@ std::optional<LevelEdit> best_edit(const std::vector<OpenName>& missing, const s
   return loose && loose->missing.size() > exact->missing.size() * 2 ? loose : exact;
 }
 
+bool is_index_edit(const LevelEdit& edit) {
+  const auto is_number = [](std::string_view levels) {
+    return levels.find_first_not_of("0123456789.") == std::string_view::npos;
+  };
+  return !edit.by_template && is_number(edit.from) && is_number(edit.to);
+}
+
+bool is_wrapper_level(std::string_view levels) {
+  constexpr std::string_view kLevels[] = {"module",
+                                          "model",
+                                          "net",
+                                          "network",
+                                          "_orig_mod",
+                                          "backbone",
+                                          "base_model",
+                                          "_fsdp_wrapped_module",
+                                          "_forward_module",
+                                          "default",
+                                          "encoder",
+                                          "_model",
+                                          "_checkpoint_wrapped_module",
+                                          "self"};
+  while (!levels.empty()) {
+    const std::string_view level = first_level(levels);
+    if (std::find(std::begin(kLevels), std::end(kLevels), level) == std::end(kLevels)) return false;
+    levels.remove_prefix(std::min(levels.size(), level.size() + 1));
+  }
+  return true;
+}
+
+bool begins_network(std::string_view rest) {
+  constexpr std::string_view kFirst[] = {"conv1.",           "stem",       "patch_embed", "embeddings.",
+                                         "embed_tokens.",    "wte.",       "features.0.", "layers.0.",
+                                         "blocks.0.",        "layer1.",    "0.",          "conv_in.",
+                                         "input_blocks.0.",  "layer.0.",   "cls_token",   "conv0.",
+                                         "block1.",          "stages.0.",  "conv1_1.",    "encoder.layers.0.",
+                                         "encoder.layer.0.", "model.0.",   "backbone.",   "h.0.",
+                                         "embedding.",       "bert.",      "body.0.",     "downsample_layers.0.",
+                                         "conv_first.",      "time_embed."};
+  return std::any_of(std::begin(kFirst), std::end(kFirst),
+                     [&](std::string_view first) { return rest.starts_with(first); });
+}
+
 double likeness(std::string_view a, std::string_view b) {
   constexpr std::size_t kMost = 64;
   a = a.substr(0, kMost);
@@ -209,7 +252,8 @@ std::optional<std::string> shared_leaf(const std::vector<OpenName>& rows) {
     const std::string_view owner = leaf_of(module_of(row.name));
     const bool is_numbered = owner.find_first_not_of("0123456789") == std::string_view::npos;
     if (is_plain && is_numbered) return std::nullopt;
-    leaves.insert(template_of(is_plain ? row.name.substr(row.name.size() - owner.size() - 1 - leaf.size()) : leaf));
+    leaves.insert(is_plain ? std::string(row.name.substr(row.name.size() - owner.size() - 1 - leaf.size()))
+                           : template_of(leaf));
     modules.insert(module_of(row.name));
     if (leaves.size() > kMostLeaves) return std::nullopt;
   }

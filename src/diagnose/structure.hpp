@@ -41,6 +41,15 @@ struct LevelEdit {
 /// levels).
 std::optional<LevelEdit> best_edit(const std::vector<OpenName>& missing, const std::vector<OpenName>& unexpected);
 
+/// Levels that wrappers and trainers put around a whole network: `module`, `_orig_mod`, `base_model.model`.
+bool is_wrapper_level(std::string_view levels);
+
+/// Called as the first layers of networks are (`conv1.`, `patch_embed`): what stands before is then a whole network's.
+bool begins_network(std::string_view rest);
+
+/// Only numbers differ, or a number came or went: a layer more in a sequence shows the same, and no name tells which.
+bool is_index_edit(const LevelEdit& edit);
+
 /// How alike two level names are, 0..1: shared letters in order.
 double likeness(std::string_view a, std::string_view b);
 

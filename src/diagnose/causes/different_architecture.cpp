@@ -4,11 +4,13 @@
 #include <unordered_set>
 
 #include "base/text.hpp"
+#include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
+#include "diagnose/shape_relation.hpp"
 #include "diagnose/structure.hpp"
 
 namespace tenon::diagnosis {
@@ -19,7 +21,7 @@ constexpr std::string_view kHelp =
     "give the file that belongs to this class, or build the class that the file belongs to    tenon inspect FILE";
 
 constexpr Reading kReadings[] = {
-    {Symptom::LayerCount, 0.75, "the file has another number of layers than the model", kWhy, kHelp},
+    {Symptom::LayerCount, 0.6, "the file has another number of layers than the model", kWhy, kHelp},
     {Symptom::OtherModel, 0.75, "the reader finds another model in the file", kWhy, kHelp},
     {Symptom::LayerWeights, 0.4, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::KernelShape, 0.35, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
@@ -42,7 +44,7 @@ std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
   const double apart = 1 - common_templates(rows);
   const double mixed = rows.mismatched.empty() ? 0 : 0.1;
   Finding finding =
-      say(facts, {0.3 + 0.3 * size * apart + mixed,
+      say(facts, {0.42 + 0.2 * size * apart + mixed,
                   "the checkpoint and the model have different parts: " + list_text(first_levels(rows.unexpected)) +
                       " against " + list_text(first_levels(rows.missing)),
                   std::string(kWhy),
@@ -58,7 +60,8 @@ std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
 std::optional<Finding> all_missing(const Case& facts, const OpenRows& rows) {
   constexpr std::size_t kLeast = 8;
   if (!rows.unexpected.empty() || rows.missing.size() < kLeast) return std::nullopt;
-  Finding finding = say(facts, {0.4,
+  const bool from_start = begins_network(rows.missing.front().name) && common_module(rows.missing).empty();
+  Finding finding = say(facts, {from_start ? 0.46 : 0.42,
                                 "many of the model's tensors are not in the file, and the text does not show what is",
                                 std::string(kWhy),
                                 {base::plural(rows.missing.size(), "missing key") + ", 0 unexpected"},
@@ -118,6 +121,99 @@ std::optional<Finding> other_vocabulary(const Case& facts) {
   return finding;
 }
 
+/// The width of what a layer attends to, or projects into the model, is another network's: a text encoder of 768
+/// against one of 2048, an image encoder of 1024 against one of 1280. No option of one model changes that.
+bool is_foreign_width(const OpenPair& row) {
+  if (row.have->size() != 2 || row.want->size() != 2) return false;
+  const std::int64_t a = (*row.have)[1], b = (*row.want)[1];
+  const bool is_context = row.name.find("attn2.to_k") != std::string_view::npos ||
+                          row.name.find("attn2.to_v") != std::string_view::npos ||
+                          row.name.find("cross_attn") != std::string_view::npos ||
+                          first_level(row.name).find("proj") != std::string_view::npos;
+  return is_context && a != b && std::min(a, b) >= 512 && a % 64 == 0 && b % 64 == 0;
+}
+
+std::optional<Finding> foreign_width(const Case& facts, const OpenRows& rows) {
+  const auto found = rows_where(rows.mismatched, is_foreign_width);
+  if (found.empty() || facts.knowledge == Knowledge::Whole) return std::nullopt;
+  Finding finding =
+      say(facts, {0.86,
+                  "what the model takes its context from is of another width: " + list_text(names_of_rows(found)),
+                  std::string(kWhy),
+                  {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " are of such layers, " +
+                   std::to_string((*found.front().have)[1]) + " against " + std::to_string((*found.front().want)[1])},
+                  {std::string(kHelp)}});
+  finding.cause.keys = rows.size();
+  picture_of({}, {}, found, finding.cause);
+  return finding;
+}
+
+/// An adapter's factors have the rank that is wanted and another width: they were trained on another base model.
+std::optional<Finding> other_base(const Case& facts) {
+  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  std::vector<std::string> names;
+  std::size_t adapters = 0;
+  for (const Pair& pair : facts.gap.mismatched) {
+    const std::string& name = facts.want(pair.target).name;
+    if (family_of(name) != Family::Adapter) continue;
+    ++adapters;
+    const Shape &have = *facts.have(pair.state).shape, &want = *facts.want(pair.target).shape;
+    const auto axis = only_axis(have, want);
+    if (axis && have.size() == 2 && have[1 - *axis] == want[1 - *axis] && have[1 - *axis] < have[*axis] &&
+        have[1 - *axis] < want[*axis])
+      names.push_back(name);
+  }
+  if (names.empty() || names.size() * 2 < adapters) return std::nullopt;
+  Finding finding =
+      say(facts,
+          {0.88,
+           "the adapter was trained on a base model of another width: " + list_text(names),
+           "a factor's rank is the adapter's option, its other axis is the base model's width",
+           {part_text(names.size(), adapters, "mismatched key") + " of adapters have the same rank and another width"},
+           {"load the base model that the adapter was trained on: it is in adapter_config.json"}});
+  finding.cause.keys = facts.gap.size();
+  return finding;
+}
+
+/// Kernels have a window with one axis more (3x3 against 3x3x3): images against volumes or video.
+std::optional<Finding> other_rank(const Case& facts, const OpenRows& rows) {
+  const auto found = rows_where(rows.mismatched, [](const OpenPair& row) {
+    const auto [less, more] = std::minmax(row.have->size(), row.want->size());
+    return less >= 3 && more == less + 1 && !equal_when_squeezed(*row.have, *row.want);
+  });
+  if (found.empty() || facts.knowledge == Knowledge::Whole) return std::nullopt;
+  Finding finding =
+      say(facts, {0.88,
+                  "the windows of kernels have another number of axes: " + list_text(names_of_rows(found)),
+                  "networks for images, volumes and video have kernels of two and three axes",
+                  {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+                   " cannot be made equal by axes of one element"},
+                  {std::string(kHelp)}});
+  finding.cause.keys = facts.gap.size();
+  picture_of({}, {}, found, finding.cause);
+  return finding;
+}
+
+/// One convolution within a block takes another width, and all around it fits: another variant's stem or transition.
+std::optional<Finding> inner_width(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kMost = 4;
+  const auto found = rows_where(rows.mismatched, [](const OpenPair& row) {
+    return row.have->size() == 4 && only_axis(*row.have, *row.want) == std::size_t{1} &&
+           std::min((*row.have)[1], (*row.want)[1]) >= 32;
+  });
+  if (found.empty() || rows.size() > kMost || facts.knowledge == Knowledge::Whole) return std::nullopt;
+  Finding finding =
+      say(facts, {0.66,
+                  "a convolution within the network takes another width: " + list_text(names_of_rows(found)),
+                  std::string(kWhy),
+                  {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+                   " differ along the input's axis, by a layer's width"},
+                  {std::string(kHelp)}});
+  finding.cause.keys = rows.size();
+  picture_of({}, {}, found, finding.cause);
+  return finding;
+}
+
 std::optional<Finding> other_sizes(const Case& facts, const OpenRows& rows) {
   if (rows.mismatched.empty()) return std::nullopt;
   const auto other_rank =
@@ -144,6 +240,10 @@ std::optional<Finding> find_different_architecture(const Case& facts) {
     return std::nullopt;
   if (auto finding = stacks(facts)) return finding;
   if (auto finding = other_vocabulary(facts)) return finding;
+  if (auto finding = other_base(facts)) return finding;
+  if (auto finding = foreign_width(facts, rows)) return finding;
+  if (auto finding = other_rank(facts, rows)) return finding;
+  if (auto finding = inner_width(facts, rows)) return finding;
   if (auto finding = two_families(facts, rows)) return finding;
   if (auto finding = all_missing(facts, rows)) return finding;
   if (auto finding = other_sizes(facts, rows)) return finding;

@@ -25,9 +25,24 @@ constexpr std::string_view kHelp =
 constexpr Reading kReadings[] = {
     {Symptom::KernelShape, 0.6, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
     {Symptom::LayerWeights, 0.5, "a layer has another number of weights than the file", kWhy, kHelp},
-    {Symptom::LayerCount, 0.4, "the model has another number of layers than the file", kWhy, kHelp},
+    {Symptom::LayerCount, 0.7, "the model has another number of layers than the file", kWhy, kHelp},
     {Symptom::EmptyIndex, 0.4, "an index goes beyond a table", kWhy, kHelp},
 };
+
+bool is_projection(std::string_view module) {
+  constexpr std::string_view kNames[] = {"q_proj", "k_proj", "v_proj", "to_q", "to_k", "to_v", "query", "key", "value"};
+  return std::find(std::begin(kNames), std::end(kNames), leaf_of(module)) != std::end(kNames);
+}
+
+bool is_of_normalisation(const OpenName& row) { return is_normalisation(module_of(row.name)); }
+
+/// Not whole blocks, but what quantisation or a fused projection leaves in each: the list is cut, not the model.
+bool is_part_of_blocks(const std::vector<OpenName>& rows) {
+  const auto quantised = rows_where(rows, [](const OpenName& row) { return family_of(row.name) == Family::Quantised; });
+  const auto parts = rows_where(rows, [](const OpenName& row) { return is_projection(module_of(row.name)); });
+  return quantised.size() * 10 >= rows.size() * 4 ||
+         (parts.size() * 10 >= rows.size() * 4 && rows_where(rows, is_of_normalisation).empty());
+}
 
 std::optional<Finding> depth(const Case& facts, const OpenRows& rows) {
   const auto wanted = index_tail(rows.missing), saved = index_tail(rows.unexpected);
@@ -35,7 +50,7 @@ std::optional<Finding> depth(const Case& facts, const OpenRows& rows) {
   if (in_missing + in_unexpected == 0 || (in_missing > 0 && in_unexpected > 0)) return std::nullopt;
   const IndexTail& tail = in_missing > 0 ? *wanted : *saved;
   const double share = share_of(tail.rows.size(), rows.size());
-  if (share < 0.25) return std::nullopt;
+  if (share < 0.25 || is_part_of_blocks(tail.rows)) return std::nullopt;
   const bool is_deep = tail.first >= 2;
   Finding finding =
       say(facts,
@@ -115,9 +130,12 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
   const auto wanted = first_levels(rows.missing), saved = first_levels(rows.unexpected);
   if (wanted.size() + saved.size() == 0 || wanted.size() > kMostParts || saved.size() > kMostParts) return std::nullopt;
   const bool is_one_sided = wanted.empty() || saved.empty();
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  if (is_one_sided && side.size() >= 8 && begins_network(side.front().name) && common_module(side).empty())
+    return std::nullopt;  // that is everything, and no option switches a whole network
   const std::size_t keys = rows.missing.size() + rows.unexpected.size();
   Finding finding =
-      say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.4) : (keys < 16 && keys > 4 ? 0.55 : 0.4),
+      say(facts, {is_one_sided ? (rows.missing.empty() ? 0.5 : 0.4) : (keys < 16 && keys > 4 ? 0.48 : 0.4),
                   "an option may switch parts on or off: " + list_text(saved.empty() ? wanted : saved),
                   std::string(kWhy),
                   {base::plural(keys, "key") + " in " + base::plural(wanted.size() + saved.size(), "part")},

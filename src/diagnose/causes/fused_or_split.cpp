@@ -34,8 +34,8 @@ template <class Marks>
 bool has_mark(std::string_view name, const Marks& marks) {
   return std::any_of(std::begin(marks), std::end(marks), [&](std::string_view mark) {
     const auto at = name.find(mark);
-    return at != std::string_view::npos &&
-           (at == 0 || name[at - 1] == '.' || name[at - 1] == '_' || mark.size() > 5 || name[at - 1] == 'W');
+    return at != std::string_view::npos && (at == 0 || name[at - 1] == '.' || mark.size() > 5 ||
+                                            (mark.size() > 2 && (name[at - 1] == '_' || name[at - 1] == 'W')));
   });
 }
 
@@ -76,7 +76,13 @@ std::optional<Finding> both_sides(const Case& facts, const OpenRows& rows) {
 
 /// One side shows one form only: the other is cut off, or of another spelling.
 std::optional<Finding> one_side(const Case& facts, const OpenRows& rows) {
-  const auto is_one = [](const OpenName& row) { return is_fused(row) || is_expert(row); };
+  std::set<std::string_view> joined;  // modules with a fused projection: the output's belongs to it
+  for (const auto* side : {&rows.missing, &rows.unexpected})
+    for (const OpenName& row : *side)
+      if (is_fused(row)) joined.insert(module_of(module_of(row.name)));
+  const auto is_one = [&](const OpenName& row) {
+    return is_fused(row) || is_expert(row) || joined.count(module_of(module_of(row.name))) > 0;
+  };
   const auto missing = rows_where(rows.missing, is_one), unexpected = rows_where(rows.unexpected, is_one);
   const std::size_t all = rows.missing.size() + rows.unexpected.size();
   const std::size_t found = missing.size() + unexpected.size();
@@ -142,6 +148,74 @@ std::optional<Finding> folded(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// One side lacks query, key and value of every block and nothing else: the other has them joined.
+std::optional<Finding> projections_alone(const Case& facts, const OpenRows& rows) {
+  const bool in_file = rows.missing.empty();
+  const auto& side = in_file ? rows.unexpected : rows.missing;
+  if (side.empty() || !(rows.missing.empty() || rows.unexpected.empty()) || !rows.mismatched.empty())
+    return std::nullopt;
+  const auto found = rows_where(side, [](const OpenName& row) {
+    return has_mark(row.name, kSplitMarks) && !is_fused(row) && is_plain_leaf(leaf_of(row.name));
+  });
+  std::set<std::string_view> parts;
+  std::set<std::string_view> blocks;  // in one block alone they are as likely the begin of a list
+  for (const OpenName& row : found) {
+    parts.insert(leaf_of(module_of(row.name)));
+    blocks.insert(module_of(module_of(row.name)));
+  }
+  if (found.size() != side.size() || parts.size() < 2 || parts.size() > 3 || blocks.size() < 2) return std::nullopt;
+  Finding finding = say(facts, {0.8,
+                                "query, key and value stand apart on one side only: " + list_text(names_of_rows(found)),
+                                "the other side has them in one tensor, or under other names",
+                                {part_text(found.size(), side.size(), "key") + " are such projections; the output's is "
+                                                                               "not among them"},
+                                {"with both files the parts are found    tenon check FILE --against MODEL"}});
+  finding.cause.keys = found.size();
+  picture_of(in_file ? std::vector<OpenName>() : found, in_file ? found : std::vector<OpenName>(), {}, finding.cause);
+  return finding;
+}
+
+/// Biases of convolutions everywhere and nothing else: normalisations were computed into them.
+std::optional<Finding> biases_alone(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 5;
+  if (rows.unexpected.size() < kLeast || !rows.missing.empty() || !rows.mismatched.empty()) return std::nullopt;
+  const auto biases = rows_where(rows.unexpected, [](const OpenName& row) {
+    const std::string_view owner = leaf_of(module_of(row.name));
+    return leaf_of(row.name) == "bias" && (owner.find("conv") != std::string_view::npos || owner == "0");
+  });
+  if (biases.size() * 10 < rows.unexpected.size() * 9) return std::nullopt;
+  Finding finding =
+      say(facts, {0.8,
+                  "the checkpoint has biases in every convolution: its normalisations are folded in",
+                  "for deployment a BatchNorm is computed into the convolution before it",
+                  {part_text(biases.size(), rows.unexpected.size(), "unexpected key") + " are biases of convolutions"},
+                  {"build the model in its fused form before loading"}});
+  finding.cause.notes = {"leaving biases out is harmful here: the normalisation is in them"};
+  finding.cause.keys = rows.unexpected.size();
+  picture_of({}, biases, {}, finding.cause);
+  return finding;
+}
+
+/// Convolutions with biases and no normalisation anywhere: the model is built for deployment, the file may be not.
+std::optional<Finding> plain_convolutions(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 8;
+  if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty()) return std::nullopt;
+  std::size_t weights = 0, biases = 0;
+  for (const OpenName& row : rows.missing) {
+    const bool is_convolution = leaf_of(module_of(row.name)) == "conv";
+    weights += is_convolution && leaf_of(row.name) == "weight" ? 1U : 0U;
+    biases += is_convolution && leaf_of(row.name) == "bias" ? 1U : 0U;
+  }
+  if (weights + biases != rows.missing.size() || biases * 5 < weights * 4) return std::nullopt;
+  Finding finding = say(facts, {0.5,
+                                "the model's convolutions have biases and no normalisations: it may be fused already",
+                                "some programs fold normalisations into convolutions when they build a model",
+                                {base::plural(rows.missing.size(), "missing key") + ", all of convolutions"},
+                                {"load before the model is fused"}});
+  finding.cause.keys = rows.missing.size();
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_fused_or_split(const Case& facts) {
@@ -150,6 +224,9 @@ std::optional<Finding> find_fused_or_split(const Case& facts) {
   if (auto finding = folded(facts, rows)) return finding;
   if (auto finding = both_sides(facts, rows)) return finding;
   if (auto finding = grown_rows(facts, rows)) return finding;
+  if (auto finding = projections_alone(facts, rows)) return finding;
+  if (auto finding = biases_alone(facts, rows)) return finding;
+  if (auto finding = plain_convolutions(facts, rows)) return finding;
   return one_side(facts, rows);
 }
 

@@ -16,6 +16,7 @@
 #include "base/text.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "plan/patterns.hpp"
 
@@ -67,8 +68,22 @@ bool is_last(const Case& facts, std::string_view module) {
   return module_of(facts.target.tensors.back().name) == module;
 }
 
+/// A normalisation within a head: its width is the network's, not a number of classes.
+bool is_of_statistics(const Case& facts, const Layer& layer) {
+  return std::any_of(layer.pairs.begin(), layer.pairs.end(),
+                     [&](const Pair& pair) { return leaf_of(facts.want(pair.target).name).starts_with("running_"); });
+}
+
+/// 513, 1025: the bins of a spectrum follow from the size of its window, which is an option.
+bool is_of_spectrum(const Case& facts, const Layer& layer) {
+  const auto is_bins = [](std::int64_t rows) { return rows > 128 && ((rows - 1) & (rows - 2)) == 0; };
+  const Pair& first = layer.pairs.front();
+  return is_bins(facts.have(first.state).shape->front()) && is_bins(facts.want(first.target).shape->front());
+}
+
 bool is_head(const Case& facts, const Layer& layer, bool all_rows) {
-  if (!layer.is_rows || layer.pairs.empty()) return false;
+  if (!layer.is_rows || layer.pairs.empty() || is_of_statistics(facts, layer) || is_of_spectrum(facts, layer))
+    return false;
   const bool is_shown_whole = layer.has_weight && layer.has_bias;
   if (is_called_head(layer.module)) return layer.has_weight || facts.knowledge == Knowledge::Partial;
   if (is_called_embedding(layer.module)) return false;
@@ -76,22 +91,36 @@ bool is_head(const Case& facts, const Layer& layer, bool all_rows) {
   return is_last(facts, layer.module) || all_rows;
 }
 
+/// Rows that tables near the input want, each with the tables that want them. Counted once: a head that looked at every
+/// other layer took minutes on a log of a hundred thousand rows.
+using TableRows = std::map<std::int64_t, std::size_t>;
+
+std::int64_t wanted_rows(const Case& facts, const Layer& layer) {
+  return (*facts.want(layer.pairs.front().target).shape)[0];
+}
+
+TableRows table_rows(const Case& facts, const std::vector<Layer>& layers) {
+  TableRows rows;
+  for (const Layer& layer : layers)
+    if (!layer.pairs.empty() && is_called_embedding(layer.module)) ++rows[wanted_rows(facts, layer)];
+  return rows;
+}
+
 /// A changed vocabulary changes the rows of a table near the input and of the output layer alike.
-bool is_vocabulary(const Case& facts, const std::vector<Layer>& layers, const Layer& head) {
+bool is_vocabulary(const Case& facts, const TableRows& tables, const Layer& head) {
   if (head.has_bias) return false;
-  const auto rows = [&](const Pair& pair) { return (*facts.want(pair.target).shape)[0]; };
-  return std::any_of(layers.begin(), layers.end(), [&](const Layer& layer) {
-    return &layer != &head && !layer.pairs.empty() && is_called_embedding(layer.module) &&
-           rows(layer.pairs.front()) == rows(head.pairs.front());
-  });
+  const auto found = tables.find(wanted_rows(facts, head));
+  const std::size_t itself = is_called_embedding(head.module) ? 1 : 0;
+  return found != tables.end() && found->second > itself;
 }
 
 std::vector<Layer> heads_of(const Case& facts) {
   const auto layers = differing_layers(facts);
   const bool all_rows = std::all_of(layers.begin(), layers.end(), [](const Layer& layer) { return layer.is_rows; });
+  const TableRows tables = table_rows(facts, layers);
   std::vector<Layer> heads;
   for (const Layer& layer : layers)
-    if (is_head(facts, layer, all_rows) && !is_vocabulary(facts, layers, layer)) heads.push_back(layer);
+    if (is_head(facts, layer, all_rows) && !is_vocabulary(facts, tables, layer)) heads.push_back(layer);
   const std::size_t modules = facts.gap.matched.size() / 2;
   const bool is_few = heads.size() <= kMaxHeads &&
                       (facts.knowledge == Knowledge::Partial || heads.size() <= std::max<std::size_t>(modules / 2, 1));
@@ -307,11 +336,17 @@ std::optional<Finding> other_name(const Case& facts) {
   return finding;
 }
 
+constexpr Reading kReadings[] = {
+    {Symptom::KernelOutputs, 0.7, "a layer has another number of outputs in the file than in the model (%)", kWhy,
+     "build the model with the saved number of classes, or load the other layers alone: by_name, skip_mismatch"},
+};
+
 }  // namespace
 
 std::optional<Finding> find_head_changed(const Case& facts) {
   if (auto finding = other_classes(facts)) return finding;
-  return other_name(facts);
+  if (auto finding = other_name(facts)) return finding;
+  return read_sightings(facts, kReadings);
 }
 
 }  // namespace tenon::diagnosis

@@ -43,6 +43,15 @@ bool are_entries(const std::vector<OpenPair>& rows) {
   return are_alike || (are_few && rows.size() < 4);
 }
 
+/// Widths of another network's features, not channels of an input: 768, 1024, 1280, 2048.
+bool are_features(const std::vector<OpenPair>& rows) {
+  return std::all_of(rows.begin(), rows.end(), [](const OpenPair& row) {
+    const std::int64_t a = (*row.have)[1], b = (*row.want)[1];
+    const std::int64_t least = row.have->size() == 2 ? 512 : 64;
+    return std::min(a, b) >= least && a % 64 == 0 && b % 64 == 0;
+  });
+}
+
 /// Grouped convolutions within blocks: an integer factor, the same everywhere, and as wide as the output on one side.
 bool are_groups(const std::vector<OpenPair>& rows) {
   return rows.size() > 1 && std::all_of(rows.begin(), rows.end(), [](const OpenPair& row) {
@@ -58,7 +67,7 @@ std::optional<Finding> find_input_channels_changed(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   const auto found = rows_where(rows.mismatched, is_entry_axis);
   if (!are_entries(found) || are_groups(found)) return read_sightings(facts, kReadings);
-  const double share = share_of(found.size(), rows.mismatched.size());
+  const double share = share_of(found.size(), rows.mismatched.size()) * (are_features(found) ? 0.2 : 1);
   const std::string from = std::to_string((*found.front().have)[1]), to = std::to_string((*found.front().want)[1]);
   Finding finding = say(
       facts, {0.45 + 0.45 * share,
@@ -70,6 +79,7 @@ std::optional<Finding> find_input_channels_changed(const Case& facts) {
               {"build the model for the checkpoint's input; or carry the weights over by hand (mean over colours, "
                "zeros for new channels)"}});
   tell_mismatched(found, finding);
+  if (are_features(found)) finding.told_want.clear();  // another model's features are as likely
   picture_of({}, {}, found, finding.cause);
   return finding;
 }

@@ -8,6 +8,7 @@
 
 #include "base/text.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
 #include "diagnose/shape_relation.hpp"
@@ -59,6 +60,12 @@ std::vector<OpenPair> all_pairs(const Case& facts) {
   return rows;
 }
 
+constexpr Reading kReadings[] = {
+    {Symptom::KernelTurned, 0.75, "the kernel's window stands at the other end of its axes",
+     "Keras keeps kernels as height, width, in, out, and PyTorch as out, in, height, width",
+     "permute the kernels, or take the file that was saved for this framework"},
+};
+
 }  // namespace
 
 std::optional<Finding> find_layout_changed(const Case& facts) {
@@ -69,7 +76,7 @@ std::optional<Finding> find_layout_changed(const Case& facts) {
   const bool is_order = !found.empty();
   const auto squeezed = rows_where(rows.mismatched, is_squeezed);
   found.insert(found.end(), squeezed.begin(), squeezed.end());
-  if (found.empty()) return std::nullopt;
+  if (found.empty()) return read_sightings(facts, kReadings);
   const std::string order = is_order ? joint_order(rows_where(found, has_same_axes)) : std::string();
   Finding finding =
       say(facts,

@@ -11,6 +11,7 @@
 #include "diagnose/phrases.hpp"
 #include "diagnose/roots.hpp"
 #include "diagnose/rules.hpp"
+#include "diagnose/structure.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -128,6 +129,72 @@ std::optional<Finding> in_file(const Case& facts) {
   return finding;
 }
 
+bool is_optimizers_own(const std::string& name) { return name == "state" || name == "param_groups"; }
+
+/// What only a training loop writes beside the state dict.
+bool is_of_loop(const std::string& name) {
+  constexpr std::string_view kNames[] = {"epoch",
+                                         "epochs",
+                                         "global_step",
+                                         "optimizer",
+                                         "optimizer_state",
+                                         "scheduler",
+                                         "iteration",
+                                         "lr_scheduler",
+                                         "best_acc",
+                                         "best_loss",
+                                         "args",
+                                         "arch",
+                                         "hyper_parameters",
+                                         "callbacks",
+                                         "loops",
+                                         "optimizer_state_dict",
+                                         "optimizer_states",
+                                         "pytorch-lightning_version"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+/// A message that names the first key only: it is the loop's, and the state dict stands beside it.
+std::optional<Finding> beside_bookkeeping(const Case& facts) {
+  std::vector<std::string> names;
+  for (const std::size_t index : facts.gap.unexpected) names.push_back(facts.have(index).name);
+  if (names.empty() || !std::all_of(names.begin(), names.end(), is_of_loop) ||
+      std::all_of(names.begin(), names.end(), [](const std::string& name) { return is_called_optimizer(name); }))
+    return std::nullopt;
+  Finding finding;
+  Cause& cause = finding.cause;
+  cause.confidence = 0.85;
+  cause.summary = "a training loop's dict was loaded where the state dict inside it is wanted";
+  cause.place = place_of(facts);
+  cause.why = kWhy;
+  cause.keys = names.size() + facts.gap.missing.size();
+  cause.evidence = {base::plural(names.size(), "unexpected key") + ", all of a training loop: " + list_text(names)};
+  cause.help = {"see under which name the state dict stands    tenon inspect FILE"};
+  finding.told_have = facts.gap.unexpected;
+  finding.told_want = facts.gap.missing;
+  return finding;
+}
+
+/// Everything is missing from the first layer on and nothing else is shown: the names may stand one dict further in.
+std::optional<Finding> all_missing(const Case& facts) {
+  constexpr std::size_t kLeast = 6;
+  const OpenRows rows = open_rows(facts);
+  if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty()) return std::nullopt;
+  const bool from_start = begins_network(rows.missing.front().name);
+  if (!common_module(rows.missing).empty() || shared_leaf(rows.missing) || !from_start) return std::nullopt;
+  Finding finding;
+  Cause& cause = finding.cause;
+  cause.confidence = 0.47;
+  cause.summary = "the model's tensors are missing from the first layer on: they may stand inside another dict";
+  cause.place = place_of(facts);
+  cause.why = kWhy;
+  cause.keys = rows.missing.size();
+  cause.evidence = {base::plural(rows.missing.size(), "missing key") + " from " + quoted(rows.missing.front().name) +
+                    " on, 0 unexpected shown"};
+  cause.help = {"see what the file's names are    tenon inspect FILE"};
+  return finding;
+}
+
 /// Unexpected names without dots, one of them called like a container, the others like bookkeeping.
 std::optional<Finding> in_text(const Case& facts) {
   std::string container;
@@ -136,10 +203,13 @@ std::optional<Finding> in_text(const Case& facts) {
     const std::string& name = facts.have(index).name;
     if (name.find('.') != std::string::npos) continue;
     plain.push_back(name);
-    if (container.empty() && is_called_container(name) && !is_called_bookkeeping(name))
+    if (is_optimizers_own(name)) {
+      others.push_back(name);  // an optimizer keeps its moments there: never a model's state dict
+    } else if (container.empty() && is_called_container(name) && !is_called_bookkeeping(name)) {
       container = name;
-    else
+    } else {
       others.push_back(name);
+    }
   }
   const bool has_bookkeeping = std::any_of(others.begin(), others.end(), is_called_bookkeeping);
   const bool is_alone = facts.gap.unexpected.size() == plain.size() && !facts.gap.missing.empty();
@@ -186,7 +256,10 @@ std::optional<Finding> in_reverse(const Case& facts) {
 std::optional<Finding> find_nested_container(const Case& facts) {
   const bool is_untouched = facts.state.tensors().size() == facts.checkpoint.tensors.size();
   if (facts.gap.size() > 0 && is_untouched) {
-    auto finding = facts.knowledge == Knowledge::Whole ? in_file(facts) : in_text(facts);
+    const bool is_whole = facts.knowledge == Knowledge::Whole;
+    auto finding = is_whole ? in_file(facts) : in_text(facts);
+    if (!finding && !is_whole) finding = beside_bookkeeping(facts);
+    if (!finding && !is_whole) finding = all_missing(facts);
     if (finding) return finding;
   }
   return in_reverse(facts);

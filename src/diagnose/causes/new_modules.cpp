@@ -27,9 +27,13 @@ double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree)
   const double only = rows.unexpected.empty() && rows.mismatched.empty() ? 1 : 0.6;
   const double focus = is_one_subtree ? 1 : levels <= 3 ? 0.85 : 0.6;
   const bool is_all =
-      rows.missing.size() >= 8 && common_module(rows.missing).empty() && levels > 1;  // it looks like everything
+      rows.missing.size() >= 6 && common_module(rows.missing).empty() && levels > 1;  // it looks like everything
   const double everywhere = is_in_every_block(rows.missing) ? 0.6 : 1;  // then a renamed part is as likely
-  return only * focus * everywhere * (is_all ? 0.6 : 0.75);
+  const auto quantised =
+      rows_where(rows.missing, [](const OpenName& row) { return family_of(row.name) == Family::Quantised; });
+  const double plain = quantised.size() * 3 >= rows.missing.size() ? 0.5 : 1;  // then that explains them
+  const bool is_everything = is_all && begins_network(rows.missing.front().name);
+  return only * focus * everywhere * plain * (is_everything ? 0.45 : is_all ? 0.6 : 0.75);
 }
 
 /// Only modules that quantise are missing: they were added to the model.

@@ -28,13 +28,14 @@ constexpr Reading kReadings[] = {
      "quantise the model first, or dequantise the file"},
 };
 
-/// Counters and other tensors of a quantising module go with its scales.
+/// Counters, biases and other tensors of a quantising module go with its scales.
 std::vector<OpenName> with_siblings(const std::vector<OpenName>& rows, const std::vector<OpenName>& quantised) {
   std::set<std::string_view> modules;
   for (const OpenName& row : quantised) modules.insert(module_of(row.name));
   return rows_where(rows, [&](const OpenName& row) {
     return family_of(row.name) == Family::Quantised ||
-           (modules.count(module_of(row.name)) > 0 && family_of(row.name) == Family::BatchCounter);
+           (modules.count(module_of(row.name)) > 0 &&
+            (family_of(row.name) == Family::BatchCounter || leaf_of(row.name) == "bias"));
   });
 }
 
@@ -66,10 +67,33 @@ std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// Biases of every projection, the ones back to the model's width among them, where the model has none: packers write
+/// them for each layer that they quantise.
+std::optional<Finding> packed_biases(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeastKinds = 4;
+  if (facts.knowledge == Knowledge::Whole || !rows.missing.empty() || !rows.mismatched.empty()) return std::nullopt;
+  std::set<std::string_view> kinds;
+  const auto biases = rows_where(rows.unexpected, [](const OpenName& row) {
+    return leaf_of(row.name) == "bias" && leaf_of(module_of(row.name)).find("proj") != std::string_view::npos;
+  });
+  for (const OpenName& row : biases) kinds.insert(leaf_of(module_of(row.name)));
+  if (kinds.size() < kLeastKinds || biases.size() * 3 < rows.unexpected.size() * 2) return std::nullopt;
+  Finding finding =
+      say(facts, {0.72,
+                  "the checkpoint has a bias for every projection, as packers of quantised weights write them",
+                  "a quantised layer is saved with a bias even where the model has none",
+                  {part_text(biases.size(), rows.unexpected.size(), "unexpected key") + " are such biases"},
+                  {"load with the library that quantised it, or leave zero biases out"}});
+  finding.cause.keys = rows.unexpected.size();
+  picture_of({}, biases, {}, finding.cause);
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_quantized(const Case& facts) {
   if (auto finding = from_names(facts, open_rows(facts))) return finding;
+  if (auto finding = packed_biases(facts, open_rows(facts))) return finding;
   if (facts.text != nullptr && !facts.text->tells_keys()) return read_sightings(facts, kReadings);
   return std::nullopt;
 }

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/text.hpp"
+#include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/reading.hpp"
@@ -26,11 +27,22 @@ constexpr Reading kReadings[] = {
 std::string level_text(const std::string& level) { return level.empty() ? "nothing" : quoted(level); }
 
 double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
-  const std::size_t fewer = std::min(rows.missing.size(), rows.unexpected.size());
-  const double explained = share_of(std::min(edit.missing.size(), edit.unexpected.size()), fewer);
+  const auto [fewer, more] = std::minmax(rows.missing.size(), rows.unexpected.size());
+  const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
   const double few = edit.missing.size() < 2 ? 0.75 : 1;
-  const double alike = edit.from.empty() || edit.to.empty() ? 0.7 : likeness(edit.from, edit.to);
-  return few * (edit.by_template ? 0.85 : 1) * (0.4 + 0.35 * explained + 0.2 * alike);
+  const bool is_level = edit.from.empty() || edit.to.empty();  // that is a wrapper's or a container's doing first
+  const bool is_wrapper = edit.at_front || (is_wrapper_level(edit.from) && is_wrapper_level(edit.to));
+  const double alike = is_level ? (is_wrapper ? 0 : 0.8) : likeness(edit.from, edit.to);
+  const double certainty = is_index_edit(edit) ? 0.5 : edit.by_template ? 0.85 : 1;
+  return few * certainty * (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
+}
+
+bool explains_most(const LevelEdit& edit, const OpenRows& rows) {
+  const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
+  constexpr double kAlike = 0.4;
+  const bool is_level = edit.from.empty() || edit.to.empty();
+  if (!is_level && likeness(edit.from, edit.to) < kAlike) return false;
+  return !is_index_edit(edit) && pairs * 2 >= std::max(rows.missing.size(), rows.unexpected.size());
 }
 
 /// One change after another, each over what the ones before left: a refactored block has several new names.
@@ -80,6 +92,10 @@ std::optional<Finding> from_edit(const Case& facts, const OpenRows& rows) {
                   {"rename, where shapes agree too    tenon check FILE --against MODEL"}});
   tell_missing(edit.missing, finding);
   tell_unexpected(edit.unexpected, finding);
+  if (!explains_most(edit, rows)) {  // then another network is as likely, and may speak of the same names
+    finding.told_want.clear();
+    finding.told_have.clear();
+  }
   finding.cause.picture.push_back(
       {std::string(edit.unexpected.front().name), std::string(edit.missing.front().name), ""});
   return finding;
@@ -120,10 +136,25 @@ std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
   for (const OpenName& row : side) ++templates[template_of(row.name)];
   const auto repeated = static_cast<std::size_t>(
       std::count_if(templates.begin(), templates.end(), [](const auto& entry) { return entry.second >= 2; }));
-  if (side.size() < kLeast || repeated == 0 || templates.size() * 2 > side.size() * 3 / 2) return std::nullopt;
+  if (side.size() < kLeast) return std::nullopt;
+  const auto chunked =
+      rows_where(side, [](const OpenName& row) { return template_of(row.name).find(".#.#.") != std::string::npos; });
+  const bool is_chunked =
+      chunked.size() * 10 >= side.size() * 9 && common_module(side).find(".") != std::string_view::npos;
+  const auto attention = rows_where(side, [](const OpenName& row) {
+    const bool is_called =
+        row.name.find("attn") != std::string_view::npos || row.name.find("attention") != std::string_view::npos;
+    return is_called && is_plain_leaf(leaf_of(row.name)) && !is_normalisation(module_of(row.name));
+  });
+  const bool is_of_attention = attention.size() == side.size();  // the attention is there, by other names
+  const bool is_everywhere = repeated > 0 && templates.size() * 2 <= side.size() * 3 / 2;
   Finding finding =
-      say(facts, {0.45,
-                  "the same parts are left over in every block: under other names the other side may have them",
+      say(facts, {is_chunked        ? 0.55
+                  : is_of_attention ? 0.6
+                  : is_everywhere   ? 0.42
+                                    : 0.36,
+                  std::string(is_everywhere ? "the same parts are left over in every block" : "parts are left over") +
+                      ": under other names the other side may have them",
                   "one side's names are not shown",
                   {base::plural(side.size(), "key") + " of " + base::plural(templates.size(), "kind")},
                   {"see both sides' names    tenon check FILE --against MODEL"}});

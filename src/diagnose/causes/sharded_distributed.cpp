@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "diagnose/families.hpp"
+#include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
@@ -75,7 +76,8 @@ bool is_flattened(const OpenPair& row) {
 bool is_cut_in_parts(const OpenPair& row, std::int64_t parts) {
   constexpr std::int64_t kLeastWidth = 64;  // of a part; an adapter's rank is less
   const auto axis = only_axis(*row.have, *row.want);
-  return axis && std::min((*row.have)[*axis], (*row.want)[*axis]) >= kLeastWidth &&
+  return axis && row.have->size() <= 2 && !leaf_of(row.name).starts_with("running_") &&
+         std::min((*row.have)[*axis], (*row.want)[*axis]) >= kLeastWidth &&
          (scaled_by(*row.have, *row.want, parts, 1) || scaled_by(*row.want, *row.have, parts, 1));
 }
 

@@ -45,6 +45,14 @@ std::vector<Op> drop_parts(const Case& facts, const std::vector<OpenName>& rows)
   return readable(std::move(ops));
 }
 
+/// What a tool counted while the model ran, not a part of it.
+bool are_counters(const std::vector<OpenName>& rows) {
+  return std::all_of(rows.begin(), rows.end(), [](const OpenName& row) {
+    const std::string_view leaf = leaf_of(row.name);
+    return leaf == "total_ops" || leaf == "total_params" || leaf.find("counter") != std::string_view::npos;
+  });
+}
+
 /// Only the checkpoint has a head: it was trained for a task that this use of the model does not need.
 std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
   if (facts.knowledge == Knowledge::Whole || rows.unexpected.empty() || !rows.missing.empty() ||
@@ -74,16 +82,19 @@ std::optional<Finding> find_training_only_extras(const Case& facts) {
   if (auto finding = unused_head(facts, rows)) return finding;
   if (unexpected.empty() && (missing.empty() || missing.size() < rows.missing.size())) return std::nullopt;
   const auto& named = unexpected.empty() ? missing : unexpected;
-  Finding finding = say(
-      facts,
-      {(unexpected.empty() ? 0.4 : 0.5) + 0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),
-       std::string(unexpected.empty() ? "the model has" : "the checkpoint has") +
-           " parts that only training needs: " + list_text(first_levels(named)),
-       "training keeps averages, losses, critics and counters beside the model, often in one state dict",
-       {part_text(named.size(), rows.missing.size() + rows.unexpected.size(), "key") + " belong to them by name"},
-       {}});
+  Finding finding =
+      say(facts,
+          {(unexpected.empty() ? (are_counters(missing) ? 0.5 : 0.2) : 0.5) +
+               0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),
+           std::string(unexpected.empty() ? "the model has" : "the checkpoint has") +
+               " parts that only training needs: " + list_text(first_levels(named)),
+           "training keeps averages, losses, critics and counters beside the model, often in one state dict",
+           {part_text(named.size(), rows.missing.size() + rows.unexpected.size(), "key") + " belong to them by name"},
+           {}});
   if (unexpected.empty()) {
     tell_missing(missing, finding);
+    if (facts.knowledge == Knowledge::Partial && !are_counters(missing))
+      finding.told_want.clear();  // names do not tell whether inference needs the part: it may be new
     finding.cause.help = {"load without strict for inference; to go on training, save these parts as well"};
   } else {
     finding.ops = drop_parts(facts, unexpected);

@@ -39,6 +39,8 @@ constexpr Reading kReadings[] = {
     {Symptom::DictNotModule, 0.35,
      "the program and the file may be of two ages: one saved modules, the other saves dicts",
      "projects change what they save", kReleases},
+    {Symptom::LayerCount, 0.33, "the file may be of another release, which counted layers in another way",
+     "wrappers and nested models were flattened differently", kReleases},
     {Symptom::UnsafePickle, 0.3, "since PyTorch 2.6 torch.load loads weights only",
      "the default changed; files that loaded before are refused", kReleases},
     {Symptom::AbsentClass, 0.3, "the class may have moved or come with another release",
@@ -213,17 +215,32 @@ bool is_dotted_number(const OpenName& row) {
          row.name.find("layer") != std::string_view::npos;
 }
 
+/// Adapter libraries renamed their levels and added leaves from release to release: what adapters lack may be that.
+double beside_adapters(const Case& facts) {
+  const auto is_adapter = [](std::string_view name) { return family_of(name) == Family::Adapter; };
+  const auto& gap = facts.gap;
+  const bool has = std::any_of(gap.missing.begin(), gap.missing.end(),
+                               [&](std::size_t i) { return is_adapter(facts.want(i).name); }) ||
+                   std::any_of(gap.unexpected.begin(), gap.unexpected.end(),
+                               [&](std::size_t i) { return is_adapter(facts.have(i).name); });
+  return has ? 0.4 : 0;
+}
+
 /// What often is a release's doing, and may as well be another's: axes in another order, quantisation's buffers, a leaf
 /// that is missing in every block.
 std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
-  if (facts.knowledge == Knowledge::Whole || rows.empty()) return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole || (rows.empty() && beside_adapters(facts) == 0)) return std::nullopt;
   const auto quantised = [](const OpenName& row) { return family_of(row.name) == Family::Quantised; };
   const auto permuted = rows_where(rows.mismatched, [](const OpenPair& row) {
     return row.have->size() >= 4 && permutation(*row.have, *row.want).has_value();
   });
   const auto dotted = rows_where(rows.unexpected, is_dotted_number);
-  const bool has_leaf =
-      (shared_leaf(rows.missing) && rows.unexpected.empty()) || (shared_leaf(rows.unexpected) && rows.missing.empty());
+  // Weight and bias together are a layer, which another release seldom takes away; one leaf alone is its option.
+  const auto is_one_leaf = [](const std::optional<std::string>& leaf) {
+    return leaf && leaf->find(", ") == std::string::npos;
+  };
+  const bool has_leaf = (rows.unexpected.empty() && is_one_leaf(shared_leaf(rows.missing))) ||
+                        (rows.missing.empty() && is_one_leaf(shared_leaf(rows.unexpected)));
   const bool has_quant = std::any_of(rows.unexpected.begin(), rows.unexpected.end(), quantised) ||
                          std::any_of(rows.missing.begin(), rows.missing.end(), quantised);
   const auto is_layer_norm = [](const OpenName& row) {
@@ -235,19 +252,24 @@ std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
   const std::size_t norms = is_one_sided ? rows_where(side, is_layer_norm).size() : 0;
   const bool has_statistics = std::any_of(
       side.begin(), side.end(), [](const OpenName& row) { return family_of(row.name) == Family::NormStatistics; });
+  const auto buffers =
+      rows_where(rows.unexpected, [](const OpenName& row) { return !is_plain_leaf(leaf_of(row.name)); });
   double confidence = 0;
+  if (rows.missing.empty() && rows.mismatched.empty() && !buffers.empty() && buffers.size() == rows.unexpected.size())
+    confidence = 0.5;
   if (norms >= kLeastNorms && norms * 2 >= side.size() && !has_statistics) confidence = 0.6;
   if (!permuted.empty()) confidence = 0.4;
   if (has_quant) confidence = 0.33;
   if (has_leaf && !has_quant) confidence = 0.45;
   if (dotted.size() * 2 > rows.size()) confidence = 0.55;
+  if (confidence == 0) confidence = beside_adapters(facts);
   if (confidence == 0) return std::nullopt;
   Finding finding = say(facts, {confidence,
                                 "another release of the library may keep these tensors in another way",
                                 "releases add, rename and reorder what a layer keeps",
-                                {base::plural(rows.size(), "key") + " of one kind"},
+                                {base::plural(rows.empty() ? facts.gap.size() : rows.size(), "key") + " of one kind"},
                                 {std::string(kReleases)}});
-  finding.cause.keys = rows.size();
+  finding.cause.keys = std::max<std::size_t>(rows.size(), 1);
   return finding;
 }
 

@@ -3,6 +3,8 @@
 //   embed_tokens.weight [32001, 4096] against [32000, 4096], lm_head.weight alike
 #include <algorithm>
 #include <cstdlib>
+#include <set>
+#include <utility>
 
 #include "base/text.hpp"
 #include "diagnose/families.hpp"
@@ -26,11 +28,13 @@ bool is_table(const OpenPair& row) {
          !is_position_table(row.name);
 }
 
+using RowPairs = std::set<std::pair<std::int64_t, std::int64_t>>;
+
+std::pair<std::int64_t, std::int64_t> row_pair(const OpenPair& row) { return {row.have->front(), row.want->front()}; }
+
 /// Output layers over the same rows: `lm_head.weight`, `decoder.bias`.
-bool follows(const OpenPair& row, const std::vector<OpenPair>& tables) {
-  return has_other_rows(row) && std::any_of(tables.begin(), tables.end(), [&](const OpenPair& table) {
-           return table.have->front() == row.have->front() && table.want->front() == row.want->front();
-         });
+bool follows(const OpenPair& row, const RowPairs& of_tables) {
+  return has_other_rows(row) && of_tables.count(row_pair(row)) > 0;
 }
 
 /// An output layer over a vocabulary without the table beside it (tied, or cut off): thousands of rows.
@@ -46,7 +50,9 @@ std::optional<Finding> find_vocab_changed(const Case& facts) {
   const auto tables =
       rows_where(rows.mismatched, [](const OpenPair& row) { return is_table(row) || is_vocabulary_output(row); });
   if (tables.empty()) return std::nullopt;
-  const auto found = rows_where(rows.mismatched, [&](const OpenPair& row) { return follows(row, tables); });
+  RowPairs of_tables;
+  for (const OpenPair& table : tables) of_tables.insert(row_pair(table));
+  const auto found = rows_where(rows.mismatched, [&](const OpenPair& row) { return follows(row, of_tables); });
   const std::int64_t from = rows_of(tables.front()), to = tables.front().want->front();
   const double share = share_of(found.size(), rows.mismatched.size());
   Finding finding =

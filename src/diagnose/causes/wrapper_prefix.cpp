@@ -85,6 +85,9 @@ Sides sides_of(const Case& facts) {
 /// explain half of the model: for less than that, a module was renamed (`fc` to `classifier`).
 bool explains_enough(const Case& facts, const PrefixFit& fit, const Sides& sides) {
   const bool is_replaced = !fit.strip.empty() && !fit.add.empty();
+  // `blocks.1.` against `blocks.0.0.`: the same part, counted in another way.
+  const bool is_counted_otherwise = is_replaced && first_level(fit.strip) == first_level(fit.add);
+  if (is_counted_otherwise && facts.knowledge == Knowledge::Partial) return false;
   if (is_replaced && (fit.keys < 3 || fit.keys * 2 < facts.target.tensors.size())) return false;
   return fit.shapes > 0 && fit.keys * 2 >= sides.fewer() && fit.shapes * 2 >= fit.keys;
 }
@@ -255,6 +258,51 @@ constexpr std::string_view kTellingNames[] = {"module.",
                                               "backbone.",
                                               "self.model."};
 
+/// The names of the side shown stand in one part of the network: what is open is that part, not every name.
+bool is_one_part(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  return common_module(side).find('.') != std::string_view::npos;
+}
+
+/// The class that loads tells which level stands before every name of the model: it is a wrapper itself.
+std::string_view prefix_of_class(std::string_view name) {
+  constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
+      {"DataParallel", "module."},
+      {"DistributedDataParallel", "module."},
+      {"OptimizedModule", "_orig_mod."},
+      {"DeepSpeedEngine", "module."},
+      {"FullyShardedDataParallel", "_fsdp_wrapped_module."},
+      {"AveragedModel", "module."},
+      {"PeftModel", "base_model.model."},
+      {"PeftModelForCausalLM", "base_model.model."}};
+  for (const auto& [known, prefix] : kClasses)
+    if (name == known) return prefix;
+  return {};
+}
+
+/// What a wrapper's class says of the file's names: bare where none of them has the wrapper's level.
+std::optional<Finding> from_class(const Case& facts, const Sides& sides) {
+  const std::string_view prefix = prefix_of_class(facts.text->target_class);
+  const auto starts = [&](const NamedShape& row) { return row.name.starts_with(prefix); };
+  if (prefix.empty() || sides.have.empty() || std::any_of(sides.have.begin(), sides.have.end(), starts) ||
+      !std::all_of(sides.want.begin(), sides.want.end(), starts))
+    return std::nullopt;
+  const bool are_bookkeeping = std::all_of(sides.have.begin(), sides.have.end(), [](const NamedShape& row) {
+    return row.name.find('.') == std::string_view::npos;
+  });
+  if (are_bookkeeping) return std::nullopt;
+  Finding finding = say(
+      facts, {0.85,
+              "the model is wrapped (" + facts.text->target_class + "), and the file's names have no " + quoted(prefix),
+              why({"", std::string(prefix), 0, 0, {}}),
+              {"0 of " + base::plural(sides.have.size(), "unexpected key") + " start with " + quoted(prefix) +
+               ", every name of that class does"},
+              {"load into the model within the wrapper: model.module.load_state_dict(...)"}});
+  finding.cause.keys = sides.have.size() + sides.want.size();
+  return finding;
+}
+
 /// Every, or nearly every, name of one side starts with a wrapper's name, and none of the other side does.
 std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
   for (const std::string_view prefix : kTellingNames) {
@@ -265,16 +313,21 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     const bool adds = wanted > 0 && wanted == sides.want.size() && saved == 0;
     const bool is_sure = prefix == "module." || prefix.front() == '_' || !sides.have.empty();
     if (!strips && (!adds || !is_sure)) continue;
+    // Every name of a wrapped model starts so: names of one side then say nothing of the other.
+    const bool is_own_level = prefix_of_class(facts.text->target_class) == prefix;
+    if (is_own_level && strips) continue;
+    const bool is_faint = is_own_level && is_one_part(facts);
     const bool is_both = !sides.have.empty() && !sides.want.empty();
     Finding finding;
     const bool is_own_word = prefix == "module." || prefix.front() == '_' || prefix == "base_model.model.";
     const bool is_encoder = prefix.find("encoder") != std::string_view::npos || prefix == "student.";
-    finding.cause.confidence = is_own_word ? 0.78 : is_encoder ? 0.65 : is_both ? 0.5 : 0.45;
+    finding.cause.confidence = is_faint ? 0.42 : is_own_word ? 0.78 : is_encoder ? 0.65 : is_both ? 0.5 : 0.45;
     finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) +
                             " and no " + (strips ? "missing" : "unexpected") + " key does";
     finding.cause.place = place_of(facts);
     finding.cause.why = why({std::string(strips ? prefix : ""), std::string(strips ? "" : prefix), 0, 0, {}});
     finding.cause.keys = saved + wanted + (is_both ? std::min(sides.have.size(), sides.want.size()) : 0);
+    if (is_both && is_own_word) finding.cause.keys = sides.have.size() + sides.want.size();  // no name can fit before
     finding.cause.evidence = {base::count_text(saved + wanted) + " of " +
                               base::count_text(strips ? sides.have.size() : sides.want.size()) +
                               " keys shown start with " + quoted(prefix)};
@@ -293,11 +346,12 @@ std::optional<Finding> from_levels(const Case& facts) {
   const bool is_level = edit->from.empty() || edit->to.empty();
   const std::string& level = edit->from.empty() ? edit->to : edit->from;
   const double explained = share_of(edit->missing.size(), std::min(rows.missing.size(), rows.unexpected.size()));
-  const double place = edit->at_front ? 1 : 0.75;
+  const bool is_wrapper = is_wrapper_level(edit->from) && is_wrapper_level(edit->to);
+  const double place = edit->at_front ? 1 : is_index_edit(*edit) || !is_wrapper ? 0.6 : 0.9;
   if (!edit->at_front && !is_level) return std::nullopt;
   Finding finding =
       say(facts,
-          {(is_level ? 0.45 + 0.45 * std::min(1.0, explained) : 0.35) * place,
+          {(is_level || is_wrapper ? 0.45 + 0.45 * std::min(1.0, explained) : 0.35) * place,
            is_level ? std::string(edit->to.empty() ? "the checkpoint's" : "the model's") + " names have the level " +
                           quoted(level) + " more"
                     : "the checkpoint has " + quoted(edit->from) + " in front where the model has " + quoted(edit->to),
@@ -317,20 +371,6 @@ std::optional<Finding> from_levels(const Case& facts) {
   return finding;
 }
 
-/// The first layers of networks, as they are called: what stands below a level is then a whole network.
-bool begins_network(std::string_view rest) {
-  constexpr std::string_view kFirst[] = {"conv1.",           "stem",      "patch_embed", "embeddings.",
-                                         "embed_tokens.",    "wte.",      "features.0.", "layers.0.",
-                                         "blocks.0.",        "layer1.",   "0.",          "conv_in.",
-                                         "input_blocks.0.",  "layer.0.",  "cls_token",   "conv0.",
-                                         "block1.",          "stages.0.", "conv1_1.",    "encoder.layers.0.",
-                                         "encoder.layer.0.", "model.0.",  "backbone.",   "h.0.",
-                                         "embedding.",       "bert.",     "body.0.",     "downsample_layers.0.",
-                                         "conv_first."};
-  return std::any_of(std::begin(kFirst), std::end(kFirst),
-                     [&](std::string_view first) { return rest.starts_with(first); });
-}
-
 /// All names of the only side shown stand below one level, and a network begins there.
 std::optional<Finding> from_one_level(const Case& facts) {
   constexpr std::size_t kLeast = 6;
@@ -343,6 +383,8 @@ std::optional<Finding> from_one_level(const Case& facts) {
       side, [&](const OpenName& row) { return first_level(row.name) == level && row.name.size() > level.size(); });
   const auto begins =
       rows_where(below, [&](const OpenName& row) { return begins_network(row.name.substr(level.size() + 1)); });
+  const auto weights = rows_where(below, [](const OpenName& row) { return leaf_of(row.name) == "weight"; });
+  if (weights.size() * 5 < below.size()) return std::nullopt;  // buffers or biases of a network are not the network
   std::unordered_set<std::string> kinds;
   for (const OpenName& row : below) kinds.insert(template_of(row.name));
   constexpr std::size_t kLeastKinds = 5;
@@ -365,11 +407,53 @@ std::optional<Finding> from_one_level(const Case& facts) {
   return finding;
 }
 
+/// Everything in the file is unexpected, from the first layer on: the model may have the same names below a level.
+std::optional<Finding> from_bare_file(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 8;
+  const auto& names = rows.unexpected;
+  if (names.size() < kLeast || !rows.missing.empty() || !rows.mismatched.empty() || !common_module(names).empty())
+    return std::nullopt;
+  const auto begins = rows_where(names, [](const OpenName& row) { return begins_network(row.name); });
+  const auto plain = rows_where(names, [](const OpenName& row) { return is_plain_leaf(leaf_of(row.name)); });
+  if (begins.empty() || plain.size() * 10 < names.size() * 9 || shared_leaf(names)) return std::nullopt;
+  Finding finding = say(facts, {0.55,
+                                "the file's tensors are unexpected from the first layer on: the model may have them "
+                                "behind a prefix",
+                                "one side was saved from, or is loaded into, a module one level up or down the tree",
+                                {base::plural(names.size(), "unexpected key") + " from " + quoted(names.front().name) +
+                                 " on, 0 missing shown"},
+                                {"load into the part that has these names, or add its prefix"}});
+  finding.cause.keys = names.size();
+  return finding;
+}
+
+/// All names of the only side shown stand below levels that wrappers are called (`model.model.model.`), from the first
+/// index on.
+std::optional<Finding> from_wrapper_levels(const Case& facts) {
+  constexpr std::size_t kLeast = 8;
+  const OpenRows rows = open_rows(facts);
+  const bool in_file = rows.missing.empty();
+  const auto& side = in_file ? rows.unexpected : rows.missing;
+  const std::string_view common = common_module(side);
+  if (side.size() < kLeast || !(rows.missing.empty() || rows.unexpected.empty()) || !rows.mismatched.empty() ||
+      common.find('.') == std::string_view::npos || !is_wrapper_level(common) ||
+      !begins_network(side.front().name.substr(common.size() + 1)))
+    return std::nullopt;
+  Finding finding = say(facts, {0.6,
+                                "everything stands below " + quoted(common) + " on one side: the levels of wrappers",
+                                "one side was saved from, or is loaded into, a module one level up or down the tree",
+                                {base::plural(side.size(), "key") + ", all below " + quoted(common)},
+                                {"see what the other side's names are    tenon inspect FILE"}});
+  finding.cause.keys = side.size();
+  return finding;
+}
+
 /// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a
 /// prefix.
 std::optional<Finding> from_nothing(const Case& facts) {
-  constexpr std::size_t kLeast = 8;
+  constexpr std::size_t kLeast = 6;
   const OpenRows rows = open_rows(facts);
+  if (auto finding = from_bare_file(facts, rows)) return finding;
   if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty() ||
       !common_module(rows.missing).empty())
     return std::nullopt;
@@ -379,7 +463,10 @@ std::optional<Finding> from_nothing(const Case& facts) {
   };
   if (rows_where(rows.missing, is_plain).size() * 10 < rows.missing.size() * 9 || shared_leaf(rows.missing))
     return std::nullopt;
-  Finding finding = say(facts, {is_sequence ? 0.6 : 0.5,
+  const bool from_start = begins_network(rows.missing.front().name);
+  Finding finding = say(facts, {is_sequence  ? 0.6
+                                : from_start ? 0.5
+                                             : 0.42,
                                 "the model's tensors are missing from the first layer on: the file may have them "
                                 "behind a prefix, or inside another dict",
                                 "a wrapper, a container or another file shows the same: everything is missing",
@@ -431,14 +518,29 @@ std::optional<Finding> within_container(const Case& facts) {
 
 std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
   if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  if (auto finding = from_class(facts, sides)) return finding;
   auto by_name = from_name_alone(facts, sides);
   if (by_name && by_name->cause.confidence >= 0.7) return by_name;
   if (auto finding = from_levels(facts)) return finding;
   auto by_level = from_one_level(facts);
+  if (auto finding = from_wrapper_levels(facts)) by_level = std::move(finding);
   if (by_level && (!by_name || by_name->cause.confidence < by_level->cause.confidence)) return by_level;
   if (by_name) return by_name;
   if (auto finding = within_container(facts)) return finding;
   return from_nothing(facts);
+}
+
+/// Lists are cut at different places: where one side has the prefix throughout and the other nowhere, it is in the rest
+/// of the names, too.
+std::size_t behind_prefix(const PrefixFit& fit, const Sides& sides) {
+  if (fit.strip.empty() == fit.add.empty()) return 0;
+  const std::string& prefix = fit.strip.empty() ? fit.add : fit.strip;
+  const auto& longer = fit.strip.empty() ? sides.want : sides.have;
+  const auto& shorter = fit.strip.empty() ? sides.have : sides.want;
+  const auto starts = [&](const NamedShape& row) { return row.name.starts_with(prefix); };
+  if (!std::all_of(longer.begin(), longer.end(), starts) || std::any_of(shorter.begin(), shorter.end(), starts))
+    return 0;
+  return longer.size();
 }
 
 }  // namespace
@@ -461,7 +563,10 @@ std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   cause.keys = fit.keys;
   cause.evidence = {evidence(facts, fit, sides)};
   cause.picture = picture(facts, fit);
-  if (facts.knowledge == Knowledge::Partial) tell_cut_off(facts, fit, finding);
+  if (facts.knowledge == Knowledge::Partial) {
+    tell_cut_off(facts, fit, finding);
+    cause.keys = std::max<std::uint64_t>(cause.keys, behind_prefix(fit, sides));
+  }
   if (!fit.rivals.empty())
     cause.notes.push_back(
         list_text(fit.rivals) + (fit.rivals.size() == 1 ? " fits" : " fit") + " as well; " +

@@ -168,15 +168,18 @@ constexpr Reading kReadings[] = {
     {Symptom::AbsentFile, 0.55, "the folder does not hold what the loader looks for: `%`",
      "another kind of model, or only a part of it, is in the folder",
      "list the folder, and give the file or format that is there"},
-    {Symptom::CutArchive, 0.3, "the file may never have been a zip archive",
+    {Symptom::CutArchive, 0.4, "the file may never have been a zip archive",
      "an older pickle, an HDF5 file or a text was given to a reader of archives",
      "see what it is    tenon inspect FILE"},
-    {Symptom::LoadKey, 0.3, "the file may be of another format than a pickle",
+    {Symptom::LoadKey, 0.4, "the file may be of another format than a pickle",
      "safetensors, GGUF and HDF5 files do not begin as pickles do", "see what it is    tenon inspect FILE"},
     {Symptom::ForeignAttribute, 0.35, "the file holds a whole pickled object of another release",
      "torch.save(model) keeps the object with its old attributes", "save the state dict instead"},
     {Symptom::OtherLanguage, 0.45, "the file is of another kind than this language's reader wants",
      "bindings have formats of their own", "convert it    tenon convert FILE out.safetensors"},
+    {Symptom::LargeHeader, 0.45, "the file may be of another format than safetensors",
+     "its first eight bytes were read as a length: a pickle or a zip archive under that name shows the same",
+     "see what it is    tenon inspect FILE"},
     {Symptom::BadMagic, 0.5, "the file may be a plain pickle or another format, not written by torch.save",
      "the reader of torch.save's old format looks for its magic number first", "see what it is    tenon inspect FILE"},
 };
@@ -237,17 +240,21 @@ std::optional<Finding> refused_object(const Case& facts) {
                             {refused->excerpt}});
 }
 
-/// The optimizer's two keys, and nothing else, among what the model does not want.
+/// The optimizer's two keys, or optimizers by name (`optimG`), and nothing else among what the model does not want.
 std::optional<Finding> optimizer_in_text(const Case& facts) {
   const auto& names = facts.text->unexpected;
   const auto has = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
-  if (names.size() != 2 || !has("state") || !has("param_groups")) return std::nullopt;
+  const bool are_optimizers = !names.empty() && std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    return is_called_optimizer(name) && name.find('.') == std::string::npos;
+  });
+  const bool is_one = names.size() == 2 && has("state") && has("param_groups");
+  if (!is_one && !are_optimizers) return std::nullopt;
   Finding finding = finding_of(facts, {"the file holds the state of an optimizer, and no model",
                                        "training loops save two files, or two parts; this is the optimizer's",
                                        "give the file that holds the model",
                                        0.97,
                                        Severity::Error,
-                                       {"the only unexpected keys are `state` and `param_groups`"}});
+                                       {"the only unexpected keys are " + list_text(names)}});
   finding.told_want = facts.gap.missing;
   finding.told_have = facts.gap.unexpected;
   return finding;

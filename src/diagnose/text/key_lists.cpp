@@ -36,6 +36,9 @@ constexpr Heading kHeadings[] = {
     {"issing key(s) in source state_dict", Side::Missing},
     {"issing key(s): ", Side::Missing},
     {"issing keys", Side::Missing},
+    {"issing key in checkpoint", Side::Missing},
+    {"issing 1 parameters", Side::Missing},
+    {"issing tensor: ", Side::Missing},
     {"issing_keys:", Side::Missing},
     {"issing parameters:", Side::Missing},
     {"issing params:", Side::Missing},
@@ -117,7 +120,7 @@ bool looks_like_name(std::string_view name) {
 }
 
 /// Names without quotes between commas and line ends. A sentence's full stop ends the list.
-std::vector<std::string> bare_list(std::string_view text, std::size_t at, bool& is_cut) {
+std::vector<std::string> bare_list(std::string_view text, std::size_t& at, bool& is_cut) {
   std::vector<std::string> names;
   while (at < text.size()) {
     while (at < text.size() && (text[at] == ' ' || text[at] == '\n')) ++at;
@@ -147,7 +150,11 @@ void read_heading(std::string_view text, const Heading& heading, TextFacts& fact
     in.accept(":") || in.accept("=");
     const bool is_bracketed = in.accept("[") || in.accept("{") || in.accept("(");
     auto names = in.quoted_list(facts.is_cut);
-    if (names.empty() && !is_bracketed) names = bare_list(text, in.position(), facts.is_cut);
+    if (names.empty() && !is_bracketed) {
+      std::size_t end = in.position();
+      names = bare_list(text, end, facts.is_cut);
+      in.move_to(end);  // a name may hold a heading's words: its list is not read again from there
+    }
     std::move(names.begin(), names.end(), std::back_inserter(to));
   }
 }

@@ -25,6 +25,7 @@ constexpr Phrase kPhrases[] = {
     {"CRC check failed", Symptom::DamagedArchive},
     {"Overlapped entries", Symptom::DamagedArchive},
     {"invalid load key, '", Symptom::LoadKey, "'"},
+    {"invalid load key", Symptom::LoadKey},
     {"Invalid magic number", Symptom::BadMagic},
     {"unexpected EOF", Symptom::EarlyEnd},
     {"Ran out of input", Symptom::EarlyEnd},

@@ -70,8 +70,15 @@ void read_size_mismatches(std::string_view text, TextFacts& facts) {
 /// The model comes first here. Equal shapes mean that something else went wrong while copying: no mismatch.
 void read_copy_failures(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("hile copying the parameter named ");) {
-    const auto key = in.quoted();
-    if (!key || !in.accept(",") || !in.accept("whose dimensions in the model are")) continue;
+    const std::size_t start = in.position();
+    auto key = in.quoted();
+    const bool is_bare = !key;  // some releases and programs quote nothing
+    if (is_bare) key = in.until(",", kMaxNameBytes);
+    if (is_bare && key && key->find_first_of(" :\n") != std::string::npos) {
+      in.move_to(start);  // a sentence that goes on, not a name
+      continue;
+    }
+    if (!key || (!is_bare && !in.accept(",")) || !in.accept("whose dimensions in the model are")) continue;
     const auto wanted = in.shape();
     if (!wanted || !in.accept("and whose dimensions in the checkpoint are")) continue;
     const auto saved = in.shape();

@@ -83,6 +83,8 @@ enum class Symptom : std::uint8_t {
   LayerWeights,   ///< Keras: other numbers of weights in a layer
   UnbuiltLayer,   ///< Keras: a layer without variables yet
   KernelShape,    ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
+  KernelOutputs,  ///< Keras: of one kernel or bias, the last axis alone differs; `detail`: both extents
+  KernelTurned,   ///< Keras: the window stands at the other end of the axes
   InputWidth,     ///< a convolution gets another number of channels
   SameShapeCopy,  ///< "While copying the parameter ..." with equal shapes
   RunningStats,   ///< statistics of InstanceNorm from before 0.4

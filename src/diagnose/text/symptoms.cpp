@@ -136,8 +136,7 @@ bool is_optimizer_member(std::string_view key) {
                                            "scaler",
                                            "grad_scaler",
                                            "eps",
-                                           "dampening",
-                                           "params"};
+                                           "dampening"};
   return std::find(std::begin(kMembers), std::end(kMembers), key) != std::end(kMembers);
 }
 
@@ -154,6 +153,35 @@ void read_key_errors(std::string_view text, TextFacts& facts) {
   }
 }
 
+/// A window's axes, small and first (Keras: 3, 3, in, out) or last (PyTorch: out, in, 3, 3).
+bool has_window(const Shape& shape, bool at_front) {
+  constexpr std::int64_t kLargestWindow = 11;
+  if (shape.size() != 4) return false;
+  const std::size_t at = at_front ? 0 : 2, other = at_front ? 2 : 0;
+  return shape[at] <= kLargestWindow && shape[at] == shape[at + 1] && shape[other] > kLargestWindow;
+}
+
+/// `Layer weight shape (1024, 4) not compatible with provided weight shape (1024, 5)`; `Weight expects shape (4, 4,
+/// 128, 256). Received saved weight with shape (...)`: the layer comes first. Keras keeps outputs on the last axis.
+void read_kernel_shapes(std::string_view text, TextFacts& facts) {
+  constexpr std::size_t kBetween = 200;
+  for (const std::string_view words : {"Layer shape ", "Layer weight shape ", "expects shape "})
+    for (Scanner in(text); in.find(words);) {
+      const std::size_t start = in.position();
+      const auto wanted = in.shape();
+      if (!wanted || wanted->empty() || !in.until("shape ", kBetween)) continue;
+      const auto saved = in.shape();
+      if (!saved || saved->size() != wanted->size() || *saved == *wanted) continue;
+      const std::string shown = excerpt(text, start, kExcerptBytes);
+      if (std::equal(saved->begin(), saved->end() - 1, wanted->begin()))
+        keep({Symptom::KernelOutputs, std::to_string(saved->back()) + " and " + std::to_string(wanted->back()), shown},
+             facts);
+      if ((has_window(*wanted, true) && has_window(*saved, false)) ||
+          (has_window(*wanted, false) && has_window(*saved, true)))
+        keep({Symptom::KernelTurned, "", shown}, facts);
+    }
+}
+
 }  // namespace
 
 void recognise_symptoms(const PlainText& plain, TextFacts& facts) {
@@ -161,6 +189,7 @@ void recognise_symptoms(const PlainText& plain, TextFacts& facts) {
   read_phrases(text, facts);
   read_wrong_objects(text, facts);
   read_key_errors(text, facts);
+  read_kernel_shapes(text, facts);
 }
 
 }  // namespace tenon::diagnosis

@@ -17,8 +17,7 @@ namespace tenon {
 /// What the casts of `plan` do to the values of `checkpoint`, under the names that the plan gives. Reads the tensors
 /// that are cast, and no others. `target` gives what a recipe takes from it. Without values at hand `loss` is empty.
 /// Throws what rehearse() and Checkpoint::tensor throw.
-TENON_API std::vector<DTypeChange> cast_losses(const Plan& plan, const Listing& checkpoint,
-                                               const Listing& target);
+TENON_API std::vector<DTypeChange> cast_losses(const Plan& plan, const Listing& checkpoint, const Listing& target);
 
 /// Lets `snapshot` cast its floating and complex tensors to the floating `dtype` when they are saved (complex ones to
 /// the complex type of that precision), and says beforehand what that does. The dtypes in its blueprint follow. Reads

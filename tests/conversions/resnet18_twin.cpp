@@ -18,10 +18,10 @@ using torch::Tensor;
 
 struct NormedConvImpl : torch::nn::Module {
   NormedConvImpl(int64_t inputs, int64_t outputs, int64_t kernel, int64_t stride)
-      : conv(register_module("conv", torch::nn::Conv2d(torch::nn::Conv2dOptions(inputs, outputs, kernel)
-                                                           .stride(stride)
-                                                           .padding(kernel / 2)
-                                                           .bias(false)))),
+      : conv(register_module(
+            "conv",
+            torch::nn::Conv2d(
+                torch::nn::Conv2dOptions(inputs, outputs, kernel).stride(stride).padding(kernel / 2).bias(false)))),
         norm(register_module("norm", torch::nn::BatchNorm2d(outputs))) {}
   Tensor forward(const Tensor& x) { return norm(conv(x)); }
 

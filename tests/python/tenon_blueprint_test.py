@@ -894,7 +894,7 @@ class Limits(FolderTest):
     def test_large_outputs_leave_the_operations(self):
         document = tenon_blueprint.blueprint(nn.Linear(4, 100), example(3, 4), max_bytes=1000)
         self.assertEqual(document["left_out"], ["probe: inputs and outputs have 1248 bytes, the limit is 1000"])
-        self.assertEqual([node["op"] for node in document["graph"]["nodes"]], ["linear"])
+        self.assertEqual([node["op"] for node in document["graph"]["nodes"]], ["linear", "output"])
 
     def test_more_operations_than_are_written_down_are_told(self):
         most, tenon_blueprint.MAX_NODES = tenon_blueprint.MAX_NODES, 1

@@ -298,7 +298,8 @@ class GraphComparison {
       add(Kind::Changed, from, to);
     else if (is_whole_ && a.operands != b.operands)
       changes_.push_back(
-          {{Kind::Changed, a.module, "operands of " + a.op, operands_text(from_, a), operands_text(to_, b)}, {from, to}});
+          {{Kind::Changed, a.module, "operands of " + a.op, operands_text(from_, a), operands_text(to_, b)},
+           {from, to}});
   }
 
   /// `linear (fc)`, with the number of the operation where another one before it reads the same.

@@ -83,8 +83,15 @@ std::vector<Scorer::Row> Scorer::rows_of(const std::vector<Candidate>& all,
 /// Ranks by place; rows of a group whose places are not all different are left without.
 void Scorer::rank_places(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const {
   std::vector<Row*> members;
-  for (Row& row : rows)
-    if (row.group == group) members.push_back(&row);
+  const auto is_called_norm = [&](const Row& row) { return all[row.candidate].meaning.has_norm_word; };
+  const bool says_norm = group == kNormGroup && std::any_of(rows.begin(), rows.end(), is_called_norm);
+  for (Row& row : rows) {
+    if (row.group != group) continue;
+    if (says_norm && !is_called_norm(row))
+      row.group = kNoGroup;  // of a norm's shape only: no place among norms
+    else
+      members.push_back(&row);
+  }
   const auto place = [&](const Row* row) { return all[row->candidate].meaning.place; };
   std::sort(members.begin(), members.end(), [&](const Row* a, const Row* b) { return place(a) < place(b); });
   bool are_different = true;
@@ -170,7 +177,7 @@ double Scorer::score(std::size_t i, std::size_t j) const {
   if (relation == Relation::None) return kImpossible;
   const bool leaves_block = (x.home == kRoot) != (y.home == kRoot);
   if (leaves_block && relation == Relation::Reshaped) return kImpossible;
-  const double cost = (relation == Relation::Reshaped ? 0.3
+  const double cost = (relation == Relation::Reshaped ? 0.6
                        : relation == Relation::Equal  ? 0
                                                       : 0.05) +
                       (leaves_block ? 0.15 : 0);

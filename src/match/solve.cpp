@@ -244,16 +244,43 @@ class Solver {
       const std::size_t j = column_of[i];
       const Module& module = target(right[j]);
       const std::size_t axes = squeezed(cell_.target_side->shape(module.main())).size();
-      double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes);
+      double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes, are_running_norms(left[i], right[j]));
       const bool is_only = left.size() == 1 && right.size() == 1;
       if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
+      if (is_against_pattern(left[i], right[j])) sure = std::min(sure, 0.85);
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }
 
+  /// What one block alone has is not what all have; two such modules go together only where they are called alike.
+  bool is_against_pattern(std::uint32_t i, std::uint32_t j) const {
+    const Candidate &a = cell_.source[i], &b = cell_.target[j];
+    const bool a_odd = a.presence == Presence::Odd, b_odd = b.presence == Presence::Odd;
+    if (!a_odd && !b_odd) return false;
+    if ((a.meaning.things() & b.meaning.things()) != 0) return false;
+    if (a_odd != b_odd && (cell_.is_root || a.presence == Presence::Regular || b.presence == Presence::Regular))
+      return true;
+    return (a.meaning.parts() & b.meaning.parts()) == 0 && own_word(a) != own_word(b);
+  }
+
+  /// Both are called norms and keep statistics: four tensors of one size.
+  bool are_running_norms(std::uint32_t i, std::uint32_t j) const {
+    const auto is_one = [](const Module& module) {
+      return module.find(Leaf::Mean) != nullptr && module.find(Leaf::Variance) != nullptr;
+    };
+    return is_one(source(i)) && is_one(target(j)) && cell_.source[i].meaning.has_norm_word &&
+           cell_.target[j].meaning.has_norm_word;
+  }
+
+  static WordId own_word(const Candidate& candidate) {
+    const auto& path = candidate.path;
+    const auto last = std::find_if(path.rbegin(), path.rend(), [](const Token& token) { return !token.is_number(); });
+    return last == path.rend() ? 0 : last->word;
+  }
+
   /// Margin against the next best, and what names, places and votes say. Without them a shape must be one of its kind.
   double confidence(const Scores& scores, const std::vector<std::size_t>& column_of, std::size_t row, double evidence,
-                    std::size_t axes) const {
+                    std::size_t axes, bool is_running_norm) const {
     const double lead = margin(scores, column_of, row, kFloor);
     const bool is_only = is_alone(scores, row, column_of[row]);
     if (lead < 0.25 && !is_only) return lead >= 0.15 ? 0.85 : 0.5 + std::max(lead, 0.0);
@@ -261,6 +288,7 @@ class Solver {
     const bool is_telling = axes > 2 || (axes == 2 && (!cell_.is_root || evidence >= 0.03));
     if (is_only && is_telling && evidence >= -0.1) return 0.97;  // no other of this size
     if (is_only && evidence >= 0.15) return 0.97;
+    if (is_only && is_running_norm) return 0.96;
     return evidence >= 0.03 ? kIfFilled : evidence >= -0.1 ? kIfComplete : 0.5;
   }
 

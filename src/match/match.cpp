@@ -167,6 +167,27 @@ bool ends_in_third_w(std::span<const Token> path, const Words& words) {
   return n >= 2 && path[n - 1].number == 3 && !path[n - 2].is_number() && words.text(path[n - 2].word) == "w";
 }
 
+/// What a path says up to its last number: `layer.0` of `layer.0.layer_norm`; 0 where there is none.
+std::uint64_t holder_of(const Candidate& candidate) {
+  for (std::size_t i = candidate.path.size(); i-- > 1;)
+    if (candidate.path[i - 1].is_number() && i < candidate.path.size()) return candidate.prefixes[i - 1];
+  return 0;
+}
+
+/// A norm that names no unit beside one unit alone (`layer.0.layer_norm` beside `layer.0.SelfAttention.q`) is that
+/// one's.
+void place_by_siblings(std::vector<Candidate>& candidates) {
+  std::unordered_map<std::uint64_t, Tags> units;
+  for (const Candidate& candidate : candidates)
+    if (const auto holder = holder_of(candidate)) units[holder] |= candidate.meaning.units();
+  for (Candidate& candidate : candidates) {
+    Meaning& meaning = candidate.meaning;
+    const auto found = units.find(holder_of(candidate));
+    if (!meaning.has_place || meaning.place != Meaning::kNoPlace || found == units.end()) continue;
+    meaning.place = place_of_unit(found->second);
+  }
+}
+
 /// A side's candidates of a cell, with what their names mean there.
 std::vector<Candidate> candidates_of(const Side& side, const Half& half, const std::vector<Presence>& presence,
                                      const Words& words) {
@@ -204,6 +225,7 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
     for (Candidate& candidate : candidates)
       if ((candidate.meaning.tags & tag::kCross) != 0)
         candidate.meaning.tags = (candidate.meaning.tags & ~tag::kCross) | tag::kAttention;
+  if (half.home != kRoot) place_by_siblings(candidates);
   return candidates;
 }
 
@@ -401,9 +423,8 @@ class Matcher {
       Draft& draft = drafts[order_[k]];
       std::sort(draft.source.modules.begin(), draft.source.modules.end());
       std::sort(draft.target.modules.begin(), draft.target.modules.end());
-      const std::uint64_t content =
-          combined(content_of(source_, draft.source, source_home_, source_presence_),
-                   content_of(target_, draft.target, target_home_, target_presence_));
+      const std::uint64_t content = combined(content_of(source_, draft.source, source_home_, source_presence_),
+                                             content_of(target_, draft.target, target_home_, target_presence_));
       const auto [at, is_new] = solved.try_emplace(content);
       if (is_new) at->second = solved_now(draft);
       at->second.times += 1;

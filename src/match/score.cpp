@@ -171,6 +171,7 @@ double Scorer::score(std::size_t i, std::size_t j) const {
   const Module& b = cell_.target_side->modules[cell_.target[target_[j].candidate].module];
   const Candidate &x = cell_.source[source_[i].candidate], &y = cell_.target[target_[j].candidate];
   if (x.home != y.home && x.home != kRoot && y.home != kRoot && x.home_pattern == y.home_pattern) return kImpossible;
+  if (x.home == y.home && x.home != kRoot) return kImpossible;  // their own cell has refused them
   double share = 0;
   if (!leaves_agree(a, b, share)) return kImpossible;
   const Relation relation = relation_between(cell_.source_side->shape(a.main()), cell_.target_side->shape(b.main()));

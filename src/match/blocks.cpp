@@ -84,7 +84,7 @@ Sizes sizes_of(const Side& side, NodeId node) {
 }
 
 /// Elements of `many` that are, k and k together, the tensors of `one`: experts one by one against experts stacked.
-double stacked(const Sizes& many, const Sizes& one) {
+double stacked_each(const Sizes& many, const Sizes& one) {
   double explained = 0;
   for (const auto& [whole, wholes] : one)
     for (const auto& [part, parts] : many)
@@ -93,6 +93,22 @@ double stacked(const Sizes& many, const Sizes& one) {
         break;
       }
   return explained;
+}
+
+/// The same, where several wholes have parts of one size: gate and up stacked in one, down in another.
+double stacked_together(const Sizes& many, const Sizes& one) {
+  double explained = 0;
+  for (const auto& [part, parts] : many) {
+    std::int64_t wholes = 0;
+    for (const auto& [whole, count] : one)
+      if (part > 1 && part < whole && whole % part == 0) wholes += whole / part * count;
+    if (wholes == parts) explained += static_cast<double>(part) * static_cast<double>(parts);
+  }
+  return explained;
+}
+
+double stacked(const Sizes& many, const Sizes& one) {
+  return std::max(stacked_each(many, one), stacked_together(many, one));
 }
 
 /// The share of elements that tensors of equal sizes explain. What is left on both sides may be one fused tensor

@@ -143,11 +143,14 @@ class Solver {
   void link_stacks() {
     const auto of_source = numbered_families(cell_.source, source_used_),
                of_target = numbered_families(cell_.target, target_used_);
-    for (std::uint32_t j = 0; j < cell_.target.size(); ++j)
-      if (!target_used_[j])
-        if (const auto* parts =
-                stack_for(cell_.target[j], *cell_.target_side, of_source, *cell_.source_side, cell_.source))
-          link_stack(*parts, j);
+    for (std::uint32_t j = 0; j < cell_.target.size(); ++j) {
+      if (target_used_[j]) continue;
+      if (const auto* parts =
+              stack_for(cell_.target[j], *cell_.target_side, of_source, *cell_.source_side, cell_.source))
+        link_stack(*parts, j);
+      else if (const auto both = gated_stack_for(cell_.target[j], of_source); !both.empty())
+        link_stack(both, j);
+    }
     for (std::uint32_t i = 0; i < cell_.source.size(); ++i)
       if (!source_used_[i])
         if (const auto* parts =
@@ -184,6 +187,31 @@ class Solver {
       found = &members;
     }
     return found;
+  }
+
+  /// Gates and ups of all experts in one tensor, each expert's gate before its up: the one family of each.
+  std::vector<std::uint32_t> gated_stack_for(const Candidate& whole, const Families& families) const {
+    const Shape& shape = cell_.target_side->shape(cell_.target_side->modules[whole.module].main());
+    if (shape.size() != 3 || shape[0] < 2 || shape[1] % 2 != 0) return {};
+    if (whole.meaning.parts() != (tag::kGate | tag::kUp)) return {};
+    std::map<Tags, const std::vector<std::uint32_t>*> found;
+    for (const auto& [family, members] : families) {
+      const Tags part = cell_.source[members.front()].meaning.parts();
+      if (part != tag::kGate && part != tag::kUp) continue;
+      const bool fits = static_cast<std::int64_t>(members.size()) == shape[0] &&
+                        std::all_of(members.begin(), members.end(), [&](std::uint32_t index) {
+                          return source(index).members.size() == 1 &&
+                                 cell_.source_side->shape(source(index).main()) == Shape{shape[1] / 2, shape[2]};
+                        });
+      if (fits && !found.emplace(part, &members).second) return {};
+    }
+    if (found.size() != 2) return {};
+    std::vector<std::uint32_t> both;
+    for (std::size_t k = 0; k < found[tag::kGate]->size(); ++k) {
+      both.push_back((*found[tag::kGate])[k]);
+      both.push_back((*found[tag::kUp])[k]);
+    }
+    return both;
   }
 
   void link_stack(const std::vector<std::uint32_t>& parts, std::uint32_t j) {

@@ -73,20 +73,20 @@ Shape after(Shape shape, const Steps& steps) {
 /// The ways in which a whole may be kept: as it is, with inputs before outputs, with axes of one element, or with its
 /// parts (experts) along an axis of their own.
 std::vector<Steps> ways_of(const Shape& whole, bool is_transposing) {
-  std::vector<Steps> ways{{}};
+  std::vector<Steps> ways(1);
   Shape squeezed;
   std::copy_if(whole.begin(), whole.end(), std::back_inserter(squeezed),
                [](std::int64_t extent) { return extent != 1; });
   const Step transpose{{1, 0}, {}}, squeeze{{}, squeezed};
-  if (whole.size() == 2) ways.push_back({transpose});
+  if (whole.size() == 2) ways.push_back(Steps{transpose});
   if (is_transposing) std::reverse(ways.begin(), ways.end());
   if (squeezed.size() < whole.size()) {
-    ways.push_back({squeeze});
-    if (squeezed.size() == 2) ways.insert(is_transposing ? ways.end() - 1 : ways.end(), {squeeze, transpose});
+    ways.push_back(Steps{squeeze});
+    if (squeezed.size() == 2) ways.insert(is_transposing ? ways.end() - 1 : ways.end(), Steps{squeeze, transpose});
   }
   if (whole.size() == 3) {
-    ways.push_back({{{}, {whole[0] * whole[1], whole[2]}}});
-    ways.push_back({{{0, 2, 1}, {}}, {{}, {whole[0] * whole[2], whole[1]}}});
+    ways.push_back(Steps{Step{{}, {whole[0] * whole[1], whole[2]}}});
+    ways.push_back(Steps{Step{{0, 2, 1}, {}}, Step{{}, {whole[0] * whole[2], whole[1]}}});
   }
   return ways;
 }

@@ -148,6 +148,10 @@ Alignment align_like(const std::vector<Place>& a, const std::vector<Place>& b, c
   return best;
 }
 
+bool begin_alike(const std::vector<std::size_t>& left, const std::vector<std::size_t>& right) {
+  return !left.empty() && !right.empty() && left.front() == right.front();
+}
+
 }  // namespace
 
 Alignment align(const std::vector<Place>& a, const std::vector<Place>& b, const Likeness& likeness) {
@@ -157,10 +161,12 @@ Alignment align(const std::vector<Place>& a, const std::vector<Place>& b, const 
   const auto left = with_likes(a.size(), b.size(), likeness);
   const auto right = with_likes(b.size(), a.size(), [&](std::size_t j, std::size_t i) { return likeness(i, j); });
   const auto a_left = chosen(a, left), b_right = chosen(b, right);
-  // Numbers may be missing for good reason: what bears them is like nothing on the other side.
+  // Numbers may be missing for good reason: what bears them is like nothing on the other side. Where both sides have
+  // such blocks, they may be each other's, changed.
+  const bool has_whole_side = left.size() == a.size() || right.size() == b.size();
   Alignment result = align_like(
       a_left, b_right, [&](std::size_t i, std::size_t j) { return likeness(left[i], right[j]); },
-      are_regular || (is_regular(a_left) && is_regular(b_right)));
+      are_regular && (has_whole_side || begin_alike(left, right)));
   for (auto& [i, j] : result.pairs) {
     i = left[i];
     j = right[j];

@@ -211,13 +211,26 @@ double score_of(const Side& source, const Side& target, const List& a, const Lis
   return 0.5 * explained / std::max(liked, 1.0) + 0.5 * explained / std::max(a.mass + b.mass, 1.0);
 }
 
+/// Kinds of blocks among `which`, by their sizes.
+std::size_t kinds_of(const Side& side, const List& list, const std::vector<std::size_t>& which) {
+  std::set<std::uint64_t> kinds;
+  for (const std::size_t index : which) kinds.insert(side.nodes[list.blocks[index]].signature);
+  return kinds.size();
+}
+
+constexpr std::size_t kLeastKinds = 3;  // blocks of one kind, and one that differs, show no direction
+constexpr double kMostForward = 0.8;    // share of pairs with which the order as it stands has failed
+
 Pairing paired(const Side& source, const Side& target, const List& a, const List& b, Likenesses& likenesses) {
   Pairing pairing;
   pairing.alignment = aligned(a, b, likenesses, false);
   pairing.score = score_of(source, target, a, b, pairing.alignment, likenesses);
   const bool may_be_reversed =
-      pairing.alignment.likes_a.size() >= 2 && pairing.alignment.pairs.size() < pairing.alignment.likes_a.size();
-  if (!may_be_reversed) return pairing;
+      pairing.alignment.likes_a.size() >= 2 && static_cast<double>(pairing.alignment.pairs.size()) <
+                                                   kMostForward * static_cast<double>(pairing.alignment.likes_a.size());
+  if (!may_be_reversed || kinds_of(source, a, pairing.alignment.likes_a) < kLeastKinds ||
+      kinds_of(target, b, pairing.alignment.likes_b) < kLeastKinds)
+    return pairing;
   Alignment other = aligned(a, b, likenesses, true);
   const double score = score_of(source, target, a, b, other, likenesses);
   if (score > pairing.score + 0.1) {
@@ -225,6 +238,17 @@ Pairing paired(const Side& source, const Side& target, const List& a, const List
     pairing.score = score;
   }
   return pairing;
+}
+
+/// Whether a block has nearly all of what another has, and more: the same with modules added.
+bool holds(const Sizes& all, const Sizes& some) {
+  double mass = 0, common = 0;
+  for (const auto& [size, count] : some) {
+    const auto found = all.find(size);
+    mass += static_cast<double>(size) * static_cast<double>(count);
+    if (found != all.end()) common += static_cast<double>(size) * static_cast<double>(std::min(count, found->second));
+  }
+  return common > 0.9 * mass;
 }
 
 constexpr double kLeastScore = 0.15;
@@ -400,7 +424,7 @@ class Partnering {
     std::set<std::uint64_t> seen;
     for (const NodeId other : list.blocks)
       if (partner[other] != BlockPartners::kNone && seen.insert(side.nodes[other].signature).second &&
-          likeness_of(sizes, sizes_of(side, other)) > 0.6)
+          (likeness_of(sizes, sizes_of(side, other)) > 0.6 || holds(sizes, sizes_of(side, other))))
         return true;
     return false;
   }

@@ -32,6 +32,7 @@ struct Candidate {
   NodeId home = kRoot;  ///< the source block that it or its partner stands in, below the cell's own
   std::uint32_t home_pattern = 0;
   Presence presence = Presence::Some;
+  bool ends_in_number = false;  ///< `w_1`, `fc2`: the number tells parts apart, not units
 };
 
 inline constexpr double kElsewhere = -1.2;

@@ -206,7 +206,8 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
                         {},
                         kRoot,
                         0,
-                        presence[index]};
+                        presence[index],
+                        !path.empty() && path.back().is_number()};
     candidates.push_back(std::move(candidate));
   }
   bool has_self = false;

@@ -155,7 +155,9 @@ double Scorer::evidence(std::size_t i, std::size_t j) const {
   if (!has_place && r.group != kNoGroup && r.group == q.group) score += by_place(a.meaning.place, b.meaning.place);
   if (has_place) score += r.place_rank == q.place_rank ? 0.7 : -0.7;
   if (!has_place && !a.meaning.is_behind && !b.meaning.is_behind) score += 0.6 * by_words(a, b);
-  if (r.family_size > 1 && r.family_size == q.family_size) score += r.family_rank == q.family_rank ? 0.4 : -0.4;
+  const bool count_alike = a.ends_in_number == b.ends_in_number || a.meaning.parts() == 0 || b.meaning.parts() == 0;
+  if (count_alike && r.family_size > 1 && r.family_size == q.family_size)
+    score += r.family_rank == q.family_rank ? 0.4 : -0.4;
   if (!a.path.empty() && !b.path.empty() && a.path.back().is_number() && a.path.back() == b.path.back()) score += 0.03;
   return score + 0.8 * vote(i, j);
 }

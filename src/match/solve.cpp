@@ -16,6 +16,7 @@ constexpr std::size_t kMaxClass = 64;  // larger classes are paired by families 
 constexpr double kFloor = -0.15;       // worse pairs are none
 constexpr double kIfFilled = 0.92;     // sure where every module of one side of the cell has found its partner
 constexpr double kIfComplete = 0.9;    // sure where those of both sides have
+constexpr double kDoubtful = 0.35;     // another would do nearly as well: right in one case of three, measured
 constexpr double kSettled = 0.95;      // surer pairs vote
 
 constexpr Tags kTables = tag::kTokens | tag::kPositions | tag::kTypes | tag::kRelative | tag::kIndexTable;
@@ -275,7 +276,7 @@ class Solver {
       double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes, are_running_norms(left[i], right[j]));
       const bool is_only = left.size() == 1 && right.size() == 1;
       if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
-      if (is_against_pattern(left[i], right[j])) sure = std::min(sure, 0.85);
+      if (is_against_pattern(left[i], right[j])) sure = std::min(sure, kDoubtful);
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }
@@ -311,13 +312,13 @@ class Solver {
                     std::size_t axes, bool is_running_norm) const {
     const double lead = margin(scores, column_of, row, kFloor);
     const bool is_only = is_alone(scores, row, column_of[row]);
-    if (lead < 0.25 && !is_only) return lead >= 0.15 ? 0.85 : 0.5 + std::max(lead, 0.0);
+    if (lead < 0.25 && !is_only) return lead >= 0.15 ? 0.8 : kDoubtful + std::max(lead, 0.0);
     if (evidence >= 0.25) return lead >= 0.4 || is_only ? 0.99 : 0.97;
     const bool is_telling = axes > 2 || (axes == 2 && (!cell_.is_root || evidence >= 0.03));
     if (is_only && is_telling && evidence >= -0.1) return 0.97;  // no other of this size
     if (is_only && evidence >= 0.15) return 0.97;
     if (is_only && is_running_norm) return 0.96;
-    return evidence >= 0.03 ? kIfFilled : evidence >= -0.1 ? kIfComplete : 0.5;
+    return evidence >= 0.03 ? kIfFilled : evidence >= -0.1 ? kIfComplete : kDoubtful;
   }
 
   static bool is_alone(const Scores& scores, std::size_t row, std::size_t column) {

@@ -357,6 +357,8 @@ class Reader {
       other(path_[at]);
       return 1;
     }
+    // `token_and_position_embedding/token_embedding`: the phrase nearer to the tensor names the table.
+    if (tags == kTokens && length > 1) meaning_.tags &= ~(kPositions | kTypes);
     add(tags);
     return length;
   }

@@ -252,6 +252,7 @@ bool holds(const Sizes& all, const Sizes& some) {
 }
 
 constexpr double kLeastScore = 0.15;
+constexpr std::uint32_t kLeastTwin = 3;  // modules of a block that its sizes identify
 constexpr double kSureMargin = 0.08;
 constexpr std::size_t kMaxPairings = 4096;
 
@@ -262,7 +263,9 @@ class Partnering {
         target_(target),
         likenesses_(source, target),
         left_(lists_of(source, words)),
-        right_(lists_of(target, words)) {
+        right_(lists_of(target, words)),
+        left_kinds_(kinds_in(source, left_)),
+        right_kinds_(kinds_in(target, right_)) {
     result_.of_source.assign(source.nodes.size(), BlockPartners::kNone);
     result_.of_target.assign(target.nodes.size(), BlockPartners::kNone);
     result_.is_sure.assign(source.nodes.size(), false);
@@ -359,13 +362,31 @@ class Partnering {
       const Pairing& pairing = pairings_[taken.pairing];
       const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
       for (const auto& [x, y] : taken.blocks) {
-        result_.is_sure[x] = is_sure;
+        result_.is_sure[x] = is_sure || are_twins(x, y);
         if (!pairing.alignment.is_sure && stands_in_partner(x)) {  // the block around settles it better
           result_.of_source[x] = BlockPartners::kNone;
           result_.of_target[y] = BlockPartners::kNone;
         }
       }
     }
+  }
+
+  /// Of the same sizes, and no other block of either side is: whatever the numbers say.
+  bool are_twins(NodeId x, NodeId y) const {
+    const std::uint64_t signature = source_.nodes[x].signature;
+    const auto is_one = [&](const std::unordered_map<std::uint64_t, std::size_t>& counts) {
+      const auto found = counts.find(signature);
+      return found != counts.end() && found->second == 1;
+    };
+    return target_.nodes[y].signature == signature && source_.nodes[x].modules >= kLeastTwin && is_one(left_kinds_) &&
+           is_one(right_kinds_);
+  }
+
+  static std::unordered_map<std::uint64_t, std::size_t> kinds_in(const Side& side, const std::vector<List>& lists) {
+    std::unordered_map<std::uint64_t, std::size_t> counts;
+    for (const List& list : lists)
+      for (const NodeId block : list.blocks) ++counts[side.nodes[block].signature];
+    return counts;
   }
 
   bool is_free(NodeId x, NodeId y) const {
@@ -432,6 +453,7 @@ class Partnering {
   const Side &source_, &target_;
   Likenesses likenesses_;
   std::vector<List> left_, right_;
+  std::unordered_map<std::uint64_t, std::size_t> left_kinds_, right_kinds_;  ///< how many blocks of each signature
   std::vector<Pairing> pairings_;
   struct Taken {
     std::size_t pairing = 0;

@@ -361,8 +361,11 @@ class Partnering {
     for (const Taken& taken : taken_) {
       const Pairing& pairing = pairings_[taken.pairing];
       const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
+      std::unordered_map<std::uint64_t, std::size_t> twins;
+      for (const auto& [x, y] : taken.blocks)
+        if (source_.nodes[x].signature == target_.nodes[y].signature) ++twins[source_.nodes[x].signature];
       for (const auto& [x, y] : taken.blocks) {
-        result_.is_sure[x] = is_sure || are_twins(x, y);
+        result_.is_sure[x] = is_sure || are_twins(x, y, twins);
         if (!pairing.alignment.is_sure && stands_in_partner(x)) {  // the block around settles it better
           result_.of_source[x] = BlockPartners::kNone;
           result_.of_target[y] = BlockPartners::kNone;
@@ -371,15 +374,17 @@ class Partnering {
     }
   }
 
-  /// Of the same sizes, and no other block of either side is: whatever the numbers say.
-  bool are_twins(NodeId x, NodeId y) const {
+  /// Of the same sizes, and all blocks of these sizes, of either side, are partners in order within these two lists:
+  /// that holds whatever the numbers say.
+  bool are_twins(NodeId x, NodeId y, const std::unordered_map<std::uint64_t, std::size_t>& paired) const {
     const std::uint64_t signature = source_.nodes[x].signature;
-    const auto is_one = [&](const std::unordered_map<std::uint64_t, std::size_t>& counts) {
+    if (target_.nodes[y].signature != signature || source_.nodes[x].modules < kLeastTwin) return false;
+    const std::size_t all = paired.at(signature);
+    const auto are_all = [&](const std::unordered_map<std::uint64_t, std::size_t>& counts) {
       const auto found = counts.find(signature);
-      return found != counts.end() && found->second == 1;
+      return found != counts.end() && found->second == all;
     };
-    return target_.nodes[y].signature == signature && source_.nodes[x].modules >= kLeastTwin && is_one(left_kinds_) &&
-           is_one(right_kinds_);
+    return are_all(left_kinds_) && are_all(right_kinds_);
   }
 
   static std::unordered_map<std::uint64_t, std::size_t> kinds_in(const Side& side, const std::vector<List>& lists) {

@@ -14,8 +14,8 @@ namespace {
 constexpr std::uint32_t kNone = static_cast<std::uint32_t>(-1);
 constexpr std::size_t kMaxClass = 64;  // larger classes are paired by families in order, or not at all
 constexpr double kFloor = -0.15;       // worse pairs are none
-constexpr double kIfFilled = 0.92;     // sure where every module of one side of the cell has found its partner
-constexpr double kIfComplete = 0.9;    // sure where those of both sides have
+constexpr double kIfFilled = 0.94;     // sure where every module of one side of the cell has found its partner
+constexpr double kIfComplete = 0.86;   // sure where those of both sides have
 constexpr double kDoubtful = 0.35;     // another would do nearly as well: right in one case of three, measured
 constexpr double kSettled = 0.95;      // surer pairs vote
 
@@ -312,11 +312,11 @@ class Solver {
                     std::size_t axes, bool is_running_norm) const {
     const double lead = margin(scores, column_of, row, kFloor);
     const bool is_only = is_alone(scores, row, column_of[row]);
-    if (lead < 0.25 && !is_only) return lead >= 0.15 ? 0.8 : kDoubtful + std::max(lead, 0.0);
-    if (evidence >= 0.25) return lead >= 0.4 || is_only ? 0.99 : 0.97;
+    if (lead < 0.25 && !is_only) return lead >= 0.15 ? 0.9 : kDoubtful + std::max(lead, 0.0);
+    if (evidence >= 0.25) return lead >= 0.4 || is_only ? 0.99 : 0.96;
     const bool is_telling = axes > 2 || (axes == 2 && (!cell_.is_root || evidence >= 0.03));
-    if (is_only && is_telling && evidence >= -0.1) return 0.97;  // no other of this size
-    if (is_only && evidence >= 0.15) return 0.97;
+    if (is_only && is_telling && evidence >= -0.1) return 0.96;  // no other of this size
+    if (is_only && evidence >= 0.15) return 0.96;
     if (is_only && is_running_norm) return 0.96;
     return evidence >= 0.03 ? kIfFilled : evidence >= -0.1 ? kIfComplete : kDoubtful;
   }

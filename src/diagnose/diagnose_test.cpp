@@ -201,6 +201,16 @@ TEST(Report, BalanceMappingAndCoverageAreOfThePlan) {
   EXPECT_EQ(report.coverage->by_module[3].parameters, 0.0);
 }
 
+TEST(Report, CoverageGoesDownToTheGap) {
+  const Report report =
+      diagnose(listing_of({{"a.x.weight", {2}}, {"a.y.0.weight", {2}}, {"b.weight", {2}}}),
+               listing_of({{"a.x.weight", {2}}, {"a.y.0.weight", {2}}, {"a.y.1.weight", {2}}, {"b.weight", {2}}}));
+  Names rows;
+  for (const ModuleCoverage& row : report.coverage->by_module) rows.push_back(row.module);
+  EXPECT_EQ(rows, (Names{"a", "a.x", "a.y", "a.y.0", "a.y.1", "b"}));
+  EXPECT_EQ(report.coverage->by_module[4].parameters, 0.0);
+}
+
 TEST(Report, SaysWhatWasNotChecked) {
   const Report report = diagnose(listing_of(kNet), listing_of(kNet));
   EXPECT_EQ(report.proved, Proved::Shapes);

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/text.hpp"
+#include "diagnose/coverage.hpp"
 #include "diagnose/function/function_difference.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/origins/origin_rules.hpp"
@@ -198,40 +199,6 @@ void fill_mapping(const Case& facts, const std::vector<Trust>& trust, Report& re
   }
 }
 
-struct Share {
-  double wanted = 0, found = 0;
-  double ratio() const { return wanted > 0 ? found / wanted : 1; }
-};
-
-double parameters(const TensorSpec& spec) {
-  double product = 1;
-  if (spec.shape)
-    for (const std::int64_t extent : *spec.shape) product *= static_cast<double>(extent);
-  return product;
-}
-
-void fill_coverage(const Case& facts, Report& report) {
-  std::vector<bool> is_found(facts.target.tensors.size(), false);
-  for (const Pair& pair : facts.gap.matched) is_found[pair.target] = true;
-  Share tensors, values;
-  std::map<std::string_view, Share> modules;
-  std::vector<std::string_view> order;
-  for (std::size_t i = 0; i < is_found.size(); ++i) {
-    const TensorSpec& spec = facts.want(i);
-    const auto [module, is_new] = modules.try_emplace(first_level(spec.name));
-    if (is_new) order.push_back(module->first);
-    for (auto [share, weight] :
-         {std::pair{&tensors, 1.0}, {&values, parameters(spec)}, {&module->second, parameters(spec)}}) {
-      share->wanted += weight;
-      if (is_found[i]) share->found += weight;
-    }
-  }
-  Coverage coverage{tensors.ratio(), values.ratio(), {}};
-  for (const std::string_view module : order)
-    coverage.by_module.push_back({std::string(module), modules[module].ratio()});
-  report.coverage = std::move(coverage);
-}
-
 std::uint64_t less(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : 0; }
 
 /// A plan that resolves nothing is none: its operations are taken back from the causes.
@@ -326,7 +293,7 @@ void solve(Case& facts, Report& report) {
   drop_idle_plan(at_start, report);
   if (facts.knowledge == Knowledge::Whole) {
     fill_mapping(facts, inquiry.trust, report);
-    fill_coverage(facts, report);
+    report.coverage = coverage_of(facts);
   }
   if (facts.knowledge == Knowledge::Whole)
     order_causes(report);

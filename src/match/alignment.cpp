@@ -10,6 +10,7 @@ namespace tenon::match {
 namespace {
 
 constexpr std::size_t kMaxCells = 4'000'000;  // of the table of the dynamic programme
+constexpr double kOtherKind = 0.9;            // likeness below which two blocks are of different kinds
 
 /// Numbers count up by one step within each parent: nothing was taken out between. A step of two or more is that of a
 /// sequence in which layers without tensors stand between (`0.conv`, `2.conv`, `4.conv`).
@@ -27,6 +28,17 @@ bool is_regular(const std::vector<Place>& places) {
 bool same_numbers(const std::vector<Place>& a, const std::vector<Place>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](const Place& x, const Place& y) { return x.parent == y.parent && x.number == y.number; });
+}
+
+/// One after the other, of equal sizes, and not all of one kind: then the kinds themselves fix the order, whatever the
+/// numbers.
+bool zips_by_kinds(std::size_t count, const Likeness& likeness) {
+  bool has_kinds = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (likeness(i, i) < 1) return false;
+    has_kinds = has_kinds || likeness(0, i) < kOtherKind;
+  }
+  return has_kinds;
 }
 
 /// One after the other, where every pair is alike.
@@ -120,12 +132,13 @@ std::vector<Place> chosen(const std::vector<Place>& places, const std::vector<st
 
 std::size_t parents(const std::vector<Place>& places) { return places.empty() ? 0 : places.back().parent + 1; }
 
-Alignment align_like(const std::vector<Place>& a, const std::vector<Place>& b, const Likeness& likeness) {
+Alignment align_like(const std::vector<Place>& a, const std::vector<Place>& b, const Likeness& likeness,
+                     bool are_regular) {
   if (a.empty() || b.empty()) return {};
   const bool equal_numbers = same_numbers(a, b);
   if (a.size() == b.size() && zips(a.size(), likeness)) {
-    if (equal_numbers || (is_regular(a) && is_regular(b))) return zipped(a.size(), true);
-    if (parents(a) != parents(b)) return zipped(a.size(), true);
+    if (equal_numbers || are_regular) return zipped(a.size(), true);
+    if (parents(a) != parents(b) || zips_by_kinds(a.size(), likeness)) return zipped(a.size(), true);
   }
   if (parents(a) == parents(b)) {
     Alignment numbered = by_numbers(a, b, likeness);
@@ -135,15 +148,25 @@ Alignment align_like(const std::vector<Place>& a, const std::vector<Place>& b, c
   return best;
 }
 
+bool begin_alike(const std::vector<std::size_t>& left, const std::vector<std::size_t>& right) {
+  return !left.empty() && !right.empty() && left.front() == right.front();
+}
+
 }  // namespace
 
 Alignment align(const std::vector<Place>& a, const std::vector<Place>& b, const Likeness& likeness) {
   if (a.size() == b.size() && same_numbers(a, b) && zips(a.size(), likeness)) return zipped(a.size(), true);
-  if (a.size() * b.size() > kMaxCells) return align_like(a, b, likeness);
+  const bool are_regular = is_regular(a) && is_regular(b);
+  if (a.size() * b.size() > kMaxCells) return align_like(a, b, likeness, are_regular);
   const auto left = with_likes(a.size(), b.size(), likeness);
   const auto right = with_likes(b.size(), a.size(), [&](std::size_t j, std::size_t i) { return likeness(i, j); });
-  Alignment result = align_like(chosen(a, left), chosen(b, right),
-                                [&](std::size_t i, std::size_t j) { return likeness(left[i], right[j]); });
+  const auto a_left = chosen(a, left), b_right = chosen(b, right);
+  // Numbers may be missing for good reason: what bears them is like nothing on the other side. Where both sides have
+  // such blocks, they may be each other's, changed.
+  const bool has_whole_side = left.size() == a.size() || right.size() == b.size();
+  Alignment result = align_like(
+      a_left, b_right, [&](std::size_t i, std::size_t j) { return likeness(left[i], right[j]); },
+      are_regular && (has_whole_side || begin_alike(left, right)));
   for (auto& [i, j] : result.pairs) {
     i = left[i];
     j = right[j];

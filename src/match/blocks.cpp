@@ -84,7 +84,7 @@ Sizes sizes_of(const Side& side, NodeId node) {
 }
 
 /// Elements of `many` that are, k and k together, the tensors of `one`: experts one by one against experts stacked.
-double stacked(const Sizes& many, const Sizes& one) {
+double stacked_each(const Sizes& many, const Sizes& one) {
   double explained = 0;
   for (const auto& [whole, wholes] : one)
     for (const auto& [part, parts] : many)
@@ -93,6 +93,22 @@ double stacked(const Sizes& many, const Sizes& one) {
         break;
       }
   return explained;
+}
+
+/// The same, where several wholes have parts of one size: gate and up stacked in one, down in another.
+double stacked_together(const Sizes& many, const Sizes& one) {
+  double explained = 0;
+  for (const auto& [part, parts] : many) {
+    std::int64_t wholes = 0;
+    for (const auto& [whole, count] : one)
+      if (part > 1 && part < whole && whole % part == 0) wholes += whole / part * count;
+    if (wholes == parts) explained += static_cast<double>(part) * static_cast<double>(parts);
+  }
+  return explained;
+}
+
+double stacked(const Sizes& many, const Sizes& one) {
+  return std::max(stacked_each(many, one), stacked_together(many, one));
 }
 
 /// The share of elements that tensors of equal sizes explain. What is left on both sides may be one fused tensor
@@ -195,13 +211,26 @@ double score_of(const Side& source, const Side& target, const List& a, const Lis
   return 0.5 * explained / std::max(liked, 1.0) + 0.5 * explained / std::max(a.mass + b.mass, 1.0);
 }
 
+/// Kinds of blocks among `which`, by their sizes.
+std::size_t kinds_of(const Side& side, const List& list, const std::vector<std::size_t>& which) {
+  std::set<std::uint64_t> kinds;
+  for (const std::size_t index : which) kinds.insert(side.nodes[list.blocks[index]].signature);
+  return kinds.size();
+}
+
+constexpr std::size_t kLeastKinds = 3;  // blocks of one kind, and one that differs, show no direction
+constexpr double kMostForward = 0.8;    // share of pairs with which the order as it stands has failed
+
 Pairing paired(const Side& source, const Side& target, const List& a, const List& b, Likenesses& likenesses) {
   Pairing pairing;
   pairing.alignment = aligned(a, b, likenesses, false);
   pairing.score = score_of(source, target, a, b, pairing.alignment, likenesses);
   const bool may_be_reversed =
-      pairing.alignment.likes_a.size() >= 2 && pairing.alignment.pairs.size() < pairing.alignment.likes_a.size();
-  if (!may_be_reversed) return pairing;
+      pairing.alignment.likes_a.size() >= 2 && static_cast<double>(pairing.alignment.pairs.size()) <
+                                                   kMostForward * static_cast<double>(pairing.alignment.likes_a.size());
+  if (!may_be_reversed || kinds_of(source, a, pairing.alignment.likes_a) < kLeastKinds ||
+      kinds_of(target, b, pairing.alignment.likes_b) < kLeastKinds)
+    return pairing;
   Alignment other = aligned(a, b, likenesses, true);
   const double score = score_of(source, target, a, b, other, likenesses);
   if (score > pairing.score + 0.1) {
@@ -211,7 +240,19 @@ Pairing paired(const Side& source, const Side& target, const List& a, const List
   return pairing;
 }
 
+/// Whether a block has nearly all of what another has, and more: the same with modules added.
+bool holds(const Sizes& all, const Sizes& some) {
+  double mass = 0, common = 0;
+  for (const auto& [size, count] : some) {
+    const auto found = all.find(size);
+    mass += static_cast<double>(size) * static_cast<double>(count);
+    if (found != all.end()) common += static_cast<double>(size) * static_cast<double>(std::min(count, found->second));
+  }
+  return common > 0.9 * mass;
+}
+
 constexpr double kLeastScore = 0.15;
+constexpr std::uint32_t kLeastTwin = 3;  // modules of a block that its sizes identify
 constexpr double kSureMargin = 0.08;
 constexpr std::size_t kMaxPairings = 4096;
 
@@ -222,7 +263,9 @@ class Partnering {
         target_(target),
         likenesses_(source, target),
         left_(lists_of(source, words)),
-        right_(lists_of(target, words)) {
+        right_(lists_of(target, words)),
+        left_kinds_(kinds_in(source, left_)),
+        right_kinds_(kinds_in(target, right_)) {
     result_.of_source.assign(source.nodes.size(), BlockPartners::kNone);
     result_.of_target.assign(target.nodes.size(), BlockPartners::kNone);
     result_.is_sure.assign(source.nodes.size(), false);
@@ -318,14 +361,37 @@ class Partnering {
     for (const Taken& taken : taken_) {
       const Pairing& pairing = pairings_[taken.pairing];
       const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
+      std::unordered_map<std::uint64_t, std::size_t> twins;
+      for (const auto& [x, y] : taken.blocks)
+        if (source_.nodes[x].signature == target_.nodes[y].signature) ++twins[source_.nodes[x].signature];
       for (const auto& [x, y] : taken.blocks) {
-        result_.is_sure[x] = is_sure;
+        result_.is_sure[x] = is_sure || are_twins(x, y, twins);
         if (!pairing.alignment.is_sure && stands_in_partner(x)) {  // the block around settles it better
           result_.of_source[x] = BlockPartners::kNone;
           result_.of_target[y] = BlockPartners::kNone;
         }
       }
     }
+  }
+
+  /// Of the same sizes, and all blocks of these sizes, of either side, are partners in order within these two lists:
+  /// that holds whatever the numbers say.
+  bool are_twins(NodeId x, NodeId y, const std::unordered_map<std::uint64_t, std::size_t>& paired) const {
+    const std::uint64_t signature = source_.nodes[x].signature;
+    if (target_.nodes[y].signature != signature || source_.nodes[x].modules < kLeastTwin) return false;
+    const std::size_t all = paired.at(signature);
+    const auto are_all = [&](const std::unordered_map<std::uint64_t, std::size_t>& counts) {
+      const auto found = counts.find(signature);
+      return found != counts.end() && found->second == all;
+    };
+    return are_all(left_kinds_) && are_all(right_kinds_);
+  }
+
+  static std::unordered_map<std::uint64_t, std::size_t> kinds_in(const Side& side, const std::vector<List>& lists) {
+    std::unordered_map<std::uint64_t, std::size_t> counts;
+    for (const List& list : lists)
+      for (const NodeId block : list.blocks) ++counts[side.nodes[block].signature];
+    return counts;
   }
 
   bool is_free(NodeId x, NodeId y) const {
@@ -384,7 +450,7 @@ class Partnering {
     std::set<std::uint64_t> seen;
     for (const NodeId other : list.blocks)
       if (partner[other] != BlockPartners::kNone && seen.insert(side.nodes[other].signature).second &&
-          likeness_of(sizes, sizes_of(side, other)) > 0.6)
+          (likeness_of(sizes, sizes_of(side, other)) > 0.6 || holds(sizes, sizes_of(side, other))))
         return true;
     return false;
   }
@@ -392,6 +458,7 @@ class Partnering {
   const Side &source_, &target_;
   Likenesses likenesses_;
   std::vector<List> left_, right_;
+  std::unordered_map<std::uint64_t, std::size_t> left_kinds_, right_kinds_;  ///< how many blocks of each signature
   std::vector<Pairing> pairings_;
   struct Taken {
     std::size_t pairing = 0;

@@ -16,6 +16,10 @@
 
 namespace tenon::match {
 
+/// How many blocks of a list have a module of this name: one only, or at least half of them. What a single block has
+/// beside what they all have is no part of the pattern: equal shapes say little there.
+enum class Presence : std::uint8_t { Some, Odd, Regular };
+
 /// A module within a cell.
 struct Candidate {
   std::uint32_t module = 0;
@@ -27,6 +31,8 @@ struct Candidate {
   Meaning meaning;
   NodeId home = kRoot;  ///< the source block that it or its partner stands in, below the cell's own
   std::uint32_t home_pattern = 0;
+  Presence presence = Presence::Some;
+  bool ends_in_number = false;  ///< `w_1`, `fc2`: the number tells parts apart, not units
 };
 
 inline constexpr double kElsewhere = -1.2;

@@ -36,6 +36,7 @@ constexpr Entry kEntries[] = {
     {"query key value", kQkv},
     {"c attn", kQkv},
     {"in proj", kQkv},
+    {"w pack", kQkv},
     {"qkvs", kQkv},
     {"kv", kKey | kValue},
     {"key value", kKey | kValue},
@@ -356,6 +357,8 @@ class Reader {
       other(path_[at]);
       return 1;
     }
+    // `token_and_position_embedding/token_embedding`: the phrase nearer to the tensor names the table.
+    if (tags == kTokens && length > 1) meaning_.tags &= ~(kPositions | kTypes);
     add(tags);
     return length;
   }
@@ -462,6 +465,15 @@ class Reader {
 };
 
 }  // namespace
+
+double place_of_unit(Tags units) {
+  switch (units) {
+    case kAttention: return 1;
+    case kCross: return 3;
+    case kFeedForward: return 4;
+    default: return Meaning::kNoPlace;
+  }
+}
 
 bool names_part(const std::string& word) {
   if (is_one_of(word, {"w", "wi", "fc", "lin", "linear"})) return true;

@@ -62,6 +62,9 @@ struct Kind {
   bool has_third_w = false;  ///< `w3` stands beside it: then `w1` is the gate
 };
 
+/// Where the norm of one unit stands among a block's; Meaning::kNoPlace for none or several.
+double place_of_unit(Tags units);
+
 /// Whether a word tells one part of a unit from the others: `q`, `value`, `gate`, `w` before a number.
 bool names_part(const std::string& word);
 

@@ -18,6 +18,8 @@ namespace {
 
 constexpr int kRounds = 3;                             // of votes
 constexpr std::uint64_t kShared = 0x7368617265640000;  // seed of the paths that lists share
+constexpr std::size_t kLeastList = 3;                  // blocks of a list that show a pattern
+constexpr std::size_t kMostOdd = 5;                    // one module of so many may be a block's own
 constexpr double kApply = 0.95;                        // surer matches are done unasked
 
 /// Which tensors bear one name and shape on both sides, and which are left.
@@ -165,8 +167,30 @@ bool ends_in_third_w(std::span<const Token> path, const Words& words) {
   return n >= 2 && path[n - 1].number == 3 && !path[n - 2].is_number() && words.text(path[n - 2].word) == "w";
 }
 
+/// What a path says up to its last number: `layer.0` of `layer.0.layer_norm`; 0 where there is none.
+std::uint64_t holder_of(const Candidate& candidate) {
+  for (std::size_t i = candidate.path.size(); i-- > 1;)
+    if (candidate.path[i - 1].is_number() && i < candidate.path.size()) return candidate.prefixes[i - 1];
+  return 0;
+}
+
+/// A norm that names no unit beside one unit alone (`layer.0.layer_norm` beside `layer.0.SelfAttention.q`) is that
+/// one's.
+void place_by_siblings(std::vector<Candidate>& candidates) {
+  std::unordered_map<std::uint64_t, Tags> units;
+  for (const Candidate& candidate : candidates)
+    if (const auto holder = holder_of(candidate)) units[holder] |= candidate.meaning.units();
+  for (Candidate& candidate : candidates) {
+    Meaning& meaning = candidate.meaning;
+    const auto found = units.find(holder_of(candidate));
+    if (!meaning.has_place || meaning.place != Meaning::kNoPlace || found == units.end()) continue;
+    meaning.place = place_of_unit(found->second);
+  }
+}
+
 /// A side's candidates of a cell, with what their names mean there.
-std::vector<Candidate> candidates_of(const Side& side, const Half& half, const Words& words) {
+std::vector<Candidate> candidates_of(const Side& side, const Half& half, const std::vector<Presence>& presence,
+                                     const Words& words) {
   const std::uint32_t depth = side.nodes[half.home].depth;
   const std::uint64_t seed = half.home == kRoot ? 0 : mixed(side.nodes[half.home].pattern);
   const std::uint64_t seed_kind = half.home == kRoot ? 1 : 0;
@@ -181,7 +205,9 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
                         unit_of(path, words),
                         {},
                         kRoot,
-                        0};
+                        0,
+                        presence[index],
+                        !path.empty() && path.back().is_number()};
     candidates.push_back(std::move(candidate));
   }
   bool has_self = false;
@@ -200,11 +226,13 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const W
     for (Candidate& candidate : candidates)
       if ((candidate.meaning.tags & tag::kCross) != 0)
         candidate.meaning.tags = (candidate.meaning.tags & ~tag::kCross) | tag::kAttention;
+  if (half.home != kRoot) place_by_siblings(candidates);
   return candidates;
 }
 
 /// Equal for cells with the same names within the block, leaves and shapes.
-std::uint64_t content_of(const Side& side, const Half& half, const std::vector<NodeId>& home_of_module) {
+std::uint64_t content_of(const Side& side, const Half& half, const std::vector<NodeId>& home_of_module,
+                         const std::vector<Presence>& presence) {
   const std::uint32_t depth = side.nodes[half.home].depth;
   std::uint64_t hash = half.home == kRoot ? 0 : mixed(side.nodes[half.home].pattern);
   for (const std::uint32_t index : half.modules) {
@@ -216,6 +244,7 @@ std::uint64_t content_of(const Side& side, const Half& half, const std::vector<N
     }
     const NodeId home = home_of_module[index];
     hash = combined(hash, home == half.home ? 0 : home + 3);
+    hash = combined(hash, static_cast<std::uint64_t>(presence[index]));
   }
   return hash;
 }
@@ -243,6 +272,8 @@ class Matcher {
     partners_ = partners_of(source_, target_, words_);
     weights_ = weights_of(source_, target_, words_);
     make_drafts();
+    source_presence_ = presence_of(source_, &Draft::source);
+    target_presence_ = presence_of(target_, &Draft::target);
     vote_for_parents();
     for (int round = 0; round < kRounds; ++round) {
       const bool is_last = round + 1 == kRounds;
@@ -314,6 +345,40 @@ class Matcher {
     for (const std::size_t d : order_) above_.push_back(d == 0 ? 0 : above(d));
   }
 
+  /// Hash of a module's path within its block, equal in all blocks of a list.
+  static std::uint64_t place_of(const Side& side, const Half& half, std::uint32_t module) {
+    std::uint64_t hash = mixed(side.nodes[half.home].pattern);
+    for (std::size_t i = side.nodes[half.home].depth; i < side.modules[module].path.size(); ++i)
+      hash = step_hash(hash, side.modules[module].path[i]);
+    return hash;
+  }
+
+  /// Short lists have no pattern, nor has a block of which much is its own.
+  std::vector<Presence> presence_of(const Side& side, Half Draft::*half_of) const {
+    std::unordered_map<std::uint64_t, std::size_t> with_module;
+    std::unordered_map<std::uint32_t, std::size_t> blocks;
+    for (std::size_t d = 1; d < drafts_.size(); ++d) {
+      const Half& half = drafts_[d].*half_of;
+      ++blocks[side.nodes[half.home].pattern];
+      for (const std::uint32_t module : half.modules) ++with_module[place_of(side, half, module)];
+    }
+    std::vector<Presence> presence(side.modules.size(), Presence::Some);
+    for (std::size_t d = 1; d < drafts_.size(); ++d) {
+      const Half& half = drafts_[d].*half_of;
+      const std::size_t all = blocks[side.nodes[half.home].pattern];
+      if (all < kLeastList) continue;
+      std::vector<std::uint32_t> odd;
+      for (const std::uint32_t module : half.modules) {
+        const std::size_t count = with_module[place_of(side, half, module)];
+        if (count == 1) odd.push_back(module);
+        if (2 * count >= all) presence[module] = Presence::Regular;
+      }
+      if (odd.size() * kMostOdd > half.modules.size()) continue;
+      for (const std::uint32_t module : odd) presence[module] = Presence::Odd;
+    }
+    return presence;
+  }
+
   /// The cell that takes what this one leaves: of the block around it, where both sides' are partners; else the root's.
   std::size_t above(std::size_t draft) const {
     NodeId up = source_.nodes[drafts_[draft].source.home].parent;
@@ -359,8 +424,8 @@ class Matcher {
       Draft& draft = drafts[order_[k]];
       std::sort(draft.source.modules.begin(), draft.source.modules.end());
       std::sort(draft.target.modules.begin(), draft.target.modules.end());
-      const std::uint64_t content =
-          combined(content_of(source_, draft.source, source_home_), content_of(target_, draft.target, target_home_));
+      const std::uint64_t content = combined(content_of(source_, draft.source, source_home_, source_presence_),
+                                             content_of(target_, draft.target, target_home_, target_presence_));
       const auto [at, is_new] = solved.try_emplace(content);
       if (is_new) at->second = solved_now(draft);
       at->second.times += 1;
@@ -375,8 +440,8 @@ class Matcher {
   }
 
   Solved solved_now(const Draft& draft) const {
-    Cell cell{&source_, &target_, candidates_of(source_, draft.source, words_),
-              candidates_of(target_, draft.target, words_), draft.source.home == kRoot};
+    Cell cell{&source_, &target_, candidates_of(source_, draft.source, source_presence_, words_),
+              candidates_of(target_, draft.target, target_presence_, words_), draft.source.home == kRoot};
     set_homes(cell, draft);
     Solved solved;
     solved.solution = solve(cell, votes_, weights_);
@@ -438,6 +503,7 @@ class Matcher {
   std::vector<Draft> drafts_;  ///< [0] is the root's
   std::unordered_map<NodeId, std::size_t> draft_of_;
   std::vector<std::size_t> order_, above_;
+  std::vector<Presence> source_presence_, target_presence_;  ///< by module
   std::vector<bool>
       is_outer_;  ///< by source node: blocks with partners stand in it, so what is left may stand in the next
   std::vector<NodeId> source_home_, target_home_;  ///< by module: the innermost block with a partner

@@ -83,8 +83,15 @@ std::vector<Scorer::Row> Scorer::rows_of(const std::vector<Candidate>& all,
 /// Ranks by place; rows of a group whose places are not all different are left without.
 void Scorer::rank_places(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const {
   std::vector<Row*> members;
-  for (Row& row : rows)
-    if (row.group == group) members.push_back(&row);
+  const auto is_called_norm = [&](const Row& row) { return all[row.candidate].meaning.has_norm_word; };
+  const bool says_norm = group == kNormGroup && std::any_of(rows.begin(), rows.end(), is_called_norm);
+  for (Row& row : rows) {
+    if (row.group != group) continue;
+    if (says_norm && !is_called_norm(row))
+      row.group = kNoGroup;  // of a norm's shape only: no place among norms
+    else
+      members.push_back(&row);
+  }
   const auto place = [&](const Row* row) { return all[row->candidate].meaning.place; };
   std::sort(members.begin(), members.end(), [&](const Row* a, const Row* b) { return place(a) < place(b); });
   bool are_different = true;
@@ -148,7 +155,9 @@ double Scorer::evidence(std::size_t i, std::size_t j) const {
   if (!has_place && r.group != kNoGroup && r.group == q.group) score += by_place(a.meaning.place, b.meaning.place);
   if (has_place) score += r.place_rank == q.place_rank ? 0.7 : -0.7;
   if (!has_place && !a.meaning.is_behind && !b.meaning.is_behind) score += 0.6 * by_words(a, b);
-  if (r.family_size > 1 && r.family_size == q.family_size) score += r.family_rank == q.family_rank ? 0.4 : -0.4;
+  const bool count_alike = a.ends_in_number == b.ends_in_number || a.meaning.parts() == 0 || b.meaning.parts() == 0;
+  if (count_alike && r.family_size > 1 && r.family_size == q.family_size)
+    score += r.family_rank == q.family_rank ? 0.4 : -0.4;
   if (!a.path.empty() && !b.path.empty() && a.path.back().is_number() && a.path.back() == b.path.back()) score += 0.03;
   return score + 0.8 * vote(i, j);
 }
@@ -164,13 +173,14 @@ double Scorer::score(std::size_t i, std::size_t j) const {
   const Module& b = cell_.target_side->modules[cell_.target[target_[j].candidate].module];
   const Candidate &x = cell_.source[source_[i].candidate], &y = cell_.target[target_[j].candidate];
   if (x.home != y.home && x.home != kRoot && y.home != kRoot && x.home_pattern == y.home_pattern) return kImpossible;
+  if (x.home == y.home && x.home != kRoot) return kImpossible;  // their own cell has refused them
   double share = 0;
   if (!leaves_agree(a, b, share)) return kImpossible;
   const Relation relation = relation_between(cell_.source_side->shape(a.main()), cell_.target_side->shape(b.main()));
   if (relation == Relation::None) return kImpossible;
   const bool leaves_block = (x.home == kRoot) != (y.home == kRoot);
   if (leaves_block && relation == Relation::Reshaped) return kImpossible;
-  const double cost = (relation == Relation::Reshaped ? 0.3
+  const double cost = (relation == Relation::Reshaped ? 0.6
                        : relation == Relation::Equal  ? 0
                                                       : 0.05) +
                       (leaves_block ? 0.15 : 0);

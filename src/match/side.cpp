@@ -99,18 +99,27 @@ double mass_of(const Module& module) {
 class TreeMaker {
  public:
   explicit TreeMaker(Side& side) : side_(side) {
+    side_.nodes.reserve(side.modules.size() + side.modules.size() / 2);
     side_.nodes.push_back({});
-    children_.reserve(2 * side.modules.size());
   }
 
   void add(std::uint32_t index) {
     Module& module = side_.modules[index];
-    NodeId at = kRoot;
-    for (const Token& token : module.path) at = child(at, token, index);
-    module.node = at;
+    std::size_t depth = 0;  // of what both paths share
+    while (depth < last_.size() && depth < module.path.size() && side_.nodes[last_[depth]].token == module.path[depth])
+      ++depth;
+    last_.resize(depth);
+    for (; depth < module.path.size(); ++depth)
+      last_.push_back(child(depth == 0 ? kRoot : last_[depth - 1], module.path[depth], index));
+    module.node = last_.empty() ? kRoot : last_.back();
+    count(module);
+  }
+
+ private:
+  void count(const Module& module) {
     const std::uint64_t signature = signature_of(module);
     const double mass = mass_of(module);
-    for (NodeId node = at;; node = side_.nodes[node].parent) {
+    for (NodeId node = module.node;; node = side_.nodes[node].parent) {
       Node& here = side_.nodes[node];
       ++here.modules;
       here.signature += signature;
@@ -119,28 +128,22 @@ class TreeMaker {
     }
   }
 
- private:
   NodeId child(NodeId parent, const Token& token, std::uint32_t first_module) {
-    const std::uint64_t step = token.is_number() ? static_cast<std::uint64_t>(token.number) << 1 | 1
-                                                 : static_cast<std::uint64_t>(token.word) << 1;
-    const auto [at, is_new] = children_.try_emplace(combined(parent, step), static_cast<NodeId>(side_.nodes.size()));
-    if (is_new) {
-      const std::uint64_t starred = token.is_number() ? 1 : static_cast<std::uint64_t>(token.word) << 1;
-      const auto pattern = patterns_.try_emplace(combined(side_.nodes[parent].pattern, starred),
-                                                 static_cast<std::uint32_t>(patterns_.size() + 1));
-      Node node;
-      node.parent = parent;
-      node.token = token;
-      node.depth = side_.nodes[parent].depth + 1;
-      node.pattern = pattern.first->second;
-      node.first = first_module;
-      side_.nodes.push_back(node);
-    }
-    return at->second;
+    const std::uint64_t starred = token.is_number() ? 1 : static_cast<std::uint64_t>(token.word) << 1;
+    const auto pattern = patterns_.try_emplace(combined(side_.nodes[parent].pattern, starred),
+                                               static_cast<std::uint32_t>(patterns_.size() + 1));
+    Node node;
+    node.parent = parent;
+    node.token = token;
+    node.depth = side_.nodes[parent].depth + 1;
+    node.pattern = pattern.first->second;
+    node.first = first_module;
+    side_.nodes.push_back(node);
+    return static_cast<NodeId>(side_.nodes.size() - 1);
   }
 
   Side& side_;
-  std::unordered_map<std::uint64_t, NodeId> children_;
+  std::vector<NodeId> last_;  ///< nodes of the last module's path
   std::unordered_map<std::uint64_t, std::uint32_t> patterns_;
 };
 

@@ -14,8 +14,9 @@ namespace {
 constexpr std::uint32_t kNone = static_cast<std::uint32_t>(-1);
 constexpr std::size_t kMaxClass = 64;  // larger classes are paired by families in order, or not at all
 constexpr double kFloor = -0.15;       // worse pairs are none
-constexpr double kIfFilled = 0.92;     // sure where every module of one side of the cell has found its partner
-constexpr double kIfComplete = 0.9;    // sure where those of both sides have
+constexpr double kIfFilled = 0.94;     // sure where every module of one side of the cell has found its partner
+constexpr double kIfComplete = 0.86;   // sure where those of both sides have
+constexpr double kDoubtful = 0.35;     // another would do nearly as well: right in one case of three, measured
 constexpr double kSettled = 0.95;      // surer pairs vote
 
 constexpr Tags kTables = tag::kTokens | tag::kPositions | tag::kTypes | tag::kRelative | tag::kIndexTable;
@@ -143,11 +144,14 @@ class Solver {
   void link_stacks() {
     const auto of_source = numbered_families(cell_.source, source_used_),
                of_target = numbered_families(cell_.target, target_used_);
-    for (std::uint32_t j = 0; j < cell_.target.size(); ++j)
-      if (!target_used_[j])
-        if (const auto* parts =
-                stack_for(cell_.target[j], *cell_.target_side, of_source, *cell_.source_side, cell_.source))
-          link_stack(*parts, j);
+    for (std::uint32_t j = 0; j < cell_.target.size(); ++j) {
+      if (target_used_[j]) continue;
+      if (const auto* parts =
+              stack_for(cell_.target[j], *cell_.target_side, of_source, *cell_.source_side, cell_.source))
+        link_stack(*parts, j);
+      else if (const auto both = gated_stack_for(cell_.target[j], of_source); !both.empty())
+        link_stack(both, j);
+    }
     for (std::uint32_t i = 0; i < cell_.source.size(); ++i)
       if (!source_used_[i])
         if (const auto* parts =
@@ -184,6 +188,31 @@ class Solver {
       found = &members;
     }
     return found;
+  }
+
+  /// Gates and ups of all experts in one tensor, each expert's gate before its up: the one family of each.
+  std::vector<std::uint32_t> gated_stack_for(const Candidate& whole, const Families& families) const {
+    const Shape& shape = cell_.target_side->shape(cell_.target_side->modules[whole.module].main());
+    if (shape.size() != 3 || shape[0] < 2 || shape[1] % 2 != 0) return {};
+    if (whole.meaning.parts() != (tag::kGate | tag::kUp)) return {};
+    std::map<Tags, const std::vector<std::uint32_t>*> found;
+    for (const auto& [family, members] : families) {
+      const Tags part = cell_.source[members.front()].meaning.parts();
+      if (part != tag::kGate && part != tag::kUp) continue;
+      const bool fits = static_cast<std::int64_t>(members.size()) == shape[0] &&
+                        std::all_of(members.begin(), members.end(), [&](std::uint32_t index) {
+                          return source(index).members.size() == 1 &&
+                                 cell_.source_side->shape(source(index).main()) == Shape{shape[1] / 2, shape[2]};
+                        });
+      if (fits && !found.emplace(part, &members).second) return {};
+    }
+    if (found.size() != 2) return {};
+    std::vector<std::uint32_t> both;
+    for (std::size_t k = 0; k < found[tag::kGate]->size(); ++k) {
+      both.push_back((*found[tag::kGate])[k]);
+      both.push_back((*found[tag::kUp])[k]);
+    }
+    return both;
   }
 
   void link_stack(const std::vector<std::uint32_t>& parts, std::uint32_t j) {
@@ -244,24 +273,52 @@ class Solver {
       const std::size_t j = column_of[i];
       const Module& module = target(right[j]);
       const std::size_t axes = squeezed(cell_.target_side->shape(module.main())).size();
-      double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes);
+      double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes, are_running_norms(left[i], right[j]));
       const bool is_only = left.size() == 1 && right.size() == 1;
       if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
+      if (is_against_pattern(left[i], right[j])) sure = std::min(sure, kDoubtful);
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }
 
+  /// What one block alone has is not what all have; two such modules go together only where they are called alike.
+  bool is_against_pattern(std::uint32_t i, std::uint32_t j) const {
+    const Candidate &a = cell_.source[i], &b = cell_.target[j];
+    const bool a_odd = a.presence == Presence::Odd, b_odd = b.presence == Presence::Odd;
+    if (!a_odd && !b_odd) return false;
+    if ((a.meaning.things() & b.meaning.things()) != 0) return false;
+    if (a_odd != b_odd && (cell_.is_root || a.presence == Presence::Regular || b.presence == Presence::Regular))
+      return true;
+    return (a.meaning.parts() & b.meaning.parts()) == 0 && own_word(a) != own_word(b);
+  }
+
+  /// Both are called norms and keep statistics: four tensors of one size.
+  bool are_running_norms(std::uint32_t i, std::uint32_t j) const {
+    const auto is_one = [](const Module& module) {
+      return module.find(Leaf::Mean) != nullptr && module.find(Leaf::Variance) != nullptr;
+    };
+    return is_one(source(i)) && is_one(target(j)) && cell_.source[i].meaning.has_norm_word &&
+           cell_.target[j].meaning.has_norm_word;
+  }
+
+  static WordId own_word(const Candidate& candidate) {
+    const auto& path = candidate.path;
+    const auto last = std::find_if(path.rbegin(), path.rend(), [](const Token& token) { return !token.is_number(); });
+    return last == path.rend() ? 0 : last->word;
+  }
+
   /// Margin against the next best, and what names, places and votes say. Without them a shape must be one of its kind.
   double confidence(const Scores& scores, const std::vector<std::size_t>& column_of, std::size_t row, double evidence,
-                    std::size_t axes) const {
+                    std::size_t axes, bool is_running_norm) const {
     const double lead = margin(scores, column_of, row, kFloor);
     const bool is_only = is_alone(scores, row, column_of[row]);
-    if (lead < 0.25 && !is_only) return lead >= 0.15 ? 0.85 : 0.5 + std::max(lead, 0.0);
-    if (evidence >= 0.25) return lead >= 0.4 || is_only ? 0.99 : 0.97;
+    if (lead < 0.25 && !is_only) return lead >= 0.15 ? 0.9 : kDoubtful + std::max(lead, 0.0);
+    if (evidence >= 0.25) return lead >= 0.4 || is_only ? 0.99 : 0.96;
     const bool is_telling = axes > 2 || (axes == 2 && (!cell_.is_root || evidence >= 0.03));
-    if (is_only && is_telling && evidence >= -0.1) return 0.97;  // no other of this size
-    if (is_only && evidence >= 0.15) return 0.97;
-    return evidence >= 0.03 ? kIfFilled : evidence >= -0.1 ? kIfComplete : 0.5;
+    if (is_only && is_telling && evidence >= -0.1) return 0.96;  // no other of this size
+    if (is_only && evidence >= 0.15) return 0.96;
+    if (is_only && is_running_norm) return 0.96;
+    return evidence >= 0.03 ? kIfFilled : evidence >= -0.1 ? kIfComplete : kDoubtful;
   }
 
   static bool is_alone(const Scores& scores, std::size_t row, std::size_t column) {

@@ -6,6 +6,8 @@
 namespace tenon::match {
 namespace {
 
+constexpr double kFewest = 2;  // cells that must agree: one that votes for itself proves nothing
+
 double at(const std::unordered_map<std::uint64_t, double>& map, std::uint64_t key) {
   const auto found = map.find(key);
   return found == map.end() ? 0 : found->second;
@@ -32,12 +34,14 @@ double Votes::score(const std::vector<std::uint64_t>& source, const std::vector<
     const double seen_a = at(source_, source[i]);
     if (seen_a <= 0) continue;
     for (std::size_t j = 0; j < target.size(); ++j) {
-      const double share = at(pairs_, combined(source[i], target[j])) / std::max(seen_a, at(target_, target[j]));
+      const double together = at(pairs_, combined(source[i], target[j]));
+      if (together < kFewest && i + 1 == source.size() && j + 1 == target.size()) continue;  // its own vote
+      const double share = together / std::max(seen_a, at(target_, target[j]));
       best = std::max(best, share * 0.5 * (depth(i, source) + depth(j, target)));
     }
   }
-  const bool whole_known = at(source_, source.back()) > 0 || at(target_, target.back()) > 0;
-  if (whole_known && at(pairs_, combined(source.back(), target.back())) <= 0) return kElsewhere;
+  const double known = std::max(at(source_, source.back()), at(target_, target.back()));
+  if (known > 0 && at(pairs_, combined(source.back(), target.back())) <= 0) return kElsewhere;
   return best;
 }
 

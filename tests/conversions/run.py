@@ -22,7 +22,7 @@ except ImportError as missing:
 
 from conversion import Conversion, randomise
 
-TABLE = ["resnet18_names", "mobilenet_v2", "vit", "in_proj", "per_head_qkv", "gpt2", "llama", "bert_tf", "keras_layout", "weight_norm",
+TABLE = ["resnet18_names", "mobilenet_v2", "vit", "in_proj", "per_head_qkv", "experts", "gpt2", "llama", "bert_tf", "keras_layout", "weight_norm",
          "folded_batch_norm", "lora", "grey_images", "tied_language_model", "all_at_once"]
 SOURCE_SEED, TARGET_SEED, INPUT_SEED = 1, 2, 3
 

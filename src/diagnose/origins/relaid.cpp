@@ -1,9 +1,10 @@
 // layout_changed, where both sides are whole: the values are the model's with their axes in another order, or with axes
 // of one element more or less.
 //
-// One permutation must fit all tensors of a rank: square ones alone tell nothing. Asked after the renames, so that
-// patterns are the model's names.
+// The permutation that fits most tensors of a rank is taken for all that it fits: square ones alone tell nothing. Asked
+// after the renames, so that patterns are the model's names.
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <numeric>
 
@@ -41,11 +42,35 @@ std::vector<Dims> candidates(std::size_t rank) {
   return result;
 }
 
-std::optional<Dims> common_permutation(const std::vector<Relaid>& tensors, std::size_t rank) {
-  for (const Dims& dims : candidates(rank))
-    if (std::all_of(tensors.begin(), tensors.end(), [&](const Relaid& tensor) { return fits(dims, tensor); }))
-      return dims;
-  return std::nullopt;
+/// Tensors that one permutation serves.
+struct Permuted {
+  Dims dims;
+  std::vector<Relaid> tensors;
+};
+
+/// The permutation that fits most, then the one that fits most of the rest: depthwise kernels are kept otherwise than
+/// the others. Tensors that none fits are left out.
+std::vector<Permuted> permutations(std::vector<Relaid> tensors, std::size_t rank) {
+  std::vector<Permuted> result;
+  const auto all = candidates(rank);
+  while (!tensors.empty()) {
+    const Dims* best = nullptr;
+    std::ptrdiff_t most = 0;
+    for (const Dims& dims : all) {
+      const auto count =
+          std::count_if(tensors.begin(), tensors.end(), [&](const Relaid& tensor) { return fits(dims, tensor); });
+      if (count > most) {
+        most = count;
+        best = &dims;
+      }
+    }
+    if (best == nullptr) return result;
+    const auto rest = std::stable_partition(tensors.begin(), tensors.end(),
+                                            [&](const Relaid& tensor) { return fits(*best, tensor); });
+    result.push_back({*best, {tensors.begin(), rest}});
+    tensors.erase(tensors.begin(), rest);
+  }
+  return result;
 }
 
 /// A shape for Reshape that serves all sizes: zeros keep extents, where only ones at the end come or go.
@@ -61,8 +86,9 @@ Shape reshape_to(const Shape& have, const Shape& want) {
 }
 
 struct Groups {
-  std::map<std::size_t, std::vector<Relaid>> by_rank;  ///< permuted
-  std::map<Shape, std::vector<Relaid>> by_shape;       ///< reshaped
+  std::map<std::size_t, std::vector<Relaid>> by_rank;            ///< permuted
+  std::map<Shape, std::vector<Relaid>> by_shape;                 ///< reshaped
+  std::map<std::pair<Shape, Shape>, std::vector<Relaid>> mixed;  ///< permuted, and axes of one element come or go
 };
 
 Groups groups_of(const Case& facts) {
@@ -73,7 +99,10 @@ Groups groups_of(const Case& facts) {
     const Relaid tensor{i, *origin->specs[0].shape, *facts.want(i).shape};
     const match::How how = origin->match.how;
     const bool is_permuted = how == match::How::Transpose || how == match::How::Permute;
-    if (is_permuted && tensor.have.size() == tensor.want.size()) groups.by_rank[tensor.have.size()].push_back(tensor);
+    if (is_permuted && tensor.have.size() == tensor.want.size())
+      groups.by_rank[tensor.have.size()].push_back(tensor);
+    else if (is_permuted)
+      groups.mixed[{tensor.have, tensor.want}].push_back(tensor);
     if (how == match::How::Reshape) groups.by_shape[reshape_to(tensor.have, tensor.want)].push_back(tensor);
   }
   return groups;
@@ -86,6 +115,26 @@ std::vector<std::string> patterns_for(const Case& facts, const std::vector<Relai
   for (const Planned& tensor : facts.state.tensors())
     names.push_back({tensor.spec.name, wanted.contains(tensor.spec.name)});
   return plan::cover(names);
+}
+
+Shape without_ones(const Shape& shape) {
+  Shape result;
+  std::copy_if(shape.begin(), shape.end(), std::back_inserter(result), [](std::int64_t extent) { return extent != 1; });
+  return result;
+}
+
+/// Axes of one element go, the rest change places, and such axes come back.
+bool add_mixed(const Case& facts, const Shape& have, const Shape& want, const std::vector<Relaid>& tensors,
+               std::vector<Op>& ops) {
+  const Relaid bare{0, without_ones(have), without_ones(want)};
+  const auto found = permutations({bare}, bare.have.size());
+  if (found.empty()) return false;
+  for (const std::string& pattern : patterns_for(facts, tensors)) {
+    if (bare.have != have) ops.push_back({Reshape{pattern, bare.have}, Applicability::Exact});
+    ops.push_back({Transpose{pattern, found[0].dims}, Applicability::Exact});
+    if (bare.want != want) ops.push_back({Reshape{pattern, want}, Applicability::Exact});
+  }
+  return true;
 }
 
 std::string dims_text(const Dims& dims) { return base::shape_text(dims); }
@@ -102,15 +151,21 @@ std::optional<Finding> find_relaid_origins(const Case& facts) {
       cause.picture.push_back(
           {name + " " + base::shape_text(tensor.have), name + " " + base::shape_text(tensor.want), ""});
   };
-  for (const auto& [rank, tensors] : groups.by_rank) {
-    const auto dims = common_permutation(tensors, rank);
-    if (!dims) continue;
-    for (std::string& pattern : patterns_for(facts, tensors))
-      finding.ops.push_back({Transpose{std::move(pattern), *dims}, Applicability::Exact});
+  for (const auto& [rank, members] : groups.by_rank)
+    for (const auto& [dims, tensors] : permutations(members, rank)) {
+      for (std::string& pattern : patterns_for(facts, tensors))
+        finding.ops.push_back({Transpose{std::move(pattern), dims}, Applicability::Exact});
+      cause.keys += tensors.size();
+      cause.evidence.push_back("the permutation " + dims_text(dims) + " fits " + base::count_text(tensors.size()) +
+                               " of " + base::count_text(members.size()) + " tensors with " + std::to_string(rank) +
+                               " axes");
+      show(tensors.front());
+    }
+  for (const auto& [shapes, tensors] : groups.mixed) {
+    if (!add_mixed(facts, shapes.first, shapes.second, tensors, finding.ops)) continue;
     cause.keys += tensors.size();
-    cause.evidence.push_back("the permutation " + dims_text(*dims) + " fits " + base::count_text(tensors.size()) +
-                             " of " + base::count_text(tensors.size()) + " tensors with " + std::to_string(rank) +
-                             " axes");
+    cause.evidence.push_back(base::plural(tensors.size(), "tensor") + " from " + dims_text(shapes.first) + " to " +
+                             dims_text(shapes.second) + ": axes of one element aside, one order of axes fits");
     show(tensors.front());
   }
   for (const auto& [shape, tensors] : groups.by_shape) {

@@ -5,8 +5,8 @@
 
 namespace tenon::diagnosis {
 
-/// Shares of tensors and of parameters, over all and by subtree: those of the first level, and within one that is filled
-/// in part its own, down to where the gap is. A row stands before the rows within it.
+/// Shares of tensors and of parameters, over all and by subtree: those of the first level, and within one that is
+/// filled in part its own, down to where the gap is. A row stands before the rows within it.
 Coverage coverage_of(const Case& facts);
 
 }  // namespace tenon::diagnosis

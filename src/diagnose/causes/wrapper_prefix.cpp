@@ -241,6 +241,39 @@ std::string evidence(const Case& facts, const PrefixFit& fit, const Sides& sides
   return text;
 }
 
+/// Loaders take `module.` off by its length (`key[7:]`); names that had no such prefix lose their own first letters.
+std::optional<Finding> from_cut_names(const Case& facts, const Sides& sides) {
+  constexpr std::size_t kCut = std::string_view("module.").size();
+  constexpr std::size_t kLeast = 2;
+  std::unordered_map<std::string_view, std::string_view> whole;
+  for (const NamedShape& row : sides.want)
+    if (row.name.size() > kCut && row.name[kCut - 1] != '.') whole.emplace(row.name.substr(kCut), row.name);
+  std::vector<std::pair<std::string_view, std::string_view>> cut;
+  for (const NamedShape& row : sides.have)
+    if (const auto found = whole.find(row.name); found != whole.end()) cut.emplace_back(row.name, found->second);
+  if (cut.size() < kLeast || cut.size() * 2 < sides.fewer()) return std::nullopt;
+  Finding finding;
+  Cause& cause = finding.cause;
+  cause.confidence = 0.6 + 0.38 * share_of(cut.size(), sides.fewer());
+  cause.summary = "the checkpoint's names lack their first " + std::to_string(kCut) +
+                  " letters: " + quoted(std::string(cut.front().first)) + " is " +
+                  quoted(std::string(cut.front().second));
+  cause.place = place_of(facts);
+  cause.why = "the loading code takes `module.` off by its length, and these names had no such prefix";
+  cause.keys = cut.size();
+  cause.evidence = {base::count_text(cut.size()) + " of " + base::count_text(sides.fewer()) +
+                    " names are a missing one without its first " + std::to_string(kCut) + " letters"};
+  cause.picture.push_back({std::string(cut.front().first), std::string(cut.front().second), ""});
+  std::unordered_set<std::string_view> told;
+  for (const auto& [short_name, name] : cut) told.insert({short_name, name});
+  for (const std::size_t index : facts.gap.unexpected)
+    if (told.count(facts.have(index).name) > 0) finding.told_have.push_back(index);
+  for (const std::size_t index : facts.gap.missing)
+    if (told.count(facts.want(index).name) > 0) finding.told_want.push_back(index);
+  cause.help = {"take the prefix off only where it is    {k.removeprefix(\"module.\"): v for k, v in state.items()}"};
+  return finding;
+}
+
 /// Wrappers that are told by name where the other side is not shown.
 constexpr std::string_view kTellingNames[] = {"module.",
                                               "_orig_mod.",
@@ -549,6 +582,7 @@ std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   const Sides sides = sides_of(facts);
   if (sides.have.empty() && sides.want.empty())
     return facts.text != nullptr && facts.knowledge == Knowledge::Partial ? within_container(facts) : std::nullopt;
+  if (auto finding = from_cut_names(facts, sides)) return finding;
   const PrefixFit fit = settle_rivals(best_prefix(sides.have, sides.want));
   if (!explains_enough(facts, fit, sides) || is_shifted(facts, fit, sides)) return from_text(facts, sides);
 

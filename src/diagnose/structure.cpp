@@ -67,7 +67,7 @@ std::string without_dot(std::string_view level) {
 }
 
 bool share_end(std::string_view a, std::string_view b) {
-  const std::string_view x = without_dot(a), y = without_dot(b);
+  const std::string x = without_dot(a), y = without_dot(b);
   return !x.empty() && !y.empty() && (leaf_of(x) == leaf_of(y) || first_level(x) == first_level(y));
 }
 

@@ -1,4 +1,6 @@
 // tenon.check/1 and tenon.explain/1.
+#include <cmath>
+
 #include <tenon/render.hpp>
 
 #include "render/json_value.hpp"
@@ -7,6 +9,9 @@
 namespace tenon {
 
 namespace {
+
+/// More digits would be those of an order of summation, which is the compiler's.
+double four_digits(double confidence) { return std::round(confidence * 1e4) / 1e4; }
 
 using rendering::Json;
 using rendering::json_number;
@@ -41,7 +46,7 @@ Json mismatch_json(const Mismatch& mismatch) {
 Json cause_json(const Cause& cause) {
   Json json;
   json["id"] = cause.id;
-  json["confidence"] = json_number(cause.confidence);
+  json["confidence"] = json_number(four_digits(cause.confidence));
   json["summary"] = json_text(cause.summary);
   json["evidence"] = json_texts(cause.evidence);
   json["keys"] = json_number(cause.keys);
@@ -84,7 +89,7 @@ Json mapped_json(const Mapped& mapped) {
   json["to"] = json_text(mapped.to);
   json["from"] = json_texts(mapped.from);
   json["how"] = mapped.how;
-  json["confidence"] = json_number(mapped.confidence);
+  json["confidence"] = json_number(four_digits(mapped.confidence));
   json["apply"] = mapped.apply;
   return json;
 }

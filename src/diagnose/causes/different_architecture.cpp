@@ -178,7 +178,7 @@ std::optional<Finding> other_base(const Case& facts) {
 /// Kernels have a window with one axis more (3x3 against 3x3x3): images against volumes or video.
 std::optional<Finding> other_rank(const Case& facts, const OpenRows& rows) {
   const auto found = rows_where(rows.mismatched, [](const OpenPair& row) {
-    const auto [less, more] = std::minmax(row.have->size(), row.want->size());
+    const auto [less, more] = std::minmax({row.have->size(), row.want->size()});
     return less >= 3 && more == less + 1 && !equal_when_squeezed(*row.have, *row.want);
   });
   if (found.empty() || facts.knowledge == Knowledge::Whole) return std::nullopt;

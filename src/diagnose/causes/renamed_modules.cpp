@@ -27,7 +27,7 @@ constexpr Reading kReadings[] = {
 std::string level_text(const std::string& level) { return level.empty() ? "nothing" : quoted(level); }
 
 double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
-  const auto [fewer, more] = std::minmax(rows.missing.size(), rows.unexpected.size());
+  const auto [fewer, more] = std::minmax({rows.missing.size(), rows.unexpected.size()});
   const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
   const double few = edit.missing.size() < 2 ? 0.75 : 1;
   const bool is_level = edit.from.empty() || edit.to.empty();  // that is a wrapper's or a container's doing first

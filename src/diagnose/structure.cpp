@@ -30,12 +30,12 @@ std::vector<std::size_t> level_begins(std::string_view name) {
   return begins;
 }
 
-struct Gap3 {
+struct LevelGap {
   std::string_view level;  ///< what stands in the gap, without its dot at the end
   std::size_t row = 0;
   bool at_front = false;
 };
-using GapsByRest = std::unordered_map<std::string, std::vector<Gap3>>;
+using GapsByRest = std::unordered_map<std::string, std::vector<LevelGap>>;
 
 /// Every way to take up to three neighbouring levels out of a name, under what remains. The leaf always remains.
 GapsByRest gaps_of(const std::vector<std::string>& names) {
@@ -77,8 +77,8 @@ Edits edits_between(const std::vector<std::string>& missing, const std::vector<s
   for (const auto& [rest, offers] : offered) {
     const auto found = wanted.find(rest);
     if (found == wanted.end()) continue;
-    for (const Gap3& have : offers)
-      for (const Gap3& want : found->second) {
+    for (const LevelGap& have : offers)
+      for (const LevelGap& want : found->second) {
         if (have.level == want.level || share_end(have.level, want.level)) continue;  // a shorter edit says the same
         Edit& edit = edits[{without_dot(have.level), without_dot(want.level)}];
         edit.missing.insert(want.row);

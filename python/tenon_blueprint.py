@@ -50,7 +50,7 @@ import weakref
 import zipfile
 
 import torch
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, handle_torch_function
 
 __all__ = ["blueprint", "write", "embed", "unregistered", "example_inputs", "expect_round_trip"]
 
@@ -226,8 +226,7 @@ def _number(value):
     return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
 
 
-def _to_json(document, **options):
-    return json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"), ensure_ascii=False, **options)
+_to_json = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def _dtype_name(dtype):
@@ -643,11 +642,11 @@ class _Run:
         if path == "" or path in self.done:
             return
         self.done.add(path)
-        with self.recorder.paused():
-            for _, tensor in _tensors_in(output):
-                elements = None if tensor.is_meta else _elements(tensor, SAMPLE_ELEMENTS)
-                self.samples.append((dict(_form(tensor), name=path), elements))  # numbers when the run is over
-                break
+        for _, tensor in _tensors_in(output):
+            # one visit to the recorder, which takes it without writing it down, and not one for each property
+            form, elements = handle_torch_function(_taken_sample, (tensor,), tensor)
+            self.samples.append((dict(form, name=path), elements))  # numbers when the run is over
+            break
 
     @property
     def module(self):
@@ -785,7 +784,7 @@ class _Undisturbed:
     def _keep_container(self, value, depth):
         if type(value) not in _CONTAINERS or id(value) in self.containers or depth >= MAX_DEPTH:
             return
-        self.containers[id(value)] = (value, type(value)(value))
+        self.containers[id(value)] = (value, type(value)(value) if value else ())  # most are empty tables of hooks
         for item in list(value.values() if isinstance(value, dict) else value)[:4096]:
             self._keep_container(item, depth + 1)
 
@@ -810,7 +809,9 @@ _CONTAINERS = (list, dict, set, collections.OrderedDict, collections.deque)
 
 def _refill(container, before):
     """Gives a container its old content back, in place and only where it changed."""
-    if isinstance(container, dict):
+    if not container and not before:
+        return
+    if isinstance(container, dict) and before:
         same = list(container) == list(before) and all(container[key] is value for key, value in before.items())
     elif isinstance(container, set):
         same = container == before
@@ -848,7 +849,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.run = run
         self.nodes = []
-        self.is_paused = self.is_full = False
+        self.is_full = False
         self.known = {}  # id of a tensor -> (weak reference, operand)
         for number, (_, tensor) in enumerate(run.inputs):
             self._know(tensor, "input:{}".format(number))
@@ -856,15 +857,12 @@ class _Recorder(TorchFunctionMode):
             if name in run.state and self._operand(tensor) == "unknown":
                 self._know(tensor, "tensor:" + name)
 
-    def paused(self):
-        return _Paused(self)
-
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is _taken_sample:
+            return func(*args)
         kwargs = kwargs or {}
-        if not self.is_paused:
-            self.run.check_time()
-        is_left_out = self.is_paused or self.run.module in self.run.wrappers
-        before = None if is_left_out else _Call(self, func, args, kwargs)
+        self.run.check_time()
+        before = None if self.run.module in self.run.wrappers else _Call(self, func, args, kwargs)
         for tensor in _written(func, args, kwargs):
             self.run.undisturbed.keep(tensor)
         result = func(*args, **kwargs)
@@ -924,17 +922,6 @@ class _SeenIndexing:
                 index = (index, ...)  # a tensor alone in a tuple passes by, too
             return method(tensor, index if isinstance(index, tuple) else (index,), *value)
         return indexed
-
-
-class _Paused:
-    def __init__(self, recorder):
-        self.recorder = recorder
-
-    def __enter__(self):
-        self.recorder.is_paused = True
-
-    def __exit__(self, *problem):
-        self.recorder.is_paused = False
 
 
 class _Call:
@@ -1045,7 +1032,7 @@ def _digest(tensor):
     if tensor.is_meta or size > DIGEST_BYTES or sys.byteorder != "little":
         return ""
     dense = _dense(tensor).cpu().contiguous()
-    data = ctypes.string_at(dense.data_ptr(), size) if size else b""
+    data = (ctypes.c_char * size).from_address(dense.data_ptr()) if size else b""  # in place: no copy is made
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
@@ -1085,9 +1072,12 @@ def _form(tensor):
     return {"dtype": _dtype_name(tensor.dtype), "shape": list(tensor.shape)}
 
 
+def _taken_sample(tensor):
+    return _form(tensor), None if tensor.is_meta else _elements(tensor, SAMPLE_ELEMENTS)
+
+
 def _sample_row(tensor):
-    elements = None if tensor.is_meta else _elements(tensor, SAMPLE_ELEMENTS)
-    return _with_sample(_form(tensor), elements)
+    return _with_sample(*_taken_sample(tensor))
 
 
 def _with_sample(row, elements):

@@ -20,6 +20,9 @@ struct Limits {
   std::uint64_t inflate_ratio = 1'100;                   ///< deflate itself stays below 1 032 : 1
   std::uint64_t inflated_record_bytes = 1ULL << 30;      ///< of a record that is not a tensor's storage
   std::uint64_t safetensors_header_bytes = 100'000'000;  ///< the official cap
+  std::uint64_t shards = 10'000;                         ///< files that an index names
+  std::uint64_t pieces_compared = 50'000'000;            ///< pairs of one tensor's pieces in a distributed checkpoint
+  std::uint64_t wrapper_depth = 4;                       ///< checkpoints within archives within archives
   std::uint64_t json_depth = 100;
   std::uint64_t json_file_bytes = 1ULL << 30;      ///< blueprints and plans
   std::uint64_t expanded_view_bytes = 1ULL << 30;  ///< dense bytes of a view that is larger than its storage (stride 0)

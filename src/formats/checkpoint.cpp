@@ -76,9 +76,10 @@ Tensor Checkpoint::tensor(std::size_t index) const {
   tensor.stride = row.stride;
   tensor.offset_bytes = row.offset_bytes;
   tensor.encoding = row.encoding;
-  tensor.owner = core_;
   try {
-    tensor.storage = core_->bytes_of(row.storage);
+    const formats::HeldBytes held = core_->bytes_of(row.storage);
+    tensor.storage = held.view;
+    tensor.owner = held.owner ? held.owner : core_;
   } catch (Error& error) {  // the storage knows its member; the tensor's name is known here
     if (error.where.key.empty())
       throw Error(error.code, {error.where.file, error.where.member, row.name, error.where.byte}, error.what_happened,

@@ -37,21 +37,28 @@ std::optional<std::uint64_t> end_of_view(const TensorInfo& tensor) {
 
 }  // namespace
 
-std::span<const std::byte> CheckpointCore::bytes_of(std::uint32_t index) const {
+HeldBytes CheckpointCore::made(std::uint32_t index) const {
+  const auto bytes = std::make_shared<const std::vector<std::byte>>(storage_bytes[index].make());
+  TENON_ASSERT(bytes->size() == storages[index].nbytes);
+  return {*bytes, bytes};
+}
+
+HeldBytes CheckpointCore::bytes_of(std::uint32_t index) const {
   TENON_ASSERT(index < storages.size() && storage_bytes.size() == storages.size());
   const StorageInfo& storage = storages[index];
   const StorageBytes& place = storage_bytes[index];
-  if (place.kind == StorageBytes::Kind::Owned) return place.owned;
+  if (place.kind == StorageBytes::Kind::Owned) return {place.owned, {}};
+  if (place.kind == StorageBytes::Kind::Made) return made(index);
   files[place.file]->require_unchanged();
   const std::span<const std::byte> archive = files[place.file]->bytes();
   if (!place.offset_is_of_zip_header && !place.crc32 && place.kind == StorageBytes::Kind::Mapped)
-    return archive.subspan(place.offset, storage.nbytes);
+    return {archive.subspan(place.offset, storage.nbytes), {}};
 
   const std::lock_guard lock(mutex_);
   const auto [entry, is_new] = unpacked_.try_emplace(index);
-  if (!is_new) return entry->second.view;
+  if (!is_new) return {entry->second.view, {}};
   try {
-    const Where where{file, storage.member, {}, {}};
+    const Where where{files[place.file]->path(), storage.member, {}, {}};
     const std::uint64_t packed_bytes = place.kind == StorageBytes::Kind::Mapped ? storage.nbytes : place.packed_bytes;
     const std::uint64_t offset =
         place.offset_is_of_zip_header
@@ -70,7 +77,7 @@ std::span<const std::byte> CheckpointCore::bytes_of(std::uint32_t index) const {
                     "the file is damaged: fetch or save it again, or read it as it is with --salvage");
     }
     entry->second.view = bytes;
-    return bytes;
+    return {bytes, {}};
   } catch (...) {
     unpacked_.erase(entry);  // so that the next call gives the same Error
     throw;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,7 @@ struct StorageBytes {
     Mapped,    ///< file bytes [offset, offset + nbytes)
     Deflated,  ///< file bytes [offset, offset + packed_bytes), inflated on first use
     Owned,     ///< `owned`: values that stood inside a pickle
+    Made,      ///< put together by `make` each time, and held by whoever asked: a tensor saved in several places
   };
   Kind kind = Kind::Mapped;
   std::uint32_t file = 0;  ///< index into CheckpointCore::files
@@ -34,6 +36,13 @@ struct StorageBytes {
   bool offset_is_of_zip_header = false;
   std::optional<std::uint32_t> crc32;  ///< of the unpacked bytes of the whole record, where the archive has one
   std::vector<std::byte> owned;
+  std::function<std::vector<std::byte>()> make;  ///< gives exactly the storage's bytes, or throws Error
+};
+
+/// Bytes and what keeps them alive; no owner means the checkpoint itself.
+struct HeldBytes {
+  std::span<const std::byte> view;
+  std::shared_ptr<const void> owner;
 };
 
 /// One file of the code in a TorchScript archive: text, never run.
@@ -64,7 +73,7 @@ struct CheckpointCore {
   Limits limits;
 
   /// Bytes of storage `index`, unpacked and, the first time, checked against their CRC-32.
-  std::span<const std::byte> bytes_of(std::uint32_t index) const;
+  HeldBytes bytes_of(std::uint32_t index) const;
 
   /// Index of the tensor called `name`: the first in file order when names repeat. O(log tensors) after the first call.
   std::optional<std::size_t> find(std::string_view name) const;
@@ -74,6 +83,8 @@ struct CheckpointCore {
   void check(const TensorInfo& tensor) const;
 
  private:
+  HeldBytes made(std::uint32_t index) const;
+
   struct Unpacked {
     std::span<const std::byte> view;  ///< of the file or of `bytes`, checked
     std::vector<std::byte> bytes;
@@ -89,6 +100,7 @@ struct OpenRequest {
   std::string path;
   std::shared_ptr<const io::MappedFile> file;
   OpenOptions options;
+  std::uint64_t depth = 0;  ///< how many files stand around this one: shards and archives name others
 };
 using Reader = std::shared_ptr<CheckpointCore> (*)(const OpenRequest& request);
 

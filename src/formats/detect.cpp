@@ -7,6 +7,7 @@
 #include "base/cursor.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "formats/sharded.hpp"
 #include "formats/torch_legacy.hpp"
 
 namespace tenon::formats {
@@ -14,6 +15,7 @@ namespace tenon::formats {
 namespace {
 
 constexpr std::string_view kFetchAgain = "fetch the file itself again";
+constexpr std::size_t kIndexHead = 1 << 20;  // metadata may stand before the map
 constexpr std::string_view kLater = "tenon does not read this format yet";
 
 struct Magic {
@@ -167,6 +169,8 @@ Known detect(std::span<const std::byte> bytes, const std::string& path) {
   refuse_pointer(head, path);
   refuse_magic(head, path);
   if (looks_like_safetensors(bytes) && !looks_like_text(head)) return Known::Safetensors;
+  if (looks_like_text(head) && looks_like_shard_index(base::as_text(bytes.first(std::min(bytes.size(), kIndexHead)))))
+    return Known::ShardIndex;
   refuse_web_page(head, path);
   if (head.starts_with("PK"))
     refuse(Code::Corrupt, path, "the archive's first entry is damaged", "PK\\3\\4", {}, kFetchAgain);

@@ -1,15 +1,14 @@
 // open(): tells the format by content and hands the file to its reader.
 #include <tenon/checkpoint.hpp>
 
-#include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "base/text.hpp"
-#include <tenon/save.hpp>
-
 #include "formats/detect.hpp"
+#include "formats/folder.hpp"
+#include "formats/open.hpp"
 #include "formats/safetensors.hpp"
+#include "formats/sharded.hpp"
 #include "formats/torch_legacy.hpp"
 #include "formats/torch_zip.hpp"
 
@@ -17,7 +16,6 @@ namespace tenon {
 
 namespace {
 
-namespace fs = std::filesystem;
 using formats::CheckpointCore;
 using formats::OpenRequest;
 
@@ -34,26 +32,13 @@ constexpr std::pair<formats::Known, formats::Reader> kReaders[] = {
     {formats::Known::Zip, open_zip},
     {formats::Known::TorchLegacy, formats::open_torch_legacy},
     {formats::Known::Safetensors, formats::open_safetensors},
+    {formats::Known::ShardIndex, formats::open_sharded},
 };
 
 formats::Reader reader_for(formats::Known known) {
   for (const auto& [format, reader] : kReaders)
     if (format == known) return reader;
   throw Bug("a known format without a reader");
-}
-
-[[noreturn]] void refuse_folder(const std::string& path) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(path, failed))
-    if (format_from_suffix(entry.path().string())) names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  const std::size_t count = names.size();
-  names.resize(std::min<std::size_t>(count, 3));
-  throw Error(Code::Unsupported, Where{path, {}, {}, {}}, "this is a folder; tenon reads single files", "a file",
-              count == 0 ? "a folder without checkpoint files"
-                         : base::plural(count, "checkpoint file") + " in it: " + base::join(names, ", "),
-              "name one of its files");
 }
 
 /// A blueprint belongs to a checkpoint when it is inside it, or beside it as FILE.blueprint.json.
@@ -66,10 +51,18 @@ std::string find_blueprint(const CheckpointCore& core, const Limits& limits) {
 
 }  // namespace
 
+std::shared_ptr<CheckpointCore> formats::open_core(const OpenRequest& request) {
+  if (request.depth > request.options.limits.wrapper_depth)
+    throw Error(Code::Limit, {request.path, {}, {}, {}}, "checkpoints stand too deep within one another",
+                "at most " + base::plural(request.options.limits.wrapper_depth, "level"), {},
+                "unpack the outer ones first");
+  return reader_for(detect(request.file->bytes(), request.path))(request);
+}
+
 Checkpoint open(const std::string& path, const OpenOptions& options) {
-  if (io::path_kind(path) == io::PathKind::Folder) refuse_folder(path);
-  const OpenRequest request{path, io::MappedFile::open(path, options.mode), options};
-  const auto core = reader_for(formats::detect(request.file->bytes(), path))(request);
+  const bool is_folder = io::path_kind(path) == io::PathKind::Folder;
+  const auto core = is_folder ? formats::open_folder(path, options)
+                              : formats::open_core({path, io::MappedFile::open(path, options.mode), options});
   core->blueprint_json = find_blueprint(*core, options.limits);
   return Checkpoint(core);
 }

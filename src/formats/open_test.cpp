@@ -12,58 +12,13 @@
 #include "container/zip_writer.hpp"
 #include "formats/detect.hpp"
 #include "support/folder.hpp"
+#include "support/pickles.hpp"
 
 namespace tenon {
 namespace {
 
 using namespace std::string_literals;
-
-// ---- a pickle's parts, protocol 2 without memo
-
-std::string text(std::string_view s) {
-  std::string out = "X";
-  for (int i = 0; i < 4; ++i) out += static_cast<char>(s.size() >> (8 * i));
-  return out.append(s);
-}
-std::string number(int n) {
-  return "J" + std::string{static_cast<char>(n), static_cast<char>(n >> 8), static_cast<char>(n >> 16),
-                           static_cast<char>(n >> 24)};
-}
-template <class... Parts>
-std::string tuple(const Parts&... parts) {
-  return "(" + (std::string() + ... + parts) + "t";
-}
-template <class... Parts>
-std::string list(const Parts&... parts) {
-  return "](" + (std::string() + ... + parts) + "e";
-}
-template <class... Parts>
-std::string dict(const Parts&... parts) {
-  return "}(" + (std::string() + ... + parts) + "u";
-}
-std::string global(std::string_view module, std::string_view name) {
-  return "c" + std::string(module) + "\n" + std::string(name) + "\n";
-}
-template <class... Parts>
-std::string call(std::string_view module, std::string_view name, const Parts&... parts) {
-  return global(module, name) + tuple(parts...) + "R";
-}
-std::string object(std::string_view module, std::string_view name, const std::string& state) {
-  return global(module, name) + ")\x81" + state + "b";
-}
-const std::string kNone = "N";
-const std::string kTrue = "\x88";
-const std::string kFalse = "\x89";
-const std::string kOrdered = call("collections", "OrderedDict");
-
-std::string storage(std::string_view key, int count, std::string_view kind = "FloatStorage") {
-  return tuple(text("storage"), global("torch", kind), text(key), text("cpu"), number(count)) + "Q";
-}
-/// A float32 tensor of two elements over storage `key`, from element `offset` on.
-std::string pair(std::string_view key = "0", int offset = 0) {
-  return call("torch._utils", "_rebuild_tensor_v2", storage(key, 4), number(offset), tuple(number(2)), tuple(number(1)),
-              kFalse, kOrdered);
-}
+using namespace test::pickles;
 
 class Open : public test::TemporaryFolder {
  protected:

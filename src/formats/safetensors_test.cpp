@@ -130,8 +130,8 @@ TEST_F(SafetensorsFiles, ReadsNamesShapesAndBytesWhereverTheyStand) {
   EXPECT_EQ(core->tensors[2].dtype, DType::Int16);
   EXPECT_EQ(core->tensors[0].shape, (Shape{3, 1}));
   EXPECT_EQ(core->tensors[0].stride, (Stride{1, 1}));
-  EXPECT_EQ(base::as_text(core->bytes_of(core->tensors[0].storage)), "abc");
-  EXPECT_EQ(base::as_text(core->bytes_of(core->tensors[2].storage)), "de");
+  EXPECT_EQ(base::as_text(core->bytes_of(core->tensors[0].storage).view), "abc");
+  EXPECT_EQ(base::as_text(core->bytes_of(core->tensors[2].storage).view), "de");
   ASSERT_EQ(core->metadata.size(), 1U);
   EXPECT_EQ(core->metadata[0].second, "pt");
 }

@@ -356,7 +356,7 @@ void TensorRebuilder::cast_numpy(Step& step, NodeId dtype_node) {
   view.dtype = info.dtype;
   view.shape = info.shape;
   view.stride = info.stride;
-  view.storage = core_.bytes_of(info.storage);
+  view.storage = core_.bytes_of(info.storage).view;
   view.offset_bytes = info.offset_bytes;
   view.encoding = info.encoding;
   const Tensor made = cast(view, wanted);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "base/utf8.hpp"
 
 namespace tenon::io {
 
@@ -60,10 +61,45 @@ struct Descriptor {
 };
 
 // O_NONBLOCK: opening a pipe that nobody writes to must not hang; it means nothing for regular files.
+constexpr int kReading = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+
 int open_for_reading(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int descriptor = ::open(path.c_str(), kReading);
   if (descriptor < 0) refuse(path, errno);
   return descriptor;
+}
+
+bool is_one_component(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
+         name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
+}
+
+/// `../../blobs/<hex>`: the content-addressed store that a snapshot of the Hugging Face cache points into.
+bool is_cache_blob(std::string_view target) {
+  constexpr std::string_view kStore = "../../blobs/";
+  if (!target.starts_with(kStore)) return false;
+  const std::string_view digest = target.substr(kStore.size());
+  return digest.size() >= 32 && digest.size() <= 128 &&
+         digest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+std::string link_target(int folder, const std::string& name) {
+  std::array<char, 512> target{};
+  const ssize_t length = ::readlinkat(folder, name.c_str(), target.data(), target.size());
+  return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : std::string();
+}
+
+/// Descriptor of `name` in the folder, with no link followed but the cache's own.
+int open_in(int folder, const std::string& name, const std::string& path) {
+  const int descriptor = ::openat(folder, name.c_str(), kReading | O_NOFOLLOW);
+  if (descriptor >= 0) return descriptor;
+  if (errno != ELOOP) refuse(path, errno);
+  const std::string target = link_target(folder, name);
+  const int blob = is_cache_blob(target) ? ::openat(folder, target.c_str(), kReading | O_NOFOLLOW) : -1;
+  if (blob >= 0) return blob;
+  throw Error(Code::Corrupt, {path, {}, {}, {}}, "a part of the checkpoint is a link, which tenon does not follow",
+              "a regular file", "a link to `" + base::escape_for_terminal(target) + "`",
+              "copy the file itself there if you trust it");
 }
 
 }  // namespace
@@ -74,6 +110,8 @@ struct MappedFile::Identity {
   off_t size;
   timespec modified;
 };
+
+MappedFile::MappedFile(std::string path) : path_(std::move(path)) {}
 
 PathKind path_kind(const std::string& path) {
   struct stat status {};
@@ -86,11 +124,43 @@ PathKind path_kind(const std::string& path) {
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, ReadMode mode) {
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, mode));
+  const std::shared_ptr<MappedFile> file(new MappedFile(path));
+  file->take(open_for_reading(path), mode);
+  return file;
 }
 
-MappedFile::MappedFile(std::string path, ReadMode mode) : path_(std::move(path)) {
-  Descriptor opened(open_for_reading(path_));
+std::shared_ptr<const MappedFile> MappedFile::open_beside(const std::string& folder, const std::string& name,
+                                                          ReadMode mode) {
+  const std::string path = folder + "/" + base::escape_for_terminal(name);
+  if (!is_one_component(name))
+    throw Error(Code::Corrupt, {folder, {}, {}, {}}, "a part of the checkpoint is named outside its folder",
+                "a file name without separators", "`" + base::escape_for_terminal(name) + "`",
+                "the index is damaged or forged: fetch it again");
+  const Descriptor in(::open(folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
+  if (in.number < 0) refuse(folder, errno);
+  const std::shared_ptr<MappedFile> file(new MappedFile(path));
+  file->take(open_in(in.number, name, path), mode);
+  return file;
+}
+
+std::shared_ptr<const MappedFile> MappedFile::part(std::shared_ptr<const MappedFile> whole, std::uint64_t offset,
+                                                   std::uint64_t count, std::string name) {
+  TENON_ASSERT(offset <= whole->size() && count <= whole->size() - offset);
+  const std::shared_ptr<MappedFile> part(new MappedFile(std::move(name)));
+  part->bytes_ = whole->bytes_.subspan(offset, count);
+  part->whole_ = std::move(whole);
+  return part;
+}
+
+std::shared_ptr<const MappedFile> MappedFile::of_bytes(std::vector<std::byte> bytes, std::string name) {
+  const std::shared_ptr<MappedFile> file(new MappedFile(std::move(name)));
+  file->owned_ = std::move(bytes);
+  file->bytes_ = file->owned_;
+  return file;
+}
+
+void MappedFile::take(int descriptor, ReadMode mode) {
+  Descriptor opened(descriptor);
   const struct stat status = status_of(opened.number, path_);
   const Where where{.file = path_, .member = {}, .key = {}, .byte = {}};
   if (S_ISDIR(status.st_mode)) throw Error(Code::Read, where, "this is a folder", "a file", "a folder");
@@ -114,12 +184,13 @@ MappedFile::MappedFile(std::string path, ReadMode mode) : path_(std::move(path))
 }
 
 MappedFile::~MappedFile() {
-  if (!copy_ && !bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (identity_ && !copy_ && !bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void MappedFile::require_unchanged() const {
-  if (copy_) return;  // the copy cannot change
+  if (whole_) return whole_->require_unchanged();
+  if (copy_ || !identity_) return;  // what is in memory cannot change
   const struct stat now = status_of(descriptor_, path_);
   const Identity& then = *identity_;
   const bool same = now.st_size == then.size && now.st_mtim.tv_sec == then.modified.tv_sec &&

@@ -7,6 +7,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <tenon/checkpoint.hpp>
 
@@ -21,6 +23,21 @@ class MappedFile {
  public:
   /// Throws Error: NotFound, Read (permission, a folder, a device or pipe; I/O error).
   static std::shared_ptr<const MappedFile> open(const std::string& path, ReadMode mode);
+
+  /// A file that another file or a folder names: `name` is one path component of `folder`, and no link is followed.
+  ///
+  /// One kind of link is: `../../blobs/<hex digits>`, how the Hugging Face cache lays its snapshots out; the blob itself
+  /// must be a regular file. Throws Error: as open(), and Corrupt for names that leave the folder or are other links.
+  static std::shared_ptr<const MappedFile> open_beside(const std::string& folder, const std::string& name,
+                                                       ReadMode mode);
+
+  /// Bytes [offset, offset + count) of `whole`, which it keeps open, under a name of its own (`a.tar: b.pt`). The range
+  /// is the caller's to check.
+  static std::shared_ptr<const MappedFile> part(std::shared_ptr<const MappedFile> whole, std::uint64_t offset,
+                                                std::uint64_t count, std::string name);
+
+  /// Bytes in memory that stand for a file: a member that was unpacked.
+  static std::shared_ptr<const MappedFile> of_bytes(std::vector<std::byte> bytes, std::string name);
 
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -38,12 +55,15 @@ class MappedFile {
 
  private:
   struct Identity;
-  MappedFile(std::string path, ReadMode mode);
+  explicit MappedFile(std::string path);
+  void take(int descriptor, ReadMode mode);
 
   std::string path_;
   int descriptor_ = -1;
   std::span<const std::byte> bytes_;
   std::unique_ptr<std::byte[]> copy_;
+  std::vector<std::byte> owned_;
+  std::shared_ptr<const MappedFile> whole_;  ///< of a part
   std::unique_ptr<Identity> identity_;
 };
 

@@ -1,0 +1,105 @@
+// Source of the names: transformers utils/__init__.py, diffusers utils/constants.py (*_WEIGHTS_NAME),
+// torch/distributed/checkpoint/filesystem.py.
+#include "formats/folder.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <tenon/save.hpp>
+
+#include "base/text.hpp"
+#include "base/utf8.hpp"
+#include "formats/open.hpp"
+#include "formats/torch_dcp.hpp"
+
+namespace tenon::formats {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kDcpMetadata = ".metadata";
+/// Names that libraries give a folder's weights, the preferred one first.
+constexpr std::string_view kWeights[] = {
+    "model.safetensors",           "diffusion_pytorch_model.safetensors",
+    "adapter_model.safetensors",   "model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors.index.json", "pytorch_model.bin",
+    "diffusion_pytorch_model.bin", "adapter_model.bin",
+    "pytorch_model.bin.index.json", "diffusion_pytorch_model.bin.index.json"};
+/// What stands beside weights and is none: names that begin so.
+constexpr std::string_view kNoWeights[] = {"optimizer", "scheduler", "rng_state", "training_args", "scaler"};
+
+bool begins_with_any(std::string_view name) {
+  return std::any_of(std::begin(kNoWeights), std::end(kNoWeights),
+                     [&](std::string_view other) { return name.starts_with(other); });
+}
+
+/// File names in the folder, sorted.
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (auto entry = fs::directory_iterator(folder, failed); !failed && entry != fs::directory_iterator();
+       entry.increment(failed))
+    if (std::error_code ignored; entry->is_regular_file(ignored)) names.push_back(entry->path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<std::string> ending_with(const std::vector<std::string>& names, std::string_view suffix) {
+  std::vector<std::string> found;
+  std::copy_if(names.begin(), names.end(), std::back_inserter(found),
+               [&](const std::string& name) { return name.ends_with(suffix); });
+  return found;
+}
+
+std::vector<std::string> checkpoints_among(const std::vector<std::string>& names) {
+  std::vector<std::string> found;
+  std::copy_if(names.begin(), names.end(), std::back_inserter(found), [](const std::string& name) {
+    return format_from_suffix(name).has_value() && !begins_with_any(name);
+  });
+  return found;
+}
+
+[[noreturn]] void refuse(const std::string& folder, Code code, std::string what, std::string expected,
+                         std::vector<std::string> names, std::string next) {
+  constexpr std::size_t kShown = 3;
+  const std::size_t count = names.size();
+  names.resize(std::min(count, kShown));
+  for (std::string& name : names) name = base::escape_for_terminal(name);
+  throw Error(code, Where{folder, {}, {}, {}}, std::move(what), std::move(expected),
+              count == 0 ? "none" : base::plural(count, "file") + ": " + base::join(names, ", "), std::move(next));
+}
+
+/// The file that stands for the folder.
+std::string chosen(const std::string& folder, const std::vector<std::string>& names) {
+  for (const std::string_view known : kWeights)
+    if (std::binary_search(names.begin(), names.end(), known)) return std::string(known);
+  for (const std::string_view suffix : {".safetensors.index.json", ".bin.index.json"})
+    if (const auto indexes = ending_with(names, suffix); indexes.size() == 1) return indexes.front();
+  const std::vector<std::string> files = checkpoints_among(names);
+  if (files.size() == 1) return files.front();
+  if (const auto pieces = ending_with(names, ".distcp"); files.empty() && !pieces.empty())
+    refuse(folder, Code::Corrupt, "the folder is an unfinished distributed checkpoint",
+           ".metadata, which is written last", pieces, "save it again, or take the last one that was finished");
+  refuse(folder, Code::Unsupported, "the folder has no single checkpoint",
+         "model.safetensors, an index of shards, .metadata, or one checkpoint file", files,
+         "name one of its files");
+}
+
+}  // namespace
+
+std::shared_ptr<CheckpointCore> open_folder(const std::string& folder, const OpenOptions& options) {
+  const std::vector<std::string> names = names_in(folder);
+  const bool is_dcp = std::binary_search(names.begin(), names.end(), kDcpMetadata);
+  const auto path = is_dcp ? std::string(kDcpMetadata) : chosen(folder, names);
+  const auto file = io::MappedFile::open_beside(folder, path, options.mode);
+  if (is_dcp) return open_torch_dcp({folder, file, options});
+  auto core = open_core({(fs::path(folder) / path).string(), file, options});
+  core->file = folder;
+  return core;
+}
+
+}  // namespace tenon::formats

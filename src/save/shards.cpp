@@ -1,0 +1,89 @@
+// Source of names and index: transformers, save_pretrained(max_shard_size=...), and huggingface_hub serialization.
+#include "save/shards.hpp"
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "base/json_text.hpp"
+
+namespace tenon::saving {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::uint64_t bytes_of(const SnapshotTensor& tensor) { return byte_size(tensor.shape, tensor.dtype); }
+
+/// A shard without tensors yet: the same tree above them.
+Snapshot empty_like(const Snapshot& snapshot) {
+  Snapshot shard;
+  shard.containers = snapshot.containers;
+  for (Container& container : shard.containers) container.tensor_count = 0;
+  return shard;
+}
+
+void add(Snapshot& shard, const SnapshotTensor& tensor) {
+  ++shard.containers[tensor.container].tensor_count;
+  shard.tensors.push_back(tensor);
+}
+
+}  // namespace
+
+std::vector<Snapshot> cut_into_shards(const Snapshot& snapshot, std::uint64_t max_bytes) {
+  std::vector<Snapshot> shards;
+  std::map<std::uint64_t, std::size_t> shard_of_storage;
+  std::uint64_t used = 0;
+  for (const SnapshotTensor& tensor : snapshot.tensors) {
+    if (tensor.storage) {
+      const auto known = shard_of_storage.find(*tensor.storage);
+      if (known != shard_of_storage.end()) {
+        add(shards[known->second], tensor);
+        continue;
+      }
+    }
+    const std::uint64_t bytes = bytes_of(tensor);
+    if (shards.empty() || (used > 0 && (bytes > max_bytes || used > max_bytes - bytes))) {
+      shards.push_back(empty_like(snapshot));
+      used = 0;
+    }
+    used += bytes;
+    add(shards.back(), tensor);
+    if (tensor.storage) shard_of_storage.emplace(*tensor.storage, shards.size() - 1);
+  }
+  if (shards.empty()) shards.push_back(empty_like(snapshot));
+  shards.front().objects = snapshot.objects;
+  shards.front().blueprint_json = snapshot.blueprint_json;
+  for (Snapshot& shard : shards) shard.metadata = snapshot.metadata;
+  return shards;
+}
+
+std::string shard_path(const std::string& path, std::size_t number, std::size_t count) {
+  const fs::path whole(path);
+  const std::string name =
+      fmt::format("{}-{:05}-of-{:05}{}", whole.stem().string(), number, count, whole.extension().string());
+  return (whole.parent_path() / name).string();
+}
+
+std::string index_path(const std::string& path) { return path + ".index.json"; }
+
+std::string index_text(const std::vector<Snapshot>& shards, const std::string& path) {
+  std::uint64_t total = 0;
+  std::string map;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    const std::string file = fs::path(shard_path(path, i + 1, shards.size())).filename().string();
+    for (const SnapshotTensor& tensor : shards[i].tensors) {
+      total += bytes_of(tensor);
+      map += map.empty() ? "\n    " : ",\n    ";
+      base::append_json_string(map, tensor.name);
+      map += ": ";
+      base::append_json_string(map, file);
+    }
+  }
+  return fmt::format("{{\n  \"metadata\": {{\n    \"total_size\": {}\n  }},\n  \"weight_map\": {{{}\n  }}\n}}\n", total, map);
+}
+
+}  // namespace tenon::saving

@@ -1,0 +1,26 @@
+// Shards: a snapshot cut into several files and the index that says which tensor is where.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <tenon/snapshot.hpp>
+
+namespace tenon::saving {
+
+/// Consecutive tensors together while they fit into `max_bytes`; a larger tensor gets a shard of its own. Tensors that
+/// share a storage stay in one shard, so that the sharing can be kept. Objects, metadata and the blueprint go into the
+/// first. One shard means: everything fits. Cheap: nothing is loaded.
+std::vector<Snapshot> cut_into_shards(const Snapshot& snapshot, std::uint64_t max_bytes);
+
+/// `dir/model.safetensors`, 2 of 3 -> `dir/model-00002-of-00003.safetensors`.
+std::string shard_path(const std::string& path, std::size_t number, std::size_t count);
+
+/// `dir/model.safetensors` -> `dir/model.safetensors.index.json`.
+std::string index_path(const std::string& path);
+
+/// The index as JSON, names in the snapshot's order. `path` is the whole checkpoint's.
+std::string index_text(const std::vector<Snapshot>& shards, const std::string& path);
+
+}  // namespace tenon::saving

@@ -33,6 +33,7 @@ namespace {
 struct Options {
   std::string file, target, out, plan, emit_plan;
   std::vector<std::string> accept;
+  std::uint64_t max_shard_bytes = 0;
   bool all = false, dry_run = false, partial = false, force = false, salvage = false, inverse = false;
 
   Existing existing() const { return force ? Existing::Replace : Existing::Refuse; }
@@ -175,20 +176,21 @@ SaveOptions save_options(const Options& options) {
   return {.format = output_format(options.out, {}),
           .existing = options.existing(),
           .durability = Durability::Fsync,
-          .objects = Objects::Keep};
+          .objects = Objects::Keep,
+          .max_shard_bytes = options.max_shard_bytes};
 }
 
 void write_result(const Options& options, ApplyResult& result, AdaptOutcome& outcome) {
   const Writing writing = options.dry_run ? Writing::Rehearse : Writing::ToDisk;
   const SaveReport saved = write_output(std::move(result.snapshot), options.out, save_options(options), writing);
-  outcome.out = options.out;
+  outcome.out = saved.path;
   outcome.notes.insert(outcome.notes.end(), saved.notes.begin(), saved.notes.end());
   if (options.dry_run) {
     outcome.notes.push_back("dry run: nothing was written; the file would have " +
                             base::plural(saved.file_bytes, "byte"));
     return;
   }
-  require_whole(options.out);
+  require_whole(saved.path);
   outcome.file_bytes = saved.file_bytes;
 }
 
@@ -270,6 +272,7 @@ void add_adapt(CLI::App& app, Session& session) {
       ->allow_extra_args(false)
       ->delimiter(',')
       ->check(CLI::IsMember({"guess", "lossy"}).description(""));
+  add_shard_size(command, options->max_shard_bytes);
   command->add_flag("--all", options->all, "Do not cut long lists");
   command->add_flag("--partial", options->partial, "Write OUT even when it does not fit");
   command->add_flag("--force", options->force, "Replace OUT if it exists");

@@ -18,6 +18,7 @@ namespace {
 struct Options {
   std::string in, out, to, dtype;
   std::vector<std::string> accept;
+  std::uint64_t max_shard_bytes = 0;
   bool all = false, force = false, dry_run = false, drop_objects = false, salvage = false;
 };
 
@@ -53,7 +54,8 @@ int run(const Options& options, Session& session) {
   const SaveOptions how{.format = format,
                         .existing = options.force ? Existing::Replace : Existing::Refuse,
                         .durability = Durability::Fsync,
-                        .objects = options.drop_objects ? Objects::Drop : Objects::Keep};
+                        .objects = options.drop_objects ? Objects::Drop : Objects::Keep,
+                        .max_shard_bytes = options.max_shard_bytes};
   ConvertOutcome outcome{.file = options.in,
                          .out = options.out,
                          .from = checkpoint.format(),
@@ -70,6 +72,7 @@ int run(const Options& options, Session& session) {
   }
   const SaveReport saved =
       write_output(std::move(tensors), options.out, how, options.dry_run ? Writing::Rehearse : Writing::ToDisk);
+  outcome.out = saved.path;
   outcome.notes = saved.notes;
   if (options.dry_run)
     outcome.notes.push_back("dry run: nothing was written; the file would have " +
@@ -87,6 +90,7 @@ void add_convert(CLI::App& app, Session& session) {
                                   "  tenon convert model.pth model.safetensors\n"
                                   "  tenon convert training.ckpt weights.safetensors --drop-objects\n"
                                   "  tenon convert model.safetensors model.pt --force\n"
+                                  "  tenon convert model.pth out/model.safetensors --max-shard-size 5GB\n"
                                   "  tenon convert model.pth half.safetensors --dtype float16 --dry-run");
   command->add_option("IN", options->in, "A checkpoint of any format that tenon reads")->required();
   command->add_option("OUT", options->out, "The file to write; its suffix names the format")->required();
@@ -97,6 +101,7 @@ void add_convert(CLI::App& app, Session& session) {
       ->type_name("lossy")
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"lossy"}).description(""));
+  add_shard_size(command, options->max_shard_bytes);
   command->add_flag("--all", options->all, "Do not cut long lists");
   command->add_flag("--force", options->force, "Replace OUT if it exists");
   command->add_flag("--dry-run", options->dry_run, "Check everything and write nothing");

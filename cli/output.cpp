@@ -25,6 +25,12 @@ Format output_format(const std::string& out, const std::string& asked) {
               "the suffix .safetensors, .pt, .pth, .bin or .ckpt", {}, "take such a name");
 }
 
+void add_shard_size(CLI::App* command, std::uint64_t& bytes) {
+  command->add_option("--max-shard-size", bytes, "Spread tensors over files of this size, beside an index")
+      ->type_name("SIZE")
+      ->transform(CLI::AsSizeValue(true).description(""));
+}
+
 SaveReport write_output(Snapshot snapshot, const std::string& out, const SaveOptions& options, Writing writing) {
   if (writing == Writing::Rehearse) return rehearse_save(snapshot, out, options);
   const WritingSection section;

@@ -1,7 +1,10 @@
 // What convert and adapt share: which format an output gets, and writing it so that an interrupt leaves nothing behind.
 #pragma once
 
+#include <cstdint>
 #include <string>
+
+#include <CLI/CLI.hpp>
 
 #include <tenon/save.hpp>
 #include <tenon/snapshot.hpp>
@@ -11,6 +14,9 @@ namespace tenon::cli {
 /// The format that `asked` names, else the one of the suffix. Throws Error Invalid where neither tells one that tenon
 /// writes.
 Format output_format(const std::string& out, const std::string& asked);
+
+/// `--max-shard-size 5GB`: sizes in powers of 1000, as KB, MB, GB.
+void add_shard_size(CLI::App* command, std::uint64_t& bytes);
 
 enum class Writing { ToDisk, Rehearse };
 

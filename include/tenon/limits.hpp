@@ -19,6 +19,7 @@ struct Limits {
   std::uint64_t zip_name_bytes = 4'096;
   std::uint64_t inflate_ratio = 1'100;                   ///< deflate itself stays below 1 032 : 1
   std::uint64_t inflated_record_bytes = 1ULL << 30;      ///< of a record that is not a tensor's storage
+  std::uint64_t gunzipped_bytes = 8ULL << 30;            ///< of a gzip file, which is unpacked into memory
   std::uint64_t safetensors_header_bytes = 100'000'000;  ///< the official cap
   std::uint64_t shards = 10'000;                         ///< files that an index names
   std::uint64_t pieces_compared = 50'000'000;            ///< pairs of one tensor's pieces in a distributed checkpoint

@@ -24,14 +24,20 @@ struct SaveOptions {
   Existing existing = Existing::Refuse;
   Durability durability = Durability::Fsync;
   Objects objects = Objects::Keep;  ///< Keep: refuse what the format cannot hold
+  /// Tensor bytes in one file; more are spread over shards beside an index. 0: always one file.
+  std::uint64_t max_shard_bytes = 0;
 };
 
 struct SaveReport {
-  std::uint64_t file_bytes = 0;
+  std::uint64_t file_bytes = 0;    ///< of all files together
+  std::string path;                ///< what opens the checkpoint: the file itself, or the index of its shards
+  std::vector<std::string> files;  ///< that were written, or would be
   std::vector<std::string> notes;  ///< what changed form on the way: views written dense, metadata dropped
 };
 
-/// Saves `snapshot` under `path`. What is written depends only on the snapshot, the options and the base name of
+/// Saves `snapshot` under `path`. Several files are all complete on the disk before the first gets its name; the index
+/// gets its name last.
+/// What is written depends only on the snapshot, the options and the base name of
 /// `path`.
 ///
 /// Throws Error: Refused (no tensors, placeholders without bytes, two names for one entry, objects or dtypes that the

@@ -17,13 +17,16 @@ namespace {
 struct Stream {
   z_stream z{};
   bool ready = false;
-  Stream() { ready = inflateInit2(&z, -MAX_WBITS) == Z_OK; }  // negative: raw deflate, no zlib header
+  explicit Stream(int window_bits) { ready = inflateInit2(&z, window_bits) == Z_OK; }
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
   ~Stream() {
     if (ready) inflateEnd(&z);
   }
 };
+
+constexpr int kRawDeflate = -MAX_WBITS;
+constexpr int kGzip = 16 + MAX_WBITS;
 
 /// zlib counts in 32 bits; entries may be longer.
 uInt piece(std::size_t left) {
@@ -40,7 +43,7 @@ std::vector<std::byte> inflate(std::span<const std::byte> packed, std::uint64_t 
                 "at most " + base::plural(*most, "byte"), base::plural(unpacked_bytes, "byte"),
                 "the archive is damaged or made to exhaust memory");
   std::vector<std::byte> out(unpacked_bytes);
-  Stream stream;
+  Stream stream(kRawDeflate);
   if (!stream.ready) throw Error(Code::Read, where, "zlib could not start", {}, {}, "free some memory");
   std::size_t read = 0;
   std::size_t written = 0;
@@ -62,6 +65,44 @@ std::vector<std::byte> inflate(std::span<const std::byte> packed, std::uint64_t 
     throw Error(Code::Corrupt, where, "the packed entry does not unpack", base::plural(unpacked_bytes, "byte"),
                 written > out.size() ? "more" : base::plural(written, "byte"),
                 "the file is damaged: fetch or save it again");
+  return out;
+}
+
+std::vector<std::byte> gunzip(std::span<const std::byte> packed, const Where& where, const Limits& limits) {
+  const auto by_ratio = base::checked_multiply(packed.size(), limits.inflate_ratio);
+  const std::uint64_t most = std::min(by_ratio.value_or(limits.gunzipped_bytes), limits.gunzipped_bytes);
+  const auto too_much = [&] {
+    return Error(Code::Limit, where, "the gzip file unpacks to too much", "at most " + base::bytes_text(most), {},
+                 "unpack it yourself if you trust it");
+  };
+  Stream stream(kGzip);
+  if (!stream.ready) throw Error(Code::Read, where, "zlib could not start", {}, {}, "free some memory");
+  std::vector<std::byte> out;
+  std::size_t read = 0, written = 0;
+  int status = Z_OK;
+  while (status == Z_OK) {
+    if (written == out.size()) {
+      if (out.size() >= most) throw too_much();
+      out.resize(std::min<std::uint64_t>(most, std::max<std::uint64_t>(2 * out.size(), 1 << 16)));
+    }
+    stream.z.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(packed.data() + read));
+    stream.z.avail_in = piece(packed.size() - read);
+    stream.z.next_out = reinterpret_cast<Bytef*>(out.data() + written);
+    stream.z.avail_out = piece(out.size() - written);
+    const uInt in_before = stream.z.avail_in, out_before = stream.z.avail_out;
+    status = ::inflate(&stream.z, Z_NO_FLUSH);
+    read += in_before - stream.z.avail_in;
+    written += out_before - stream.z.avail_out;
+    const bool is_stuck = in_before == stream.z.avail_in && out_before == stream.z.avail_out;
+    if (status == Z_OK && is_stuck) break;
+    if (status == Z_STREAM_END && read < packed.size() && packed[read] == std::byte{0x1f})
+      status = inflateReset(&stream.z);
+  }
+  if (status != Z_STREAM_END)
+    throw Error(Code::Corrupt, where, "the gzip file does not unpack", "a whole stream",
+                base::plural(written, "byte") + " and then damage or the end",
+                "the file is damaged or cut short: fetch it again");
+  out.resize(written);
   return out;
 }
 

@@ -16,4 +16,8 @@ namespace tenon::container {
 std::vector<std::byte> inflate(std::span<const std::byte> packed, std::uint64_t unpacked_bytes, const Where& where,
                                const Limits& limits);
 
+/// Unpacks a gzip file (RFC 1952), of which nobody says the size; several members one after another are one stream.
+/// Throws Error at `where`: Limit (ratio, size), Corrupt (no valid stream, bytes left over).
+std::vector<std::byte> gunzip(std::span<const std::byte> packed, const Where& where, const Limits& limits);
+
 }  // namespace tenon::container

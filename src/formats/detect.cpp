@@ -32,7 +32,6 @@ constexpr Magic kMagics[] = {
     {0, "\x93NUMPY", "a NumPy array (.npy)", kLater},
     {0, "\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)", kLater},
     {512, "\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)", kLater},
-    {0, "\x1f\x8b", "a gzip file", "unpack it, then ask again"},
     {0, "BZh", "a bzip2 file", "unpack it, then ask again"},
     {0,
      "\xfd"
@@ -167,6 +166,7 @@ Known detect(std::span<const std::byte> bytes, const std::string& path) {
   if (looks_like_torch_legacy(bytes)) return Known::TorchLegacy;
   const std::string_view head = base::as_text(bytes.first(std::min<std::size_t>(bytes.size(), 1024)));
   refuse_pointer(head, path);
+  if (head.starts_with("\x1f\x8b")) return Known::Gzip;
   refuse_magic(head, path);
   if (looks_like_safetensors(bytes) && !looks_like_text(head)) return Known::Safetensors;
   if (looks_like_text(head) && looks_like_shard_index(base::as_text(bytes.first(std::min(bytes.size(), kIndexHead)))))
@@ -211,8 +211,6 @@ void refuse_archive(const container::ZipReader& zip, const std::string& path) {
   if (any([](std::string_view n) { return n.ends_with("/model.json") || n == "model.json"; }))
     unsupported("this is a TorchScript archive of the time before PyTorch 1.4",
                 "load and save it with the PyTorch of that time");
-  if (any([](std::string_view n) { return n.ends_with(".pth") || n.ends_with(".pt") || n.ends_with(".safetensors"); }))
-    unsupported("this is an archive of checkpoints", "unpack it, then ask for one of them");
   refuse(Code::Corrupt, path, "the archive has no entry `data.pkl`", "an archive that torch.save wrote",
          base::count_text(zip.entries().size()) + " other entries",
          "this is another kind of zip file, or data.pkl was lost: fetch it again");

@@ -11,6 +11,7 @@
 #include "formats/sharded.hpp"
 #include "formats/torch_legacy.hpp"
 #include "formats/torch_zip.hpp"
+#include "formats/wrapped.hpp"
 
 namespace tenon {
 
@@ -23,8 +24,9 @@ std::shared_ptr<CheckpointCore> open_zip(const OpenRequest& request) {
   const auto damage =
       request.options.salvage == Salvage::Yes ? container::ZipDamage::Salvage : container::ZipDamage::Refuse;
   const container::ZipReader zip(request.file->bytes(), request.path, request.options.limits, damage);
-  if (formats::find_data_pickle(zip).empty()) formats::refuse_archive(zip, request.path);
-  return formats::open_torch_zip(request, zip);
+  if (!formats::find_data_pickle(zip).empty()) return formats::open_torch_zip(request, zip);
+  if (auto core = formats::open_zip_of_checkpoints(request, zip)) return core;
+  formats::refuse_archive(zip, request.path);
 }
 
 // A new format: its file pair, and a row here and in detect().
@@ -33,6 +35,7 @@ constexpr std::pair<formats::Known, formats::Reader> kReaders[] = {
     {formats::Known::TorchLegacy, formats::open_torch_legacy},
     {formats::Known::Safetensors, formats::open_safetensors},
     {formats::Known::ShardIndex, formats::open_sharded},
+    {formats::Known::Gzip, formats::open_gzip},
 };
 
 formats::Reader reader_for(formats::Known known) {

@@ -133,6 +133,7 @@ class ShardedCheckpoint {
     core_->format_version = shard->format_version;
     core_->producer = shard->producer;
     core_->file_bytes += shard->file_bytes;
+    if (core_->blueprint_json.empty()) core_->blueprint_json = std::move(shard->blueprint_json);
     for (auto& entry : shard->metadata)
       if (std::find(core_->metadata.begin(), core_->metadata.end(), entry) == core_->metadata.end())
         core_->metadata.push_back(std::move(entry));

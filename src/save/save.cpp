@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <set>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +17,7 @@
 #include "formats/writer.hpp"
 #include "io/atomic_file.hpp"
 #include "io/mapped_file.hpp"
+#include "save/shards.hpp"
 
 namespace tenon {
 
@@ -53,6 +57,15 @@ void refuse_placeholders(const Snapshot& snapshot, const std::string& path) {
                 base::plural(snapshot.tensors.size(), "empty tensor"), kGather);
 }
 
+/// Within one file its writer sees to it; here the two may fall into two shards.
+void refuse_two_of_a_name(const Snapshot& snapshot, const std::string& path) {
+  std::set<std::string_view> names;
+  std::vector<std::string> twice;
+  for (const SnapshotTensor& tensor : snapshot.tensors)
+    if (!names.insert(tensor.name).second) twice.push_back(tensor.name);
+  formats::refuse_if_any(path, twice, "two tensors have the same name", "give one of them another name");
+}
+
 formats::Layout lay_out(const formats::WriteRequest& request, Format format) {
   if (format == Format::Safetensors) return formats::lay_out_safetensors(request);
   if (format == Format::PytorchZip) return formats::lay_out_torch_zip(request);
@@ -60,30 +73,77 @@ formats::Layout lay_out(const formats::WriteRequest& request, Format format) {
               "safetensors or pytorch-zip", std::string(format_name(format)));
 }
 
-/// Everything that can be refused is refused here.
-formats::Layout checked_layout(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
+/// One file to write: where, and what.
+struct Output {
+  std::string path;
+  formats::Layout layout;
+};
+
+/// What a save writes, in the order in which the files get their names. Everything that can be refused is refused here.
+struct Outputs {
+  std::vector<Snapshot> shards;  ///< what the layouts read from
+  std::vector<Output> files;
+};
+
+formats::Layout text_layout(std::string text) {
+  const std::uint64_t size = text.size();
+  return {size, {}, [text = std::move(text)](const formats::Sink& sink) { sink(std::as_bytes(std::span(text))); }};
+}
+
+Outputs checked_outputs(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
   refuse_no_tensors(snapshot, path);
   refuse_placeholders(snapshot, path);
-  return lay_out({snapshot, path, options.objects}, options.format);
+  Outputs outputs;
+  if (options.max_shard_bytes > 0) outputs.shards = saving::cut_into_shards(snapshot, options.max_shard_bytes);
+  const std::size_t count = outputs.shards.size();
+  if (count <= 1) {
+    outputs.files.push_back({path, lay_out({snapshot, path, options.objects}, options.format)});
+    return outputs;
+  }
+  if (options.format == Format::Safetensors) refuse_two_of_a_name(snapshot, path);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::string shard = saving::shard_path(path, i + 1, count);
+    formats::Layout layout = lay_out({outputs.shards[i], shard, options.objects}, options.format);
+    outputs.files.push_back({std::move(shard), std::move(layout)});
+  }
+  outputs.files.push_back({saving::index_path(path), text_layout(saving::index_text(outputs.shards, path))});
+  return outputs;
+}
+
+SaveReport report_of(const Outputs& outputs) {
+  SaveReport report;
+  report.path = outputs.files.back().path;
+  for (const Output& output : outputs.files) {
+    report.file_bytes += output.layout.file_bytes;
+    report.files.push_back(output.path);
+    for (const std::string& note : output.layout.notes)
+      if (std::find(report.notes.begin(), report.notes.end(), note) == report.notes.end()) report.notes.push_back(note);
+  }
+  return report;
 }
 
 }  // namespace
 
 SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
-  formats::Layout layout = checked_layout(snapshot, path, options);
-  if (options.existing == Existing::Refuse && io::path_kind(path) != io::PathKind::Missing)
-    throw Error(Code::Exists, Where{path, {}, {}, {}}, "the output exists already", "a new name", {},
-                "choose another name, or --force to replace it");
-  return {layout.file_bytes, std::move(layout.notes)};
+  const Outputs outputs = checked_outputs(snapshot, path, options);
+  for (const Output& output : outputs.files)
+    if (options.existing == Existing::Refuse && io::path_kind(output.path) != io::PathKind::Missing)
+      throw Error(Code::Exists, Where{output.path, {}, {}, {}}, "the output exists already", "a new name", {},
+                  "choose another name, or --force to replace it");
+  return report_of(outputs);
 }
 
 SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
-  formats::Layout layout = checked_layout(snapshot, path, options);
-  io::AtomicFile file(path, options.existing, layout.file_bytes);
-  layout.write([&](std::span<const std::byte> bytes) { file.write(bytes); });
-  TENON_ASSERT(file.written() == layout.file_bytes);
-  file.commit(options.durability);
-  return {layout.file_bytes, std::move(layout.notes)};
+  const Outputs outputs = checked_outputs(snapshot, path, options);
+  std::vector<std::unique_ptr<io::AtomicFile>> files;
+  for (const Output& output : outputs.files)
+    files.push_back(std::make_unique<io::AtomicFile>(output.path, options.existing, output.layout.file_bytes));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    outputs.files[i].layout.write([&](std::span<const std::byte> bytes) { files[i]->write(bytes); });
+    TENON_ASSERT(files[i]->written() == outputs.files[i].layout.file_bytes);
+  }
+  for (const auto& file : files) file->commit(options.durability);
+  return report_of(outputs);
 }
 
 std::optional<Format> format_from_suffix(std::string_view path) {

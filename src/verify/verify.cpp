@@ -85,6 +85,28 @@ std::set<std::string> check_archive(const io::MappedFile& file, const Limits& li
   return damaged;
 }
 
+bool is_in_parts(const Checkpoint& checkpoint) {
+  return checkpoint.format() == Format::TorchDcp || checkpoint.format() == Format::PytorchSharded ||
+         checkpoint.format() == Format::SafetensorsSharded || checkpoint.format() == Format::Zip;
+}
+
+/// Several files: reading every storage checks its checksum where its file has one.
+void check_parts(const Checkpoint& checkpoint, VerifiedFile& result) {
+  std::set<std::uint32_t> read;
+  for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
+    const std::uint32_t storage = checkpoint.tensors()[i].storage;
+    if (storage == kNoStorage || !read.insert(storage).second) continue;
+    try {
+      result.checked_bytes += checkpoint.tensor(i).storage.size();
+    } catch (const Error& error) {
+      if (!is_damage(error)) throw;
+      result.problems.push_back(as_problem(error));
+    }
+  }
+  if (checkpoint.format() == Format::SafetensorsSharded)
+    result.notes.push_back("safetensors has no checksums: headers and offsets were checked, a changed value cannot be seen");
+}
+
 void check_values(const Checkpoint& checkpoint, const std::set<std::string>& damaged, VerifiedFile& result) {
   for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
     const TensorInfo& info = checkpoint.tensors()[i];
@@ -133,7 +155,9 @@ VerifiedFile verify(const std::string& path, const VerifyOptions& options) {
   }
   try {
     const Checkpoint checkpoint = open(path, {.mode = ReadMode::Map, .salvage = Salvage::No, .limits = options.limits});
-    if (!is_archive) {
+    if (is_in_parts(checkpoint)) {
+      check_parts(checkpoint, result);
+    } else if (!is_archive) {
       result.checked_bytes = checkpoint.file_bytes();
       result.notes.push_back(
           "this format has no checksums: the header and every offset were checked, a changed value cannot be seen");

@@ -3,7 +3,7 @@
 
 usage: cli_test.py --tenon PATH [unittest arguments...]
 """
-import ast, contextlib, json, math, os, pathlib, pty, select, shutil, signal, struct, subprocess, sys, tempfile, time, unittest, zipfile
+import ast, contextlib, gzip, json, math, os, pathlib, pty, select, shutil, signal, struct, subprocess, sys, tempfile, time, unittest, zipfile
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 TENON = None
@@ -401,6 +401,47 @@ class Folders(CliTest):
 class Writing(CliTest):
     def leftovers(self):
         return [p.name for p in self.folder.iterdir() if ".tenon-" in p.name]
+
+    def test_shards(self):
+        tensors = {f"layer.{i}.w": ("F32", [8], floats(*range(i, i + 8))) for i in range(5)}
+        self.write("whole.safetensors", safetensors(tensors))
+        for suffix in (".safetensors", ".bin"):
+            out = f"m{suffix}"
+            done = self.expect(0, "convert", "whole.safetensors", out, "--max-shard-size", "70B", "--json")
+            self.assertEqual(json.loads(done.out)["out"], out + ".index.json")
+            names = sorted(path.name for path in self.folder.glob(f"m*{suffix}"))
+            self.assertEqual(names, [f"m-0000{i}-of-00003{suffix}" for i in (1, 2, 3)])
+            index = json.loads((self.folder / (out + ".index.json")).read_text())
+            self.assertEqual(index["metadata"]["total_size"], 160)
+            self.assertEqual(list(index["weight_map"]), list(tensors))
+            self.expect(0, "diff", "whole.safetensors", out + ".index.json")
+            self.expect(0, "verify", out + ".index.json")
+            self.expect(4, "convert", "whole.safetensors", out, "--max-shard-size", "70B")  # they exist
+            self.expect(0, "convert", "whole.safetensors", out, "--max-shard-size", "70B", "--force")
+        self.expect(0, "convert", "whole.safetensors", "small.safetensors", "--max-shard-size", "1GB")
+        self.assertTrue((self.folder / "small.safetensors").exists())
+        (self.folder / "m-00002-of-00003.bin").unlink()
+        done = self.expect(3, "inspect", "m.bin.index.json")
+        self.assertIn("m-00002-of-00003.bin", done.err)
+        self.expect(0, "inspect", "m.bin.index.json", "--salvage")
+
+    def test_gzip_and_archives_of_checkpoints(self):
+        whole = safetensors({"w": ("F32", [2], floats(1, 2))})
+        self.write("w.gz", gzip.compress(whole))
+        self.assertEqual([t["name"] for t in json.loads(self.expect(0, "inspect", "w.gz", "--json").out)["tensors"]], ["w"])
+        self.write("cut.gz", gzip.compress(whole)[:-12])
+        self.expect(3, "inspect", "cut.gz")
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            with zipfile.ZipFile(self.folder / "agent.zip", "w", method) as archive:
+                archive.writestr("policy.safetensors", whole)
+                archive.writestr("value.safetensors", safetensors({"v": ("F32", [1], floats(3))}))
+                archive.writestr("data", "{}")
+            answer = json.loads(self.expect(0, "inspect", "agent.zip", "--json", "--digest").out)
+            self.assertEqual((answer["format"], [t["name"] for t in answer["tensors"]]), ("zip", ["w", "v"]))
+            self.expect(0, "verify", "agent.zip")
+        with zipfile.ZipFile(self.folder / "bad.zip", "w") as archive:
+            archive.writestr("policy.pth", b"no checkpoint")
+        self.expect(3, "inspect", "bad.zip")
 
     def test_convert_round_trip(self):
         self.expect(0, "convert", "one.safetensors", "one.pth")

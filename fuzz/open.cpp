@@ -1,0 +1,53 @@
+// Fuzzes open(): whatever the bytes, every reader gives an answer or an Error, in bounded time and memory, and what is
+// listed can be read or says why not.
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <tenon/checkpoint.hpp>
+#include <tenon/error.hpp>
+
+#include "formats/open.hpp"
+
+namespace {
+
+/// Small enough that honest work stays below a second and half a gigabyte.
+tenon::OpenOptions small_limits(bool salvage) {
+  tenon::OpenOptions options;
+  options.salvage = salvage ? tenon::Salvage::Yes : tenon::Salvage::No;
+  options.limits.pickle_nodes = 1'000'000;
+  options.limits.pickle_opcodes = 1'000'000;
+  options.limits.walked_paths = 100'000;
+  options.limits.object_values = 100'000;
+  options.limits.inflated_record_bytes = 16 << 20;
+  options.limits.gunzipped_bytes = 16 << 20;
+  options.limits.expanded_view_bytes = 16 << 20;
+  return options;
+}
+
+void read_all(const tenon::Checkpoint& checkpoint) {
+  std::uint64_t budget = 64 << 20;
+  for (std::size_t i = 0; i < checkpoint.tensors().size() && i < 1'000; ++i) {
+    const tenon::TensorInfo& info = checkpoint.tensors()[i];
+    if (tenon::byte_size(info.shape, info.dtype) > budget) continue;
+    budget -= tenon::byte_size(info.shape, info.dtype);
+    try {
+      tenon::for_each_block(checkpoint.tensor(i), [](std::span<const std::byte>) {});
+    } catch (const tenon::Error&) {
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto* const begin = reinterpret_cast<const std::byte*>(data);
+  const auto file = tenon::io::MappedFile::of_bytes(std::vector<std::byte>(begin, begin + size), "fuzzed");
+  for (const bool salvage : {false, true}) try {
+      const auto core = tenon::formats::open_core({"/nonexistent/fuzzed", file, small_limits(salvage)});
+      read_all(tenon::Checkpoint(core));
+    } catch (const tenon::Error&) {
+    }
+  return 0;
+}

@@ -129,8 +129,10 @@ std::optional<Neighbour> as_neighbour(const Candidate& candidate) {
   return Neighbour{candidate.file, report.coverage->tensors, report.coverage->parameters};
 }
 
+/// A plan that leaves nothing open speaks for the file, however much of the model stays as it is.
 bool is_anothers(const Report& report) {
-  if (report.fits == std::optional(true)) return false;
+  const bool is_solved = !report.plan.ops.empty() && report.leaves.missing + report.leaves.mismatched == 0;
+  if (report.fits == std::optional(true) || is_solved) return false;
   return !report.coverage || report.coverage->parameters <= kIsAnothers;
 }
 

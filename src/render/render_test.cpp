@@ -143,7 +143,7 @@ TEST(ReportText, SaysWhyThereIsNoPlan) {
 TEST(ReportText, ColourIsOnlyAddedNothingElseChanges) {
   TextStyle colour = style_of(80);
   colour.colour = true;
-  std::string text = render_text(wrapped_report(), {"tenon adapt a --to b -o c.pt", {}}, colour);
+  std::string text = render_text(wrapped_report(), {"tenon adapt a --to b -o c.pt", {}, {}}, colour);
   std::string plain;
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (text[at] == '\x1b')
@@ -151,7 +151,7 @@ TEST(ReportText, ColourIsOnlyAddedNothingElseChanges) {
     else
       plain += text[at];
   }
-  EXPECT_EQ(plain, render_text(wrapped_report(), {"tenon adapt a --to b -o c.pt", {}}, style_of(80)));
+  EXPECT_EQ(plain, render_text(wrapped_report(), {"tenon adapt a --to b -o c.pt", {}, {}}, style_of(80)));
   EXPECT_NE(plain.size(), text.size());
 }
 

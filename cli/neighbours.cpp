@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include <tenon/error.hpp>
@@ -15,9 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMostEntries = 4'096;  // of the folder
-constexpr std::size_t kMostFiles = 64;       // opened
-constexpr std::size_t kMostPlans = 4;        // tried
+constexpr std::size_t kMostEntries = 4'096;    // of the folder
+constexpr std::size_t kMostFiles = 64;         // opened
+constexpr std::size_t kMostTensors = 400'000;  // listed, in all of them
+constexpr std::size_t kMostPlans = 4;          // tried
 constexpr std::size_t kMostNamed = 3;
 constexpr double kIsTheModels = 0.9;   // share of the target's parameters from which on a neighbour is named
 constexpr double kIsAnothers = 0.5;    // share up to which the given file is not the model's
@@ -98,7 +101,15 @@ struct Candidate {
   std::string file;
   Listing listing, model;  ///< the target's part that is its model depends on who asks
   double shapes = 0;
+  std::size_t names = 0;  ///< the model's that it has as they are: of two that fit, the one that needs no plan is first
 };
+
+std::size_t common_names(const Listing& checkpoint, const Listing& model) {
+  std::unordered_set<std::string_view> names;
+  for (const TensorSpec& spec : checkpoint.tensors) names.insert(spec.name);
+  return static_cast<std::size_t>(std::count_if(model.tensors.begin(), model.tensors.end(),
+                                                [&](const TensorSpec& spec) { return names.count(spec.name) > 0; }));
+}
 
 Candidate candidate_of(const fs::path& file, Listing listing, const Listing& target) {
   Listing model = target_model(listing, target);
@@ -106,19 +117,23 @@ Candidate candidate_of(const fs::path& file, Listing listing, const Listing& tar
   model.values.reset();
   model.value_names.clear();
   const double shapes = shape_share(listing, model);
-  return {file.string(), std::move(listing), std::move(model), shapes};
+  const std::size_t names = common_names(listing, model);
+  return {file.string(), std::move(listing), std::move(model), shapes, names};
 }
 
 std::vector<Candidate> candidates(const std::vector<fs::path>& files, const Listing& target) {
   std::vector<Candidate> found;
-  for (std::size_t i = 0; i < std::min(files.size(), kMostFiles); ++i) {
+  std::size_t tensors = 0;
+  for (std::size_t i = 0; i < std::min(files.size(), kMostFiles) && tensors < kMostTensors; ++i) {
     auto listing = names_in(files[i]);
     if (!listing) continue;
+    tensors += listing->tensors.size();
     Candidate candidate = candidate_of(files[i], std::move(*listing), target);
     if (candidate.shapes >= kLeastShapes) found.push_back(std::move(candidate));
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.shapes > b.shapes; });
+  std::stable_sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) {
+    return std::pair(a.shapes, a.names) > std::pair(b.shapes, b.names);
+  });
   if (found.size() > kMostPlans) found.resize(kMostPlans);
   return found;
 }

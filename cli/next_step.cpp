@@ -53,13 +53,14 @@ std::string next_step(const Report& report, const Sides& sides) {
   const bool knows_both = report.difference.matched.has_value();
   if (!report.neighbours.empty()) return check_command(sides, report.neighbours.front().file);
   const bool is_sure = !report.causes.empty() && report.causes.front().confidence >= kSure;
-  if (!knows_both && !is_sure && shows_keys(report.difference)) return check_command(sides, sides.checkpoint);
+  const bool files_decide = !knows_both && (shows_keys(report.difference) || report.causes.empty());
+  if (files_decide && !is_sure) return check_command(sides, sides.checkpoint);
   if (report.causes.empty()) return "tenon inspect " + shell_quoted(sides.checkpoint);
   for (const std::string& help : report.causes.front().help) {
     const std::string command = command_of(help);
     if (!command.empty() && !(knows_both && asks_for_files(command))) return with_names(command, sides);
   }
-  return "tenon help " + report.causes.front().id;
+  return files_decide ? check_command(sides, sides.checkpoint) : "tenon help " + report.causes.front().id;
 }
 
 }  // namespace tenon::cli

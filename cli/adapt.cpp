@@ -164,6 +164,15 @@ void refuse_unasked(const ApplyResult& result, const std::vector<std::string>& u
   }
 }
 
+/// A file with more than the model wants is cut to the model; what is missed by that is said, whether or not it was
+/// asked for.
+void note_harm(const Plan& plan, const Listing& checkpoint, const Listing& target, AdaptOutcome& outcome) {
+  for (const DropVerdict& drop : judge_drops(plan, checkpoint, target))
+    if (drop.harm == Harm::Harmful)
+      outcome.notes.push_back("without `" + std::get<Drop>(plan.ops[drop.op].operation).pattern +
+                              "` the result computes something else: " + drop.why);
+}
+
 /// Where the file is not the model's, one beside it may be.
 void note_neighbours(const Options& options, const Listing& checkpoint, const Listing& target, AdaptOutcome& outcome) {
   Report report = diagnose(checkpoint, target);
@@ -236,6 +245,7 @@ int run(const Options& options, Session& session) {
   outcome.unfilled = result.unfilled;
   outcome.notes.insert(outcome.notes.end(), result.notes.begin(), result.notes.end());
   note_left_out(plan, outcome.plan, acceptance, outcome);
+  if (options.plan.empty()) note_harm(plan, checkpoint, target, outcome);
 
   write_plan(options, plan);
   const bool fits = outcome.fits == std::optional(true);

@@ -94,6 +94,7 @@ class Judge {
       state_.run(plan.ops[i]);
     }
     look_at_what_stays();
+    look_at_names();
   }
 
   std::vector<DropVerdict> verdicts() const {
@@ -133,6 +134,22 @@ class Judge {
     for (const std::size_t source : staying_) staying_storages_.emplace(place_in_file(source), source);
   }
 
+  /// What is asked of every tensor is found once: the cost is that of tensors and operations, not of their product.
+  void look_at_names() {
+    const auto by_name = [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; };
+    is_sorted_ = std::is_sorted(checkpoint_.tensors.begin(), checkpoint_.tensors.end(), by_name);
+    for (const Dropped& tensor : dropped_)
+      dropped_names_.insert({tensor.spec.name, checkpoint_.tensors[tensor.source].name});
+    for (const auto& tensor : dropped_)
+      if (leaf_of(tensor.spec.name) == "masked_bias") masked_modules_.insert(module_of(tensor.spec.name));
+    for (const TensorSpec& spec : checkpoint_.tensors)
+      if (leaf_of(spec.name) == "masked_bias") masked_modules_.insert(module_of(spec.name));
+    const auto own = std::find_if(target_.tensors.begin(), target_.tensors.end(), [&](const TensorSpec& spec) {
+      return open_.count(spec.name) > 0 && is_head(spec.name);
+    });
+    if (own != target_.tensors.end()) own_head_ = std::string(module_of(own->name));
+  }
+
   /// Storage, offset and shape: equal where two names are one tensor.
   std::string place_in_file(std::size_t source) const {
     const auto& name = checkpoint_.value_names[source];
@@ -170,10 +187,7 @@ class Judge {
 
   /// `attn.bias` beside `attn.masked_bias`.
   bool has_masked_twin(const Dropped& tensor) const {
-    if (leaf_of(tensor.spec.name) != "bias") return false;
-    const std::string twin = std::string(module_of(tensor.spec.name)) + ".masked_bias";
-    return std::any_of(checkpoint_.tensors.begin(), checkpoint_.tensors.end(),
-                       [&](const TensorSpec& spec) { return spec.name == twin; });
+    return leaf_of(tensor.spec.name) == "bias" && masked_modules_.count(module_of(tensor.spec.name)) > 0;
   }
 
   /// What the op graph of the saved model tells: whether a tensor that stays is used downstream of this one.
@@ -204,9 +218,7 @@ class Judge {
     return name == tensor.spec.name || name == checkpoint_.tensors[tensor.source].name;
   }
   bool stays(const std::string& name) const {
-    const bool is_dropped =
-        std::any_of(dropped_.begin(), dropped_.end(), [&](const Dropped& one) { return is_called(name, one); });
-    return !is_dropped && staying_names_.count(name) > 0;
+    return dropped_names_.count(name) == 0 && staying_names_.count(name) > 0;
   }
 
   Answer by_name(const Dropped& tensor) const {
@@ -226,18 +238,13 @@ class Judge {
 
   /// The model's own head is told where there is one: it stays untrained.
   std::string head_text() const {
-    const auto own = std::find_if(target_.tensors.begin(), target_.tensors.end(), [&](const TensorSpec& spec) {
-      return open_.count(spec.name) > 0 && is_head(spec.name);
-    });
-    if (own == target_.tensors.end()) return "a head, the last layer, which the model does not have";
-    return "a head, the last layer; the model has its own, " + quoted(module_of(own->name)) + ", to be trained";
+    if (own_head_.empty()) return "a head, the last layer, which the model does not have";
+    return "a head, the last layer; the model has its own, " + quoted(own_head_) + ", to be trained";
   }
 
   /// Files in the order of registration tell what comes last; sorted ones do not.
   Answer by_place(const Dropped& tensor) const {
-    const auto by_name = [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; };
-    const bool is_sorted = std::is_sorted(checkpoint_.tensors.begin(), checkpoint_.tensors.end(), by_name);
-    if (knowledge_ == Knowledge::Partial || is_sorted || last_ == 0 || tensor.source < last_) return std::nullopt;
+    if (knowledge_ == Knowledge::Partial || is_sorted_ || last_ == 0 || tensor.source < last_) return std::nullopt;
     return harmless("it stands behind everything that the model takes");
   }
 
@@ -280,6 +287,10 @@ class Judge {
   std::unordered_map<std::string, std::size_t> open_;          ///< unfilled names of the target
   std::unordered_map<std::string, std::string> open_modules_;  ///< by signature
   Signatures dropped_modules_;
+  std::unordered_set<std::string> dropped_names_;        ///< the file's, and those that the operations found
+  std::unordered_set<std::string_view> masked_modules_;  ///< of both listings of names, which outlive this
+  std::string own_head_;                                 ///< the model's, where nothing fills it
+  bool is_sorted_ = false;                               ///< the file tells no order of layers
   std::size_t last_ = 0;  ///< one behind the last tensor of the file that the model takes
 };
 

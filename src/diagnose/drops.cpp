@@ -4,8 +4,8 @@
 //   does it stay under a second name? is it counted, computed, an optimizer's?    harmless
 //   op graph: does something that stays compute with what comes out of it?   harmful, else harmless
 //   a copy, what only training needs, by name?                               harmless
-//   a bias whose layer stays? a head, or behind all that stays?              harmful; harmless
-//   a trained layer that the model does not have                             harmful
+//   a bias whose layer stays? a head?                                        harmful; harmless
+//   a trained layer that the model does not have, wherever it stands         harmful
 #include "diagnose/drops.hpp"
 
 #include <algorithm>
@@ -118,7 +118,6 @@ class Judge {
     for (const Pair& pair : gap.matched) {
       filled[pair.target] = true;
       const Planned& tensor = state_.tensors()[pair.state];
-      last_ = std::max(last_, tensor.source + 1);
       staying_names_.insert(tensor.spec.name);
       for (const std::size_t source : sources(tensor)) staying_.insert(source);
     }
@@ -136,8 +135,6 @@ class Judge {
 
   /// What is asked of every tensor is found once: the cost is that of tensors and operations, not of their product.
   void look_at_names() {
-    const auto by_name = [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; };
-    is_sorted_ = std::is_sorted(checkpoint_.tensors.begin(), checkpoint_.tensors.end(), by_name);
     for (const Dropped& tensor : dropped_)
       dropped_names_.insert({tensor.spec.name, checkpoint_.tensors[tensor.source].name});
     for (const auto& tensor : dropped_)
@@ -242,15 +239,8 @@ class Judge {
     return "a head, the last layer; the model has its own, " + quoted(own_head_) + ", to be trained";
   }
 
-  /// Files in the order of registration tell what comes last; sorted ones do not.
-  Answer by_place(const Dropped& tensor) const {
-    if (knowledge_ == Knowledge::Partial || is_sorted_ || last_ == 0 || tensor.source < last_) return std::nullopt;
-    return harmless("it stands behind everything that the model takes");
-  }
-
   Judgement judge(const Dropped& tensor) const {
-    for (const auto question :
-         {&Judge::if_no_weight, &Judge::if_wanted, &Judge::by_graph, &Judge::by_name, &Judge::by_place})
+    for (const auto question : {&Judge::if_no_weight, &Judge::if_wanted, &Judge::by_graph, &Judge::by_name})
       if (auto answer = (this->*question)(tensor)) return std::move(*answer);
     return harmful("a trained layer that the model does not have: what follows it gets other inputs");
   }
@@ -290,8 +280,6 @@ class Judge {
   std::unordered_set<std::string> dropped_names_;        ///< the file's, and those that the operations found
   std::unordered_set<std::string_view> masked_modules_;  ///< of both listings of names, which outlive this
   std::string own_head_;                                 ///< the model's, where nothing fills it
-  bool is_sorted_ = false;                               ///< the file tells no order of layers
-  std::size_t last_ = 0;  ///< one behind the last tensor of the file that the model takes
 };
 
 bool has_drop(const Plan& plan) {

@@ -71,7 +71,8 @@ INSTANTIATE_TEST_SUITE_P(
                  "body.0.fc.*",
                  Harm::Harmful,
                  "other inputs"},
-        DropCase{"LastOfAll", {{"out_norm.weight", {5}}}, {}, "out_norm.*", Harm::Harmless, "behind everything"},
+        DropCase{
+            "LastOfAllMayBeTheLastNorm", {{"out_norm.weight", {5}}}, {}, "out_norm.*", Harm::Harmful, "does not have"},
         DropCase{"BiasOfALayerThatStays", {{"body.1.bias", {5}}}, {}, "*.bias", Harm::Harmful, "every output"},
         DropCase{"WantedAsItIs",
                  {{"body.2.weight", {5, 5}}},

@@ -154,9 +154,9 @@ TENON_API Listing target_model(const Listing& checkpoint, const Listing& target)
 TENON_API Report diagnose(const Listing& checkpoint, const Listing& target);
 
 /// Judges every Drop of a plan: of this report or of a person. What is recomputed, counted, kept for training, held a
-/// second time or a head that nothing follows is harmless; trained tensors that the model has a place for, or that
-/// stand before others of it, are harmful; what cannot be told is said to be harmful. Names, shapes and where the
-/// tensors stand decide, and the op graph where the checkpoint has one; no value is read.
+/// second time or a head is harmless; trained tensors that the model has a place for, or a layer that it lacks, are
+/// harmful; what cannot be told is said to be harmful. Names and shapes
+/// decide, and the op graph where the checkpoint has one; no value is read.
 /// Throws what rehearse() throws.
 TENON_API std::vector<DropVerdict> judge_drops(const Plan& plan, const Listing& checkpoint, const Listing& target);
 

@@ -23,6 +23,7 @@
 #include "interrupt.hpp"
 #include "io/atomic_file.hpp"
 #include "io/mapped_file.hpp"
+#include "neighbours.hpp"
 #include "output.hpp"
 #include "session.hpp"
 
@@ -164,6 +165,25 @@ void refuse_unasked(const ApplyResult& result, const std::vector<std::string>& u
   }
 }
 
+/// A file with more than the model wants is cut to the model; what is missed by that is said, whether or not it was
+/// asked for.
+void note_harm(const Plan& plan, const Listing& checkpoint, const Listing& target, AdaptOutcome& outcome) {
+  for (const DropVerdict& drop : judge_drops(plan, checkpoint, target))
+    if (drop.harm == Harm::Harmful)
+      outcome.notes.push_back("without `" + std::get<Drop>(plan.ops[drop.op].operation).pattern +
+                              "` the result computes something else: " + drop.why);
+}
+
+/// Where the file is not the model's, one beside it may be.
+void note_neighbours(const Options& options, const Listing& checkpoint, const Listing& target, AdaptOutcome& outcome) {
+  Report report = diagnose(checkpoint, target);
+  name_neighbours(options.file, options.target, target, report);
+  for (const Neighbour& neighbour : report.neighbours)
+    outcome.notes.push_back(neighbour.file + " beside it fits " +
+                            std::to_string(static_cast<int>(100 * neighbour.parameters)) +
+                            " % of the model's parameters");
+}
+
 void require_whole(const std::string& path) {
   const VerifiedFile verified = verify(path);
   if (verified.ok) return;
@@ -218,6 +238,7 @@ int run(const Options& options, Session& session) {
   const Report after = diagnose(listing_of(result, outcome.plan, checkpoint, options.out), target);
   outcome.fits = after.fits;
   refuse_unasked(result, kept_unasked(result, plan, outcome.plan, checkpoint, target), outcome);
+  outcome.drops = judge_drops(outcome.plan, checkpoint, target);
   outcome.dtype_changes = cast_losses(outcome.plan, checkpoint, target);
   outcome.left = after.difference;
   outcome.tensors = result.snapshot.tensors.size();
@@ -226,9 +247,11 @@ int run(const Options& options, Session& session) {
   outcome.unfilled = result.unfilled;
   outcome.notes.insert(outcome.notes.end(), result.notes.begin(), result.notes.end());
   note_left_out(plan, outcome.plan, acceptance, outcome);
+  if (options.plan.empty()) note_harm(plan, checkpoint, target, outcome);
 
   write_plan(options, plan);
   const bool fits = outcome.fits == std::optional(true);
+  if (!fits && options.plan.empty()) note_neighbours(options, checkpoint, given, outcome);
   if (fits && !options.out.empty())
     result.snapshot.blueprint_json = carried_blueprint(result, outcome.plan, checkpoint, target, outcome.notes);
   if (options.out.empty())

@@ -3,6 +3,7 @@
 
 #include "comparison.hpp"
 #include "exit_code.hpp"
+#include "neighbours.hpp"
 #include "session.hpp"
 
 namespace tenon::cli {
@@ -24,7 +25,8 @@ int run(const Options& options, Session& session) {
     reading = &options.target;
     const Listing target = read_side(options.target, Salvage::No, session);
     reading = nullptr;
-    const Report report = diagnose(checkpoint, target);
+    Report report = diagnose(checkpoint, target);
+    name_neighbours(options.file, options.target, target, report);
     const Sides sides{.checkpoint = options.file,
                       .target = options.target,
                       .checkpoint_has_values = checkpoint.values.has_value(),
@@ -32,7 +34,8 @@ int run(const Options& options, Session& session) {
     return answer_report(session, report, adapt_hint(report, sides), style);
   } catch (const Error& error) {
     if (reading == nullptr || !is_unreadable(error)) throw;
-    return answer_unreadable(session, *reading, error, style);
+    const bool is_file = reading == &options.file;
+    return answer_unreadable(session, {*reading, is_file ? options.target : std::string()}, error, style);
   }
 }
 

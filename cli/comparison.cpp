@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "exit_code.hpp"
+#include "neighbours.hpp"
+#include "next_step.hpp"
 
 namespace tenon::cli {
 
@@ -17,22 +19,42 @@ Listing read_side(const std::string& path, Salvage salvage, const Session& sessi
 
 bool is_unreadable(const Error& error) { return exit_code(error.code) == kUnreadable; }
 
-int answer_unreadable(const Session& session, const std::string& path, const Error& error, const TextStyle& style) {
-  const Report report = diagnose_unreadable(path, error);
+namespace {
+
+/// The target may be as unreadable as the file: then there is nothing to compare neighbours with.
+void name_neighbours_of(const Unread& unread, Report& report) {
+  if (unread.target.empty()) return;
+  try {
+    name_neighbours(unread.file, unread.target, read_listing(unread.target), report);
+  } catch (const Error&) {
+  }
+}
+
+}  // namespace
+
+int answer_unreadable(const Session& session, const Unread& unread, const Error& error, const TextStyle& style) {
+  Report report = diagnose_unreadable(unread.file, error);
+  name_neighbours_of(unread, report);
+  Sides sides;
+  sides.checkpoint = unread.file;
+  if (!unread.target.empty()) sides.target = unread.target;
+  const std::string next = next_step(report, sides);
+  complain(render_text(error, session.message_style()));
   if (session.json)
     session.answer(render_json(report, session.command, &error));
   else if (session.quiet)
     session.answer(report.causes.empty() ? "" : verdict(report) + "\n");
   else if (!report.causes.empty())
-    session.answer(render_text(report, {{}, "no operation repairs a file that cannot be read"}, style));
-  complain(render_text(error, session.message_style()));
+    session.answer(render_text(report, {{}, "no operation repairs a file that cannot be read", next}, style));
   return exit_code(error.code);
 }
 
 CommandHint adapt_hint(const Report& report, const Sides& sides) {
   if (report.fits == std::optional(true)) return {};
-  if (!sides.checkpoint_has_values) return {{}, "the file is a blueprint, which has no values to adapt"};
-  if (report.plan.ops.empty()) return {{}, "no operation that tenon knows resolves this"};
+  const std::string next = next_step(report, sides);
+  if (!sides.checkpoint_has_values) return {{}, "the file is a blueprint, which has no values to adapt", next};
+  if (!report.neighbours.empty()) return {{}, "another file of the same folder fits", next};
+  if (report.plan.ops.empty()) return {{}, "no operation that tenon knows resolves this", next};
   const auto has = [&](Applicability wanted) {
     return std::any_of(report.plan.ops.begin(), report.plan.ops.end(),
                        [wanted](const Op& op) { return op.applicability == wanted; });
@@ -46,7 +68,7 @@ CommandHint adapt_hint(const Report& report, const Sides& sides) {
                                         [](const Op& op) { return std::holds_alternative<KeepTarget>(op.operation); });
   const bool leaves_gaps = keeps_target || report.leaves.missing + report.leaves.mismatched > 0;
   if (leaves_gaps && !sides.target_has_values) command += " --partial";
-  return {command, {}};
+  return {command, {}, {}};
 }
 
 int answer_report(const Session& session, const Report& report, const CommandHint& hint, const TextStyle& style) {

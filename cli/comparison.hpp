@@ -16,8 +16,13 @@ Listing read_side(const std::string& path, Salvage salvage, const Session& sessi
 /// True where an Error says that a file is there and cannot be read: what is wrong with it is worth a diagnosis.
 bool is_unreadable(const Error& error);
 
-/// Answers with what is wrong with a file that could not be read. Returns the exit code.
-int answer_unreadable(const Session& session, const std::string& path, const Error& error, const TextStyle& style);
+/// A file that could not be read; `target`: what it was to be compared with, where `file` is the checkpoint.
+struct Unread {
+  std::string file, target = {};
+};
+
+/// Answers with what is wrong with it, and names what would fit beside it. Returns the exit code.
+int answer_unreadable(const Session& session, const Unread& unread, const Error& error, const TextStyle& style);
 
 /// The two sides of a report as a command line names them; placeholders stand for what only a text tells of.
 struct Sides {

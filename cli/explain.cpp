@@ -7,6 +7,7 @@
 #include "comparison.hpp"
 #include "exit_code.hpp"
 #include "io/mapped_file.hpp"
+#include "neighbours.hpp"
 #include "session.hpp"
 
 namespace tenon::cli {
@@ -53,9 +54,11 @@ int run(const Options& options, Session& session) {
     }
   } catch (const Error& error) {
     if (!is_unreadable(error)) throw;
-    return answer_unreadable(session, *reading, error, style);
+    const bool is_file = reading == &options.checkpoint;
+    return answer_unreadable(session, {*reading, is_file ? options.target : std::string()}, error, style);
   }
-  const Report report = explain(input);
+  Report report = explain(input);
+  if (input.checkpoint && input.target) name_neighbours(options.checkpoint, options.target, *input.target, report);
   return answer_report(session, report, adapt_hint(report, sides), style);
 }
 

@@ -100,6 +100,22 @@ struct Coverage {
   std::vector<ModuleCoverage> by_module;  ///< first level of the names
 };
 
+/// Whether the model computes the same without what an operation leaves out.
+enum class Harm : std::uint8_t { Harmless, Harmful };
+
+struct DropVerdict {
+  std::size_t op = 0;  ///< index into plan.ops
+  Harm harm = Harm::Harmful;
+  std::uint64_t tensors = 0, parameters = 0;  ///< left out; parameters are 0 where no shape is known
+  std::string why;                            ///< one clause: what decided
+};
+
+/// Another file of the checkpoint's folder that suits the target better.
+struct Neighbour {
+  std::string file;
+  double tensors = 0, parameters = 0;  ///< shares of the target's that it fills, by name and shape, after its own plan
+};
+
 enum class Proved : std::uint8_t { Nothing, Shapes, Architecture, Function };
 
 /// How many differences a plan resolves and leaves.
@@ -119,7 +135,9 @@ struct Report {
   std::vector<Mapped> mapping;
   std::optional<Coverage> coverage;
   Plan plan;
+  std::vector<DropVerdict> drops;  ///< of every Drop of the plan, in its order
   Balance resolves, leaves;
+  std::vector<Neighbour> neighbours;  ///< best first; filled by who may look into folders: diagnose() opens no file
   std::vector<std::string> advice;
   std::vector<std::string>
       notes;  ///< on the whole comparison, one clause each: which state dict of the target was taken
@@ -134,6 +152,13 @@ TENON_API Listing target_model(const Listing& checkpoint, const Listing& target)
 
 /// Compares two listings. Reads values only where dtypes differ. O(n log n) in the number of tensors.
 TENON_API Report diagnose(const Listing& checkpoint, const Listing& target);
+
+/// Judges every Drop of a plan: of this report or of a person. What is recomputed, counted, kept for training, held a
+/// second time or a head is harmless; trained tensors that the model has a place for, or a layer that it lacks, are
+/// harmful; what cannot be told is said to be harmful. Names and shapes
+/// decide, and the op graph where the checkpoint has one; no value is read.
+/// Throws what rehearse() throws.
+TENON_API std::vector<DropVerdict> judge_drops(const Plan& plan, const Listing& checkpoint, const Listing& target);
 
 /// The causes that an unreadable file shows: what open() threw, and the file's first bytes. Never throws for the file's
 /// sake.

@@ -34,6 +34,7 @@ struct InspectOptions {
 struct CommandHint {
   std::string command;   ///< quoted for a shell; "" where no plan helps
   std::string why_none;  ///< one clause, where `command` is empty
+  std::string next;      ///< what to type instead, where `command` is empty
 };
 
 /// What adapt did, or would do.
@@ -43,6 +44,7 @@ struct AdaptOutcome {
   Plan plan;                 ///< the part that was carried out
   Difference left;           ///< what still does not fit
   std::vector<std::string> filled_from_target, dropped, unfilled;
+  std::vector<DropVerdict> drops;          ///< whether what the plan leaves out is missed
   std::vector<DTypeChange> dtype_changes;  ///< what the plan's casts do to the values, measured
   std::uint64_t tensors = 0;
   std::uint64_t file_bytes = 0;    ///< 0 where nothing was written

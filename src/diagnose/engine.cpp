@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "diagnose/coverage.hpp"
+#include "diagnose/drops.hpp"
 #include "diagnose/function/function_difference.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/origins/origin_rules.hpp"
@@ -291,6 +292,8 @@ void solve(Case& facts, Report& report) {
   report.resolves = {less(at_start.missing, report.leaves.missing), less(at_start.unexpected, report.leaves.unexpected),
                      less(at_start.mismatched, report.leaves.mismatched)};
   drop_idle_plan(at_start, report);
+  report.drops = drop_verdicts(report.plan, facts.checkpoint, facts.target, facts.knowledge);
+  hold_back_harmful(report);
   if (facts.knowledge == Knowledge::Whole) {
     fill_mapping(facts, inquiry.trust, report);
     report.coverage = coverage_of(facts);

@@ -37,7 +37,7 @@ constexpr std::string_view kUnpack = "unpack it; the checkpoint may be inside";
 constexpr std::string_view kConvert = "load it with the library that wrote it and save its tensors as safetensors";
 constexpr Magic kMagics[] = {
     {"version https://git-lfs", 0, Condition::Stand, "a git-lfs pointer, a few lines that stand for the file",
-     "fetch the file itself: git lfs pull"},
+     "fetch the file itself    git lfs pull"},
     {"GGUF"sv, 0, Condition::Foreign, "a GGUF file",
      "read it with the program that it was made for, or take the PyTorch form"},
     {"\x89HDF\r\n\x1a\n"sv, 0, Condition::Foreign, "an HDF5 file (Keras and others)", kConvert},

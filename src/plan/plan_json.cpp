@@ -46,7 +46,7 @@ Plan parse_plan(std::string_view text, const std::string& file) {
                 "no list of operations");
   // A plan copied out of a report carries the report's balance; it is known and says nothing new.
   for (const auto& [member, value] : document.items())
-    if (member != "ops" && member != "resolves" && member != "leaves")
+    if (member != "ops" && member != "resolves" && member != "leaves" && member != "drops")
       throw Error(Code::Invalid, {file, {}, member, {}}, "a plan has no such member", "ops", member);
   if (document["ops"].size() > plan::kMaxOps)
     throw Error(Code::Limit, {file, {}, "ops", {}}, "the plan has too many operations",

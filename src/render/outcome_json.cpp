@@ -1,6 +1,7 @@
 // tenon.verify/1, tenon.diff/1, tenon.adapt/1, tenon.convert/1.
 #include <tenon/render.hpp>
 
+#include "render/drop_verdicts.hpp"
 #include "render/json_value.hpp"
 #include "render/precision_json.hpp"
 
@@ -76,7 +77,7 @@ std::string render_json(const AdaptOutcome& outcome, const Error* error) {
   Json json = rendering::document("adapt");
   json["out"] = rendering::json_text_or_null(outcome.out);
   json["fits"] = outcome.fits ? Json(*outcome.fits) : Json(nullptr);
-  json["plan"] = Json::parse(to_json(outcome.plan));
+  json["plan"] = rendering::plan_json(outcome.plan, outcome.drops);
   json["filled_from_target"] = json_texts(outcome.filled_from_target);
   json["dropped"] = json_texts(outcome.dropped);
   json["unfilled"] = json_texts(outcome.unfilled);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "render/drop_verdicts.hpp"
 #include "render/op_text.hpp"
 #include "render/page.hpp"
 #include "tensor/words.hpp"
@@ -51,11 +52,12 @@ std::string change_text(const TensorChange& change) {
   return distance.empty() ? text : text + "  " + distance;
 }
 
-void plan_lines(const Plan& plan, Page& page) {
+void plan_lines(const Plan& plan, const std::vector<DropVerdict>& drops, Page& page) {
   if (plan.ops.empty()) return;
   page.line(page.paint(Ink::Bold, base::plural(plan.ops.size(), "operation") + ":"));
-  for (const Op& op : plan.ops)
-    page.paragraph(fmt::format("  {}: ", applicability_name(op.applicability)), rendering::describe(op.operation), 4);
+  for (std::size_t i = 0; i < plan.ops.size(); ++i)
+    page.paragraph(fmt::format("  {}: ", applicability_name(plan.ops[i].applicability)),
+                   rendering::describe(plan.ops[i].operation) + rendering::drop_remark(drops, i), 4);
 }
 
 /// One tensor's line: what did not happen is left out.
@@ -127,7 +129,7 @@ std::string render_text(const DiffReport& diff, const TextStyle& style) {
 std::string render_text(const AdaptOutcome& outcome, const TextStyle& style) {
   Page page(style);
   page.paragraph(verdict(outcome), "", 2, outcome.fits == std::optional(true) ? Ink::Green : Ink::Bold);
-  plan_lines(outcome.plan, page);
+  plan_lines(outcome.plan, outcome.drops, page);
   cast_lines("cast", outcome.dtype_changes, page);
   cast_lines("not cast, a load would", outcome.left.dtype_changes, page);
   titled_list("taken from the target", outcome.filled_from_target, page);

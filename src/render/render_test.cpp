@@ -123,7 +123,7 @@ TEST(InspectText, LongTablesAreCut) {
 }
 
 TEST(ReportText, ShowsCausePictureHelpAndCommand) {
-  const CommandHint hint{"tenon adapt runs/a.pth --to b.pth -o fitted.safetensors", {}};
+  const CommandHint hint{"tenon adapt runs/a.pth --to b.pth -o fitted.safetensors", {}, {}};
   for (const std::size_t width : {60U, 100U})
     test::expect_golden(render_text(wrapped_report(), hint, style_of(width)),
                         "render/report_" + std::to_string(width) + ".txt");
@@ -136,14 +136,14 @@ TEST(ReportText, SaysWhyThereIsNoPlan) {
   report.resolves = {};
   report.leaves = {4, 4, 0};
   report.advice = {"compare the model's class with the one that saved the file"};
-  const CommandHint hint{{}, "no operation brings a key of the file to a key of the model"};
+  const CommandHint hint{{}, "no operation brings a key of the file to a key of the model", {}};
   test::expect_golden(render_text(report, hint, style_of(80)), "render/report_no_plan_80.txt");
 }
 
 TEST(ReportText, ColourIsOnlyAddedNothingElseChanges) {
   TextStyle colour = style_of(80);
   colour.colour = true;
-  std::string text = render_text(wrapped_report(), {"tenon adapt a --to b -o c.pt", {}}, colour);
+  std::string text = render_text(wrapped_report(), {"tenon adapt a --to b -o c.pt", {}, {}}, colour);
   std::string plain;
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (text[at] == '\x1b')
@@ -151,7 +151,7 @@ TEST(ReportText, ColourIsOnlyAddedNothingElseChanges) {
     else
       plain += text[at];
   }
-  EXPECT_EQ(plain, render_text(wrapped_report(), {"tenon adapt a --to b -o c.pt", {}}, style_of(80)));
+  EXPECT_EQ(plain, render_text(wrapped_report(), {"tenon adapt a --to b -o c.pt", {}, {}}, style_of(80)));
   EXPECT_NE(plain.size(), text.size());
 }
 

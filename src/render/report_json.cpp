@@ -3,6 +3,7 @@
 
 #include <tenon/render.hpp>
 
+#include "render/drop_verdicts.hpp"
 #include "render/json_value.hpp"
 #include "render/precision_json.hpp"
 
@@ -110,6 +111,14 @@ Json coverage_json(const std::optional<Coverage>& coverage) {
   return json;
 }
 
+Json neighbour_json(const Neighbour& neighbour) {
+  Json json;
+  json["file"] = json_text(neighbour.file);
+  json["tensors"] = json_number(four_digits(neighbour.tensors));
+  json["parameters"] = json_number(four_digits(neighbour.parameters));
+  return json;
+}
+
 Json balance_json(const Balance& balance) {
   Json json;
   json["missing"] = json_number(balance.missing);
@@ -119,7 +128,7 @@ Json balance_json(const Balance& balance) {
 }
 
 Json plan_json(const Report& report) {
-  Json json = Json::parse(to_json(report.plan));
+  Json json = rendering::plan_json(report.plan, report.drops);
   json["resolves"] = balance_json(report.resolves);
   json["leaves"] = balance_json(report.leaves);
   return json;
@@ -145,6 +154,7 @@ std::string render_json(const Report& report, std::string_view command, const Er
   if (command == "check") json["mapping"] = rows_json(report.mapping, mapped_json);
   json["coverage"] = coverage_json(report.coverage);
   json["plan"] = plan_json(report);
+  json["neighbours"] = rows_json(report.neighbours, neighbour_json);
   json["advice"] = json_texts(report.advice);
   json["notes"] = json_texts(report.notes);
   if (error != nullptr) json["error"] = rendering::json_of(*error);

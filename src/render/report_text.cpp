@@ -11,11 +11,13 @@
 #include <tenon/render.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "render/drop_verdicts.hpp"
 #include "render/op_text.hpp"
 #include "render/page.hpp"
 #include "tensor/words.hpp"
@@ -174,7 +176,8 @@ void plain_help(const std::string& help, Page& page) {
   help_line("help: ", safe(help.substr(0, gap)), safe(help.substr(help.find_first_not_of(' ', gap))), page);
 }
 
-void cause_block(const Cause& cause, const Plan& plan, Page& page) {
+void cause_block(const Cause& cause, const Report& report, Page& page) {
+  const Plan& plan = report.plan;
   const Label label = label_of(cause.severity);
   page.paragraph(fmt::format("{}[{}]: ", label.word, cause.id), safe(cause.summary), 2, label.ink);
   if (!cause.place.empty()) page.paragraph("  --> ", safe(cause.place), kHelpIndent);
@@ -183,6 +186,8 @@ void cause_block(const Cause& cause, const Plan& plan, Page& page) {
   if (!cause.why.empty()) page.paragraph("   = why: ", safe(cause.why), kNoteIndent);
   if (!cause.evidence.empty()) page.paragraph("   = evidence: ", base::join(safe(cause.evidence), ", "), kNoteIndent);
   for (const std::string& note : cause.notes) page.paragraph("   = note: ", safe(note), kNoteIndent);
+  for (const std::string& note : rendering::drop_notes(plan, report.drops, cause.ops))
+    page.paragraph("   = note: ", note, kNoteIndent);
   for (const std::size_t index : cause.ops) {
     const Op& op = plan.ops.at(index);
     help_line(fmt::format("help[{}]: ", applicability_name(op.applicability)), rendering::describe(op.operation),
@@ -240,19 +245,33 @@ std::string balance_text(const Balance& balance) {
   return parts.empty() ? "nothing" : base::join(parts, ", ");
 }
 
+void command_line(const std::string& command, Page& page) {
+  if (!command.empty()) page.line("  " + page.paint(Ink::Cyan, safe(command)));
+}
+
 void closing(const Report& report, const CommandHint& hint, Page& page) {
   if (report.fits == std::optional(true) && hint.command.empty()) return;
   if (hint.command.empty()) {
     if (hint.why_none.empty()) return;
     page.line();
-    return page.paragraph("no plan: ", safe(hint.why_none), 2, Ink::Bold);
+    page.paragraph("no plan: ", safe(hint.why_none) + (hint.next.empty() ? "" : "; next:"), 2, Ink::Bold);
+    return command_line(hint.next, page);
   }
   page.line();
   page.paragraph("plan: ",
                  fmt::format("{}; it resolves {} and leaves {}", base::plural(report.plan.ops.size(), "operation"),
                              balance_text(report.resolves), balance_text(report.leaves)),
                  2, Ink::Bold);
-  page.line("  " + page.paint(Ink::Cyan, safe(hint.command)));
+  command_line(hint.command, page);
+}
+
+/// "`unet.safetensors` beside it fits 100 % (99 % of the parameters)"; 100 is said of all, never of nearly all.
+std::string neighbour_text(const Neighbour& neighbour) {
+  const auto percent = [](double share) { return std::floor(100 * share); };
+  const std::size_t slash = neighbour.file.find_last_of('/');
+  const std::string name = safe(slash == std::string::npos ? neighbour.file : neighbour.file.substr(slash + 1));
+  return fmt::format("`{}` beside it fits {:.0f} % of the model's tensors, {:.0f} % of its parameters", name,
+                     percent(neighbour.tensors), percent(neighbour.parameters));
 }
 
 }  // namespace
@@ -261,15 +280,21 @@ std::string render_text(const Report& report, const CommandHint& hint, const Tex
   Page page(style);
   const bool fits = report.fits == std::optional(true);
   page.paragraph(verdict(report), "", 2, fits ? Ink::Green : Ink::Bold);
-  for (const std::string& note : report.notes) page.paragraph("note: ", safe(note), 2);
+  const auto notes = [&] {
+    for (const std::string& note : report.notes) page.paragraph("note: ", safe(note), 2);
+  };
+  const bool is_told_by_cause = !fits && !report.causes.empty();  // what is wrong stands in the first two lines
+  if (!is_told_by_cause) notes();
   for (const Cause& cause : report.causes) {
-    page.line();
-    cause_block(cause, report.plan, page);
+    if (!is_told_by_cause || &cause != &report.causes.front()) page.line();
+    cause_block(cause, report, page);
   }
   difference_lists(report, page);
-  if (!report.advice.empty()) page.line();
+  if (!report.advice.empty() || !report.neighbours.empty()) page.line();
+  for (const Neighbour& neighbour : report.neighbours) page.paragraph("note: ", neighbour_text(neighbour), 2);
   for (const std::string& advice : report.advice) page.paragraph("advice: ", safe(advice), 2, Ink::Bold);
   if (!fits) {
+    if (is_told_by_cause) notes();
     for (const std::string& clause : report.not_checked) page.paragraph("note: ", safe(clause), 2);
   }
   closing(report, hint, page);

@@ -196,12 +196,51 @@ class Answers(CliTest):
         document = self.document(1, "check", "checkpoint.pth", "--against", "model.safetensors")
         self.assertEqual(list(document), ["schema", "fits", "proved", "matched", "missing", "unexpected", "mismatched",
                                           "dtype_changes", "layout_changes", "architecture", "environment", "probe",
-                                          "causes", "mapping", "coverage", "plan", "advice", "notes"])
+                                          "causes", "mapping", "coverage", "plan", "neighbours", "advice", "notes"])
         self.assertEqual(document["plan"]["ops"][0]["op"], "unwrap")
         explained = self.document(1, "explain", "error.txt")
         self.assertNotIn("mapping", explained)
         self.assertIsNone(explained["matched"])
         self.assertIsNone(explained["coverage"])
+
+    def test_a_neighbour_that_fits_is_named(self):
+        (self.folder / "run").mkdir()
+        wanted = {f"layer{i}.weight": ("F32", [3, 2], floats(*range(6))) for i in range(4)}
+        moments = {f"state.{i}.exp_avg": ("F32", [3, 2], floats(*range(6))) for i in range(4)}
+        wrapped = {"module." + name: row for name, row in wanted.items()}
+        self.write("target.safetensors", safetensors(wanted))
+        self.write("run/optimizer.safetensors", safetensors(moments))
+        self.write("run/notes.txt", b"not a checkpoint")
+        self.write("run/cut.safetensors", safetensors(wanted)[:-9])
+        self.write("elsewhere.safetensors", safetensors(wanted))
+        (self.folder / "run/link.safetensors").symlink_to("../elsewhere.safetensors")
+        arguments = "check", "run/optimizer.safetensors", "--against", "target.safetensors"
+        self.assertEqual(self.document(1, *arguments)["neighbours"], [])  # neither the link nor the damaged file
+        self.write("run/weights.safetensors", safetensors(wrapped))
+        self.assertEqual(self.document(1, *arguments)["neighbours"],
+                         [{"file": "run/weights.safetensors", "tensors": 1.0, "parameters": 1.0}])
+        lines = self.expect(1, *arguments, env={"COLUMNS": "200"}).out.splitlines()
+        self.assertIn("note: `weights.safetensors` beside it fits 100 % of the model's tensors, 100 % of its parameters", lines)
+        self.assertEqual(lines[-1], "  tenon check run/weights.safetensors --against target.safetensors")
+        done = self.expect(3, "check", "run/cut.safetensors", "--against", "target.safetensors")
+        self.assertEqual(done.out.splitlines()[-1], lines[-1])
+        refused = self.document(1, "adapt", "run/optimizer.safetensors", "--to", "target.safetensors", "-o", "o.safetensors")
+        self.assertTrue(any("run/weights.safetensors beside it fits 100 %" in note for note in refused["notes"]), refused)
+
+    def test_drops_are_said_to_be_harmless_or_harmful(self):
+        model = {"a.weight": ("F32", [2], floats(1, 2)), "z.weight": ("F32", [2], floats(1, 2))}
+        more = {"a.bias": ("F32", [2], floats(3, 4)), "ema.a.weight": ("F32", [2], floats(1, 2))}
+        self.write("model.safetensors", safetensors(model))
+        self.write("more.safetensors", safetensors({**model, **more}))
+        plan = {"ops": [{"op": "drop", "pattern": "ema.*"}, {"op": "drop", "pattern": "a.bias"}]}
+        self.write("plan.json", json.dumps(plan).encode())
+        arguments = ["adapt", "more.safetensors", "--to", "model.safetensors", "--plan", "plan.json", "--dry-run"]
+        document = self.document(0, *arguments)
+        self.assertEqual([(d["op"], d["harm"], d["tensors"], d["parameters"]) for d in document["plan"]["drops"]],
+                         [(0, "harmless", 1, 2), (1, "harmful", 1, 2)])
+        self.assertIn("harmful: its layer stays", self.expect(0, *arguments, env={"COLUMNS": "200"}).out)
+        self.write("again.json", json.dumps(document["plan"]).encode())  # a plan out of a report is a plan
+        self.document(0, *arguments[:5], "again.json", "--dry-run")
 
     def test_inspect_documents(self):
         document = self.document(0, "inspect", "one.safetensors", "--digest", "--stats")

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_set>
 
 #include "base/text.hpp"
 #include "diagnose/families.hpp"
@@ -146,6 +147,37 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// The left-over parts are the model once more, under a level of their own: the prefix's rule has spoken of them.
+bool are_second_models(const Case& facts, const std::vector<OpenName>& rows) {
+  std::unordered_set<std::string_view> wanted;
+  for (const TensorSpec& spec : facts.target.tensors) wanted.insert(spec.name);
+  return std::all_of(rows.begin(), rows.end(), [&](const OpenName& row) {
+    const std::size_t level = first_level(row.name).size() + 1;
+    return level < row.name.size() && wanted.count(row.name.substr(level)) > 0;
+  });
+}
+
+/// All that the model wants is there, and parts of the file are left over. Whether they are missed is told of each
+/// drop; a person decides in any case.
+std::optional<Finding> left_over(const Case& facts, const OpenRows& rows) {
+  if (!rows.missing.empty() || !rows.mismatched.empty() || rows.unexpected.empty() ||
+      facts.gap.matched.size() < facts.target.tensors.size() || facts.target.tensors.empty() ||
+      are_second_models(facts, rows.unexpected))
+    return std::nullopt;
+  const auto parts = first_levels(rows.unexpected);
+  Finding finding = say(facts, {0.5,
+                                "the checkpoint has parts that the model is built without: " + list_text(parts),
+                                std::string(kWhy),
+                                {"all " + base::plural(facts.gap.matched.size(), "tensor") + " of the model fit, " +
+                                 base::plural(rows.unexpected.size(), "key") + " in " +
+                                 base::plural(parts.size(), "part") + " are left over"},
+                                {std::string(kHelp)}});
+  finding.ops = drop_rows(facts, rows.unexpected, Applicability::Guess);
+  finding.cause.keys = rows.unexpected.size();
+  picture_of({}, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
 /// Sizes that another cause explains follow from an option as well: input channels, image size, an adapter's rank.
 std::optional<Finding> behind_another(const Case& facts) {
   const OpenRows rows = open_rows(facts);
@@ -179,8 +211,8 @@ std::optional<Finding> find_different_config(const Case& facts) {
   if (auto finding = behind_another(facts)) return finding;
   if (auto finding = depth(facts, rows)) return finding;
   if (auto finding = sizes(facts, rows)) return finding;
-  if (facts.knowledge == Knowledge::Partial)
-    if (auto finding = branch(facts, rows)) return finding;
+  if (auto finding = facts.knowledge == Knowledge::Partial ? branch(facts, rows) : left_over(facts, rows))
+    return finding;
   return read_sightings(facts, kReadings);
 }
 

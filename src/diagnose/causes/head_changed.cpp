@@ -50,12 +50,14 @@ std::vector<Layer> differing_layers(const Case& facts) {
     Layer& layer = layers[found->second];
     const Shape& have = *facts.have(pair.state).shape;
     const Shape& want = *facts.want(pair.target).shape;
-    const bool same_rows = layer.pairs.empty() || ((*facts.have(layer.pairs.front().state).shape)[0] == have.front() &&
-                                                   (*facts.want(layer.pairs.front().target).shape)[0] == want.front());
-    if (!only_rows_differ(have, want) || !same_rows) {
+    if (have.empty() || want.empty()) {  // a single number has no rows
       layer.is_rows = false;
-      if (have.empty() || want.empty()) continue;
+      continue;
     }
+    const bool same_rows =
+        layer.pairs.empty() || (facts.have(layer.pairs.front().state).shape->front() == have.front() &&
+                                facts.want(layer.pairs.front().target).shape->front() == want.front());
+    if (!only_rows_differ(have, want) || !same_rows) layer.is_rows = false;
     (have.size() >= 2 ? layer.has_weight : layer.has_bias) = true;
     layer.pairs.push_back(pair);
   }

@@ -99,7 +99,6 @@ std::optional<Finding> find_training_only_extras(const Case& facts) {
   } else {
     finding.ops = drop_parts(facts, unexpected);
     finding.cause.keys = unexpected.size();
-    finding.cause.notes = {"harmless for inference: leaving them out changes no output of the model"};
   }
   picture_of(unexpected.empty() ? missing : std::vector<OpenName>(), unexpected, {}, finding.cause);
   return finding;

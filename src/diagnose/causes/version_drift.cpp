@@ -127,7 +127,7 @@ Finding finding_of(const Case& facts, const OpenRows& rows, std::vector<OpenName
   if (harmless) {
     finding.ops = drop_rows(facts, unexpected, Applicability::Exact);
     for (Op& op : keep_rows(facts, missing, Applicability::Exact)) finding.ops.push_back(std::move(op));
-    finding.cause.notes = {"harmless: no learned value is in them"};
+    if (unexpected.empty()) finding.cause.notes = {"harmless: no learned value is in them"};
     finding.cause.keys = found;
   } else {
     finding.cause.help = {std::string(kReleases)};

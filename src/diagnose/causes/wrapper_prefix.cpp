@@ -206,7 +206,8 @@ std::vector<PictureRow> picture(const Case& facts, const PrefixFit& fit) {
   return rows;
 }
 
-std::string summary(const Case& facts, const PrefixFit& fit, const Sides& sides) {
+/// `keys`: all that stand behind the prefix, with the ones that have no counterpart among what a text shows.
+std::string summary(const Case& facts, const PrefixFit& fit, const Sides& sides, std::uint64_t keys) {
   if (!fit.strip.empty() && !fit.add.empty())
     return "the checkpoint has " + quoted(fit.strip) + " where the model has " + quoted(fit.add);
   const auto starts = [](const std::string& prefix) {
@@ -217,12 +218,12 @@ std::string summary(const Case& facts, const PrefixFit& fit, const Sides& sides)
         std::all_of(sides.have.begin(), sides.have.end(), starts(fit.strip)) && facts.gap.matched.empty();
     return every && facts.knowledge == Knowledge::Whole
                ? "every checkpoint key starts with " + quoted(fit.strip) + " and no model key does"
-               : base::count_text(fit.keys) + " checkpoint keys are the model's behind the prefix " + quoted(fit.strip);
+               : base::count_text(keys) + " checkpoint keys are the model's behind the prefix " + quoted(fit.strip);
   }
   const bool every = std::all_of(sides.want.begin(), sides.want.end(), starts(fit.add)) && facts.gap.matched.empty();
   return every && facts.knowledge == Knowledge::Whole
              ? "every model key starts with " + quoted(fit.add) + " and no checkpoint key does"
-             : base::count_text(fit.keys) + " model keys are the checkpoint's behind the prefix " + quoted(fit.add);
+             : base::count_text(keys) + " model keys are the checkpoint's behind the prefix " + quoted(fit.add);
 }
 
 std::string evidence(const Case& facts, const PrefixFit& fit, const Sides& sides) {
@@ -576,6 +577,18 @@ std::size_t behind_prefix(const PrefixFit& fit, const Sides& sides) {
   return longer.size();
 }
 
+/// Why the text shows more names on the checkpoint's side than on the model's.
+void note_counters(const Case& facts, const PrefixFit& fit, Cause& cause) {
+  const auto counters = static_cast<std::size_t>(
+      std::count_if(facts.gap.unexpected.begin(), facts.gap.unexpected.end(), [&](std::size_t index) {
+        const std::string& name = facts.have(index).name;
+        return is_batch_counter(name) && name.starts_with(fit.strip);
+      }));
+  if (fit.strip.empty() || counters == 0 || cause.keys != fit.keys + counters) return;
+  cause.notes.push_back("the other " + std::to_string(counters) + (counters == 1 ? " is a counter" : " are counters") +
+                        " of batch norm: a load reports them as unexpected, never as missing");
+}
+
 }  // namespace
 
 std::optional<Finding> find_wrapper_prefix(const Case& facts) {
@@ -591,7 +604,6 @@ std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   finding.ops = operations(facts, fit, applicability);
   Cause& cause = finding.cause;
   cause.confidence = confidence(fit, sides);
-  cause.summary = summary(facts, fit, sides);
   cause.place = place_of(facts);
   cause.why = why(fit);
   cause.keys = fit.keys;
@@ -600,7 +612,9 @@ std::optional<Finding> find_wrapper_prefix(const Case& facts) {
   if (facts.knowledge == Knowledge::Partial) {
     tell_cut_off(facts, fit, finding);
     cause.keys = std::max<std::uint64_t>(cause.keys, behind_prefix(fit, sides));
+    note_counters(facts, fit, cause);
   }
+  cause.summary = summary(facts, fit, sides, cause.keys);
   if (!fit.rivals.empty())
     cause.notes.push_back(
         list_text(fit.rivals) + (fit.rivals.size() == 1 ? " fits" : " fit") + " as well; " +

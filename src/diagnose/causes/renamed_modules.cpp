@@ -126,6 +126,21 @@ std::optional<Finding> by_leaves(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// The program asks for its names one by one, and stopped at the first that is not there.
+std::optional<Finding> first_name(const Case& facts, const OpenRows& rows) {
+  if (!facts.text->is_first_only || rows.size() != 1) return std::nullopt;
+  const bool in_file = rows.missing.empty();
+  const std::string_view name = in_file ? rows.unexpected.front().name : rows.missing.front().name;
+  Finding finding = say(facts, {in_file ? 0.42 : 0.6,
+                                "the first name that the program looks for is not there: " + quoted(name),
+                                "code that goes through names one by one knows them in one spelling, that of one "
+                                "project or release",
+                                {"1 name told, the others not"},
+                                {"see what the file's names are    tenon inspect FILE"}});
+  finding.cause.keys = 1;
+  return finding;
+}
+
 /// The same few parts are missing, or left over, in every block: under another name they may be there; one side is cut
 /// off.
 std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
@@ -170,6 +185,7 @@ std::optional<Finding> find_renamed_modules(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (auto finding = from_edit(facts, rows)) return finding;
   if (auto finding = by_leaves(facts, rows)) return finding;
+  if (auto finding = first_name(facts, rows)) return finding;
   if (auto finding = one_sided(facts, rows)) return finding;
   return read_sightings(facts, kReadings);
 }

@@ -10,6 +10,7 @@
 #include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
 #include "diagnose/shape_relation.hpp"
@@ -43,13 +44,19 @@ bool is_vocabulary_output(const OpenPair& row) {
   return has_other_rows(row) && is_tied_name(row.name) && std::min(rows_of(row), row.want->front()) >= kLeastTokens;
 }
 
+constexpr Reading kReadings[] = {
+    {Symptom::EmptyIndex, 0.55, "an index goes beyond a table of tokens or classes",
+     "the tokenizer, or the data, has more of them than the table has rows",
+     "compare the tokenizer's length with the table's rows, and resize the table"},
+};
+
 }  // namespace
 
 std::optional<Finding> find_vocab_changed(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   const auto tables =
       rows_where(rows.mismatched, [](const OpenPair& row) { return is_table(row) || is_vocabulary_output(row); });
-  if (tables.empty()) return std::nullopt;
+  if (tables.empty()) return read_sightings(facts, kReadings);
   RowPairs of_tables;
   for (const OpenPair& table : tables) of_tables.insert(row_pair(table));
   const auto found = rows_where(rows.mismatched, [&](const OpenPair& row) { return follows(row, of_tables); });

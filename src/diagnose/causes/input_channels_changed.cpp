@@ -23,8 +23,16 @@ constexpr Reading kReadings[] = {
      "build the model for the checkpoint's input, or change the input"},
 };
 
+/// Columns of a linear layer behind convolutions: what they leave of the input, flattened. Its size decides, not its
+/// channels.
+bool is_flattened(const OpenPair& row) {
+  constexpr std::int64_t kMostFeatures = 128;
+  return row.have->size() == 2 && is_called_head(module_of(row.name)) &&
+         std::min((*row.have)[1], (*row.want)[1]) > kMostFeatures;
+}
+
 bool is_entry_axis(const OpenPair& row) {
-  return row.have->size() >= 2 && only_axis(*row.have, *row.want) == std::size_t{1} &&
+  return !is_flattened(row) && row.have->size() >= 2 && only_axis(*row.have, *row.want) == std::size_t{1} &&
          !is_called_embedding(module_of(row.name));
 }
 

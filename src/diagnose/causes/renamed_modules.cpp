@@ -26,6 +26,25 @@ constexpr Reading kReadings[] = {
 
 std::string level_text(const std::string& level) { return level.empty() ? "nothing" : quoted(level); }
 
+constexpr double kUnlike = 0.3;  // likeness of two names that have nothing in common
+constexpr std::size_t kFewPairs = 4;
+
+std::size_t rows_in_modules(const std::vector<OpenName>& rows, const std::vector<OpenName>& paired) {
+  std::unordered_set<std::string_view> modules;
+  for (const OpenName& row : paired) modules.insert(module_of(row.name));
+  return static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [&](const OpenName& row) {
+    return modules.count(module_of(row.name)) > 0 && !is_batch_counter(row.name);
+  }));
+}
+
+/// A module that was renamed has the same tensors under both names: share of the tensors of the modules that pair.
+double wholeness(const LevelEdit& edit, const OpenRows& rows) {
+  const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
+  const std::size_t most = std::max(rows_in_modules(rows.missing, edit.missing),
+                                    rows_in_modules(rows.unexpected, edit.unexpected));
+  return std::min(1.0, share_of(pairs, most));
+}
+
 double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   const auto [fewer, more] = std::minmax({rows.missing.size(), rows.unexpected.size()});
   const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
@@ -34,13 +53,15 @@ double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   const bool is_wrapper = edit.at_front || (is_wrapper_level(edit.from) && is_wrapper_level(edit.to));
   const double alike = is_level ? (is_wrapper ? 0 : 0.8) : likeness(edit.from, edit.to);
   const double certainty = is_index_edit(edit) ? 0.5 : edit.by_template ? 0.85 : 1;
-  return few * certainty * (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
+  if (is_regrouping(edit)) return few * (0.5 + 0.3 * share_of(pairs, fewer));
+  const double other = !is_level && alike < kUnlike && pairs <= kFewPairs ? 0.7 : 1;  // two parts that have a layer each
+  return few * certainty * other * (0.5 + 0.5 * wholeness(edit, rows)) * (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
 }
 
 bool explains_most(const LevelEdit& edit, const OpenRows& rows) {
   const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
   constexpr double kAlike = 0.4;
-  const bool is_level = edit.from.empty() || edit.to.empty();
+  const bool is_level = edit.from.empty() || edit.to.empty() || is_regrouping(edit);
   if (!is_level && likeness(edit.from, edit.to) < kAlike) return false;
   return !is_index_edit(edit) && pairs * 2 >= std::max(rows.missing.size(), rows.unexpected.size());
 }
@@ -162,9 +183,12 @@ std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
     return is_called && is_plain_leaf(leaf_of(row.name)) && !is_normalisation(module_of(row.name));
   });
   const bool is_of_attention = attention.size() == side.size();  // the attention is there, by other names
+  const auto tail = index_tail(side);
+  const bool is_tail = tail && tail->first > 1 && tail->rows.size() * 10 >= side.size() * 9;  // the blocks before fit
   const bool is_everywhere = repeated > 0 && templates.size() * 2 <= side.size() * 3 / 2;
   Finding finding =
       say(facts, {is_chunked        ? 0.55
+                  : is_tail         ? 0.28
                   : is_of_attention ? 0.6
                   : is_everywhere   ? 0.42
                                     : 0.36,

@@ -54,8 +54,12 @@ constexpr Reading kReadings[] = {
 
 std::optional<Finding> find_vocab_changed(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  const auto tables =
-      rows_where(rows.mismatched, [](const OpenPair& row) { return is_table(row) || is_vocabulary_output(row); });
+  std::set<std::string_view> with_bias;  // a layer: no table has a bias
+  for (const OpenPair& row : rows.mismatched)
+    if (leaf_of(row.name) == "bias") with_bias.insert(module_of(row.name));
+  const auto tables = rows_where(rows.mismatched, [&](const OpenPair& row) {
+    return (is_table(row) && with_bias.count(module_of(row.name)) == 0) || is_vocabulary_output(row);
+  });
   if (tables.empty()) return read_sightings(facts, kReadings);
   RowPairs of_tables;
   for (const OpenPair& table : tables) of_tables.insert(row_pair(table));

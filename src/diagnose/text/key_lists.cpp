@@ -164,6 +164,8 @@ void read_heading(std::string_view text, const Heading& heading, TextFacts& fact
       names = bare_list(text, end, facts.is_cut);
       in.move_to(end);  // a name may hold a heading's words: its list is not read again from there
     }
+    const bool is_plural = heading.words.find("keys") != std::string_view::npos || heading.words.ends_with(")");
+    if (!is_plural && !is_bracketed && names.size() == 1 && !facts.tells_keys()) facts.is_first_only = true;
     std::move(names.begin(), names.end(), std::back_inserter(to));
   }
 }

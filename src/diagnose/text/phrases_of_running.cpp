@@ -154,7 +154,7 @@ constexpr Phrase kPhrases[] = {
     {"flat_param", Symptom::ShardWords},
     {"FlatParameter", Symptom::ShardWords},
     {"CheckpointException", Symptom::ShardWords},
-    {"issing key in checkpoint state_dict", Symptom::ShardWords},
+    {"issing key in checkpoint state_dict", Symptom::ShardReader},
     {"tensor model parallel", Symptom::ShardWords},
     {"local_shards", Symptom::ShardWords},
     {"ShardedTensor", Symptom::ShardWords},

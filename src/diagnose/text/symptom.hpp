@@ -95,6 +95,7 @@ enum class Symptom : std::uint8_t {
   MissingCount,   ///< how many keys are missing, and not which; `detail`: the number
   // Distributed.
   ShardWords,  ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
+  ShardReader, ///< a message that only the reader of distributed checkpoints has
   MetaTensor,  ///< a placeholder has no data
   // C++ and other languages.
   CppArchive,     ///< a name that a C++ archive does not have

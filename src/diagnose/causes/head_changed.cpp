@@ -15,9 +15,12 @@
 
 #include "base/text.hpp"
 #include "diagnose/names.hpp"
+#include "diagnose/open_rows.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/structure.hpp"
 #include "plan/patterns.hpp"
 
 namespace tenon::diagnosis {
@@ -336,6 +339,50 @@ std::optional<Finding> other_name(const Case& facts) {
   return finding;
 }
 
+/// The rows that go out of the network, where those that come in differ, too, and nothing between them.
+std::optional<Finding> at_the_exit(const Case& facts) {
+  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  OpenRows rows;
+  for (const Pair& pair : facts.gap.mismatched)
+    rows.mismatched.push_back({facts.want(pair.target).name, &*facts.have(pair.state).shape, &*facts.want(pair.target).shape, pair});
+  const auto ends = changed_ends(rows.mismatched);
+  if (!ends) return std::nullopt;
+  Finding finding =
+      say(facts, {0.8,
+                  "the last layer has other outputs: " + list_text(names_of_rows(ends->outputs)),
+                  std::string(kWhy),
+                  {part_text(ends->outputs.size(), rows.mismatched.size(), "mismatched key") +
+                   " differ by what goes out, and no layer takes that in"},
+                  {"build the model with the checkpoint's number of outputs, or train the last layer anew"}});
+  tell_mismatched(ends->outputs, finding);
+  picture_of({}, {}, ends->outputs, finding.cause);
+  return finding;
+}
+
+/// All that the file has too much is its head, and the model lacks a few layers: most likely its own.
+std::optional<Finding> head_for_another(const Case& facts) {
+  constexpr std::size_t kFewLayers = 12;
+  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.empty() || facts.gap.unexpected.empty()) return std::nullopt;
+  const auto all_heads = [&](const std::vector<std::size_t>& indexes, auto name) {
+    return std::all_of(indexes.begin(), indexes.end(), [&](std::size_t i) { return is_called_head(first_level(name(i))); });
+  };
+  const bool saved = all_heads(facts.gap.unexpected, [&](std::size_t i) { return std::string_view(facts.have(i).name); });
+  const bool wanted = all_heads(facts.gap.missing, [&](std::size_t i) { return std::string_view(facts.want(i).name); });
+  if (saved == wanted || (saved ? facts.gap.missing : facts.gap.unexpected).size() > kFewLayers) return std::nullopt;
+  const OpenRows rows = open_rows(facts);
+  Finding finding = say(facts, {0.66,
+                                std::string(saved ? "all that the checkpoint has too much is its head: "
+                                                  : "all that the model lacks is its head: ") +
+                                    list_text(first_levels(saved ? rows.unexpected : rows.missing)),
+                                std::string(kWhy),
+                                {base::plural(facts.gap.missing.size(), "missing key") + ", " +
+                                 base::plural(facts.gap.unexpected.size(), "unexpected key")},
+                                {"load without strict and train the new layers"}});
+  finding.cause.keys = facts.gap.size();
+  picture_of(rows.missing, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
 constexpr Reading kReadings[] = {
     {Symptom::KernelOutputs, 0.7, "a layer has another number of outputs in the file than in the model (%)", kWhy,
      "build the model with the saved number of classes, or load the other layers alone: by_name, skip_mismatch"},
@@ -346,6 +393,8 @@ constexpr Reading kReadings[] = {
 std::optional<Finding> find_head_changed(const Case& facts) {
   if (auto finding = other_classes(facts)) return finding;
   if (auto finding = other_name(facts)) return finding;
+  if (auto finding = at_the_exit(facts)) return finding;
+  if (auto finding = head_for_another(facts)) return finding;
   return read_sightings(facts, kReadings);
 }
 

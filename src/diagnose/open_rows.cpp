@@ -43,6 +43,13 @@ OpenRows open_rows(const Case& facts) {
   return rows;
 }
 
+std::vector<OpenPair> mismatched_rows(const Case& facts) {
+  std::vector<OpenPair> rows;
+  for (const Pair& pair : facts.gap.mismatched)
+    rows.push_back({facts.want(pair.target).name, shape_in(facts.have(pair.state)), shape_in(facts.want(pair.target)), pair});
+  return rows;
+}
+
 std::optional<Ends> changed_ends(const std::vector<OpenPair>& rows) {
   using Extents = std::pair<std::int64_t, std::int64_t>;
   std::set<Extents> of_rows, of_columns;

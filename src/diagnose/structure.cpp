@@ -206,6 +206,10 @@ bool is_index_edit(const LevelEdit& edit) {
 }
 
 bool is_regrouping(const LevelEdit& edit) {
+  const auto is_numbered = [](const std::vector<OpenName>& rows) {
+    return !rows.empty() && template_of(rows.front().name).find(".#.") != std::string::npos;
+  };
+  if (!is_numbered(edit.missing) || !is_numbered(edit.unexpected)) return false;  // one layer against a sequence
   return are_numbers(edit.from) && are_numbers(edit.to) && level_count(edit.from) != level_count(edit.to);
 }
 

@@ -342,16 +342,14 @@ std::optional<Finding> other_name(const Case& facts) {
 /// The rows that go out of the network, where those that come in differ, too, and nothing between them.
 std::optional<Finding> at_the_exit(const Case& facts) {
   if (facts.knowledge == Knowledge::Whole) return std::nullopt;
-  OpenRows rows;
-  for (const Pair& pair : facts.gap.mismatched)
-    rows.mismatched.push_back({facts.want(pair.target).name, &*facts.have(pair.state).shape, &*facts.want(pair.target).shape, pair});
-  const auto ends = changed_ends(rows.mismatched);
+  const auto rows = mismatched_rows(facts);
+  const auto ends = changed_ends(rows);
   if (!ends) return std::nullopt;
   Finding finding =
       say(facts, {0.8,
                   "the last layer has other outputs: " + list_text(names_of_rows(ends->outputs)),
                   std::string(kWhy),
-                  {part_text(ends->outputs.size(), rows.mismatched.size(), "mismatched key") +
+                  {part_text(ends->outputs.size(), rows.size(), "mismatched key") +
                    " differ by what goes out, and no layer takes that in"},
                   {"build the model with the checkpoint's number of outputs, or train the last layer anew"}});
   tell_mismatched(ends->outputs, finding);

@@ -66,19 +66,30 @@ bool is_name_char(char c) {
 
 /// The name of a tensor: levels with dots between them, and a last one as tensors are called. Files, modules of Python
 /// and numbers have dots, too.
+bool is_dotted_name(std::string_view word) {
+  constexpr std::string_view kPackages[] = {"torch", "numpy", "np", "nn", "tensorflow", "tf", "keras", "os", "self",
+                                            "transformers", "diffusers", "www"};
+  constexpr std::string_view kFiles[] = {"py", "pt", "pth", "bin", "json", "cpp", "cc", "h", "so", "ckpt", "safetensors",
+                                         "h5", "onnx", "txt", "zip", "tar", "yaml", "pkl", "npz", "gguf", "com", "org"};
+  if (word.find('.') == std::string_view::npos || word.front() == '.') return false;
+  const bool has_letter = std::any_of(word.begin(), word.end(), [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });
+  return has_letter && std::all_of(word.begin(), word.end(), is_name_char) && !is_among(first_level(word), kPackages) &&
+         !is_among(leaf_of(word), kFiles);
+}
+
 bool is_tensor_name(std::string_view word) {
-  constexpr std::string_view kPackages[] = {"torch", "numpy", "np", "nn", "tensorflow", "tf", "keras", "os", "self"};
-  if (word.find('.') == std::string_view::npos || word.front() == '.' ||
-      !std::all_of(word.begin(), word.end(), is_name_char) || is_among(first_level(word), kPackages))
-    return false;
+  if (!is_dotted_name(word)) return false;
   const std::string_view leaf = leaf_of(word);
   return is_plain_leaf(leaf) || leaf == "*" || family_of(word) != Family::None;
 }
 
+/// The tensor that a line with shapes speaks of: a name with levels, or one that only positions have.
 std::string name_in(std::string_view line) {
   std::string name;
   for_each_word(line, [&](std::string_view word, std::size_t) {
-    if (name.empty() && is_tensor_name(bare(word))) name = bare(word);
+    const std::string_view plain = bare(word);
+    const bool is_table = plain.find('_') != std::string_view::npos && is_position_table(plain);
+    if (name.empty() && (is_dotted_name(plain) || is_table)) name = plain;
   });
   return name;
 }
@@ -150,20 +161,59 @@ void read_two_shapes(std::string_view line, TextFacts& facts) {
     first = side_in(between, false);
     second = side_in(after, false);
   }
-  if (first == Side::Unknown || second == Side::Unknown || first == second) return;
-  const bool is_file_first = first == Side::File;
+  const bool is_model_first = first != second && (first == Side::Model || second == Side::File);
+  const bool is_file_first = !is_model_first;  // loaders that do not say name the checkpoint's first
   facts.mismatched.push_back({name, shapes[is_file_first ? 0 : 1].shape, shapes[is_file_first ? 1 : 0].shape});
 }
 
-// A name that is not there, or not wanted.
+// Names that are not there, or not wanted.
 
-constexpr std::string_view kUnwanted[] = {"unexpected",    "unused",          "not used",       "no parameter",
-                                          "not have a parameter", "not in model", "not in the model", "unknown",
-                                          "not exist in model",   "not found in model", "not found in the model",
-                                          "unrecognized",  "surplus",         "no attribute"};
-constexpr std::string_view kAbsent[] = {"missing",  "not found",   "not find",    "cannot find", "can't find", "no such",
-                                        "not present", "not exist",   "doesn't exist", "not contain",  "absent",
-                                        "not in ",  "no key",      "notfound",      "no tensor"};
+struct Cue {
+  std::string_view words;
+  bool is_unwanted;
+};
+constexpr Cue kCues[] = {
+    {"unexpected", true},          {"unused", true},
+    {"not used", true},            {"no parameter", true},
+    {"not have a parameter", true}, {"not in model", true},
+    {"not in the model", true},    {"unknown", true},
+    {"not exist in model", true},  {"not found in model", true},
+    {"not found in the model", true}, {"unrecognized", true},
+    {"surplus", true},             {"not loaded keys", true},
+    {"ignored keys", true},        {"missing", false},
+    {"not found", false},          {"not find", false},
+    {"cannot find", false},        {"can't find", false},
+    {"no such", false},            {"not present", false},
+    {"not exist", false},          {"doesn't exist", false},
+    {"not contain", false},        {"absent", false},
+    {"not in ", false},            {"no key", false},
+    {"notfound", false},           {"no tensor", false},
+    {"not loaded", false},         {"not initialized", false},
+};
+
+struct Place {
+  std::size_t at = 0;
+  bool is_unwanted = false;
+};
+
+/// Where the cues of a line stand; of two at one place the longer one speaks, which the table has first.
+std::vector<Place> cues_in(std::string_view plain) {
+  std::vector<Place> places;
+  for (const Cue& cue : kCues)
+    for (auto at = plain.find(cue.words); at != std::string_view::npos; at = plain.find(cue.words, at + 1))
+      if (std::none_of(places.begin(), places.end(), [&](const Place& other) { return other.at == at; }))
+        places.push_back({at, cue.is_unwanted});
+  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) { return a.at < b.at; });
+  return places;
+}
+
+/// The cue that a name stands behind; in front of all cues, the first one.
+const Place& cue_of(const std::vector<Place>& cues, std::size_t at) {
+  const Place* found = &cues.front();
+  for (const Place& cue : cues)
+    if (cue.at <= at) found = &cue;
+  return *found;
+}
 
 /// `has no parameter 'w1'`, `a buffer named zeros`: a name without dots, told to be one.
 std::string told_name(std::string_view line) {
@@ -177,20 +227,41 @@ std::string told_name(std::string_view line) {
   return {};
 }
 
-void read_absent_name(std::string_view line, TextFacts& facts) {
-  const std::string plain = lowered(line);
-  const bool is_unwanted = has_any(plain, kUnwanted);
-  if (!is_unwanted && !has_any(plain, kAbsent)) return;
-  auto& names = is_unwanted ? facts.unexpected : facts.missing;
-  const std::size_t before = names.size();
-  for_each_word(line, [&](std::string_view word, std::size_t) {
-    const std::string_view name = bare(word);
-    if (!is_tensor_name(name)) return;
+/// Reads a text line by line; a heading's side (`missing keys:`) goes on over the lines of names below it.
+class AbsentNames {
+ public:
+  explicit AbsentNames(TextFacts& facts) : facts_(facts) {}
+
+  void read(std::string_view line) {
+    auto cues = cues_in(lowered(line));
+    if (cues.empty() && heading_) cues.push_back({0, *heading_});
+    heading_.reset();
+    if (cues.empty()) return;
+    std::size_t names = 0;
+    for_each_word(line, [&](std::string_view word, std::size_t at) {
+      const std::string_view name = bare(word);
+      if (!is_tensor_name(name) && !(is_quoted(word) && is_dotted_name(name))) return;
+      keep(name, cue_of(cues, at).is_unwanted);
+      ++names;
+    });
+    if (names == 0) keep(told_name(line), cues.front().is_unwanted);
+    if (names > 0 || line.ends_with(':')) heading_ = cues.back().is_unwanted;
+  }
+
+  void close() { facts_.is_first_only = facts_.missing.size() + facts_.unexpected.size() == 1; }
+
+ private:
+  static bool is_quoted(std::string_view word) { return word.find_first_of("'\"`") != std::string_view::npos; }
+
+  void keep(std::string_view name, bool is_unwanted) {
+    if (name.empty()) return;
+    auto& names = is_unwanted ? facts_.unexpected : facts_.missing;
     names.push_back(leaf_of(name) == "*" ? std::string(module_of(name)) + ".weight" : std::string(name));
-  });
-  if (auto name = told_name(line); names.size() == before && !name.empty()) names.push_back(std::move(name));
-  facts.is_first_only = names.size() == 1;
-}
+  }
+
+  TextFacts& facts_;
+  std::optional<bool> heading_;
+};
 
 // What is told in prose.
 
@@ -235,15 +306,17 @@ void read_count(std::string_view line, TextFacts& facts) {
 
 void recognise_sentences(const PlainText& text, TextFacts& facts) {
   if (facts.tells_keys()) return;
+  AbsentNames names(facts);
   const bool is_unknown = facts.sightings.empty();  // names in a text that is understood otherwise are its examples
   for (std::string_view rest = text.lined; !rest.empty();) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     if (line.size() > kLongestLine) continue;
     read_two_shapes(line, facts);
-    if (is_unknown) read_absent_name(line, facts);
+    if (is_unknown) names.read(line);
     if (is_unknown) read_count(line, facts);
   }
+  if (is_unknown) names.close();
   if (!facts.tells_failure() && text.flat.size() <= kLongestLine) read_silence(text.flat, facts);
 }
 

@@ -302,6 +302,19 @@ std::vector<std::string> rename_help(const Case& facts, const Remains& remains) 
                      Applicability::Guess})};
 }
 
+/// Two heads with names alike, and every tensor of one in the other: one part under a new name.
+bool is_renamed(const Case& facts, const Remains& remains) {
+  constexpr double kAlike = 0.5;
+  if (remains.missing.size() != 1 || remains.unexpected.size() != 1) return false;
+  const Subtree &want = remains.missing.front(), &have = remains.unexpected.front();
+  if (want.tensors.size() != have.tensors.size() || likeness(want.path, have.path) < kAlike) return false;
+  std::set<std::string_view> rests;
+  for (const std::size_t index : want.tensors) rests.insert(std::string_view(facts.want(index).name).substr(want.path.size()));
+  return std::all_of(have.tensors.begin(), have.tensors.end(), [&](std::size_t index) {
+    return rests.count(std::string_view(facts.have(index).name).substr(have.path.size())) > 0;
+  });
+}
+
 std::optional<Finding> other_name(const Case& facts) {
   if (facts.gap.missing.empty() && facts.gap.unexpected.empty()) return std::nullopt;
   const auto settled = settled_modules(facts);
@@ -309,6 +322,7 @@ std::optional<Finding> other_name(const Case& facts) {
   const auto have = [&](std::size_t i) -> const TensorSpec& { return facts.have(i); };
   const Remains remains{subtrees(facts.gap.missing, settled, want), subtrees(facts.gap.unexpected, settled, have)};
   if (!are_heads(facts, remains)) return std::nullopt;
+  if (facts.knowledge == Knowledge::Partial && is_renamed(facts, remains)) return std::nullopt;
 
   std::unordered_set<std::string_view> missing, unexpected;
   for (const std::size_t index : facts.gap.missing) missing.insert(facts.want(index).name);
@@ -357,6 +371,24 @@ std::optional<Finding> at_the_exit(const Case& facts) {
   return finding;
 }
 
+/// All that differs is called a head, and its input is of another width, too: the head is another one, and what feeds it.
+std::optional<Finding> head_and_width(const Case& facts) {
+  const auto rows = mismatched_rows(facts);
+  const bool are_heads = !rows.empty() && facts.gap.missing.size() + facts.gap.unexpected.size() == 0 &&
+                         std::all_of(rows.begin(), rows.end(), [](const OpenPair& row) {
+                           return is_called_head(module_of(row.name)) && row.have->size() == row.want->size() &&
+                                  !row.have->empty() && row.have->front() != row.want->front();
+                         });
+  if (!are_heads || facts.knowledge == Knowledge::Whole) return std::nullopt;
+  Finding finding = say(facts, {0.5,
+                                "the head has other rows, and another input: " + list_text(names_of_rows(rows)),
+                                std::string(kWhy),
+                                {base::plural(rows.size(), "mismatched key") + ", all of a head"},
+                                {"build the model with the checkpoint's options"}});
+  finding.cause.keys = rows.size();
+  return finding;
+}
+
 /// All that the file has too much is its head, and the model lacks a few layers: most likely its own.
 std::optional<Finding> head_for_another(const Case& facts) {
   constexpr std::size_t kFewLayers = 12;
@@ -393,6 +425,7 @@ std::optional<Finding> find_head_changed(const Case& facts) {
   if (auto finding = other_name(facts)) return finding;
   if (auto finding = at_the_exit(facts)) return finding;
   if (auto finding = head_for_another(facts)) return finding;
+  if (auto finding = head_and_width(facts)) return finding;
   return read_sightings(facts, kReadings);
 }
 

@@ -25,7 +25,9 @@ bool has_other_rows(const OpenPair& row) {
 std::int64_t rows_of(const OpenPair& row) { return (*row.have)[0]; }
 
 bool is_table(const OpenPair& row) {
-  return row.have->size() == 2 && has_other_rows(row) && is_called_embedding(module_of(row.name)) &&
+  const bool is_one_hot = row.have->size() == 2 && row.want->size() == 2 && (*row.have)[0] == (*row.have)[1] &&
+                          (*row.want)[0] == (*row.want)[1];  // each symbol is its own vector
+  return row.have->size() == 2 && (has_other_rows(row) || is_one_hot) && is_called_embedding(module_of(row.name)) &&
          !is_position_table(row.name);
 }
 
@@ -33,9 +35,11 @@ using RowPairs = std::set<std::pair<std::int64_t, std::int64_t>>;
 
 std::pair<std::int64_t, std::int64_t> row_pair(const OpenPair& row) { return {row.have->front(), row.want->front()}; }
 
-/// Output layers over the same rows: `lm_head.weight`, `decoder.bias`.
+/// Output layers over the same rows: `lm_head.weight`, `decoder.bias`; layers that take one number for each symbol.
 bool follows(const OpenPair& row, const RowPairs& of_tables) {
-  return has_other_rows(row) && of_tables.count(row_pair(row)) > 0;
+  for (std::size_t axis = 0; axis < std::min(row.have->size(), row.want->size()); ++axis)
+    if (of_tables.count({(*row.have)[axis], (*row.want)[axis]}) > 0) return true;
+  return false;
 }
 
 /// An output layer over a vocabulary without the table beside it (tied, or cut off): thousands of rows.

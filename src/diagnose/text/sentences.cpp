@@ -138,6 +138,8 @@ std::vector<Placed> shapes_in(std::string_view line) {
 
 /// Two shapes and no name: whether the outer axis alone differs, which is that of a last layer's outputs.
 void note_shapes(std::string_view line, const Shape& a, const Shape& b, TextFacts& facts) {
+  constexpr std::string_view kWords[] = {"shape", "size", "dimension", "mismatch", "match"};
+  if (std::max(a.size(), b.size()) < 2 || !has_any(lowered(line), kWords)) return;
   const auto axis = only_axis(a, b);
   const bool are_outputs = axis && (*axis == 0 || *axis + 1 == a.size());
   const Symptom symptom = are_outputs ? Symptom::KernelOutputs : Symptom::KernelShape;

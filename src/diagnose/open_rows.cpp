@@ -46,14 +46,17 @@ OpenRows open_rows(const Case& facts) {
 std::vector<OpenPair> mismatched_rows(const Case& facts) {
   std::vector<OpenPair> rows;
   for (const Pair& pair : facts.gap.mismatched)
-    rows.push_back({facts.want(pair.target).name, shape_in(facts.have(pair.state)), shape_in(facts.want(pair.target)), pair});
+    rows.push_back(
+        {facts.want(pair.target).name, shape_in(facts.have(pair.state)), shape_in(facts.want(pair.target)), pair});
   return rows;
 }
 
 std::optional<Ends> changed_ends(const std::vector<OpenPair>& rows) {
   using Extents = std::pair<std::int64_t, std::int64_t>;
   std::set<Extents> of_rows, of_columns;
-  const auto extents = [](const OpenPair& row, std::size_t axis) { return Extents((*row.have)[axis], (*row.want)[axis]); };
+  const auto extents = [](const OpenPair& row, std::size_t axis) {
+    return Extents((*row.have)[axis], (*row.want)[axis]);
+  };
   for (const OpenPair& row : rows) {
     const auto axis = only_axis(*row.have, *row.want);
     if (!axis || *axis > 1) return std::nullopt;

@@ -38,9 +38,9 @@ OpenRows open_rows(const Case& facts);
 /// All tensors whose shapes differ, explained or not.
 std::vector<OpenPair> mismatched_rows(const Case& facts);
 
-/// What changes at the two ends of a network whose widths within are the same on both sides. A width within shows twice:
-/// as rows of one layer and as columns of the next. What shows as columns only comes from outside, what shows as rows
-/// only goes there; vectors (statistics of inputs, a bias) go with the weights of their extents.
+/// What changes at the two ends of a network whose widths within are the same on both sides. A width within shows
+/// twice: as rows of one layer and as columns of the next. What shows as columns only comes from outside, what shows as
+/// rows only goes there; vectors (statistics of inputs, a bias) go with the weights of their extents.
 struct Ends {
   std::vector<OpenPair> inputs, outputs;
 };

@@ -176,7 +176,8 @@ std::optional<IndexTail> index_tail(const std::vector<OpenName>& rows) {
   const IndexTail* best = nullptr;
   for (const auto& [stem, tail] : tails)
     if (tail.first > 0 && tail.rows.size() >= 2 && counts_blocks(tail, rows.size()) &&
-        (best == nullptr || std::make_pair(tail.rows.size(), tail.first) > std::make_pair(best->rows.size(), best->first)))
+        (best == nullptr ||
+         std::make_pair(tail.rows.size(), tail.first) > std::make_pair(best->rows.size(), best->first)))
       best = &tail;
   return best == nullptr ? std::nullopt : std::optional<IndexTail>(*best);
 }
@@ -254,7 +255,8 @@ bool begins_network(std::string_view rest) {
                                          "encoder.layer.0.", "model.0.",   "backbone.",   "h.0.",
                                          "embedding.",       "bert.",      "body.0.",     "downsample_layers.0.",
                                          "conv_first.",      "time_embed."};
-  const bool is_embedding = first_level(rest).find("emb") != std::string_view::npos;  // what tokens or patches meet first
+  const bool is_embedding =
+      first_level(rest).find("emb") != std::string_view::npos;  // what tokens or patches meet first
   return is_embedding || std::any_of(std::begin(kFirst), std::end(kFirst),
                                      [&](std::string_view first) { return rest.starts_with(first); });
 }

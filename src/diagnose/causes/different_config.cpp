@@ -171,7 +171,8 @@ std::optional<Finding> behind_another(const Case& facts) {
 
 /// What comes in and what goes out differ by the same number: one option, of what the network is for, decides both.
 std::optional<Finding> one_option(const Case& facts) {
-  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.size() + facts.gap.unexpected.size() > 0) return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.size() + facts.gap.unexpected.size() > 0)
+    return std::nullopt;
   const auto rows = mismatched_rows(facts);
   const auto ends = changed_ends(rows);
   if (!ends) return std::nullopt;
@@ -182,12 +183,13 @@ std::optional<Finding> one_option(const Case& facts) {
   const bool is_one = std::all_of(rows.begin(), rows.end(),
                                   [&](const OpenPair& row) { return difference(row) == difference(rows.front()); });
   if (!is_one) return std::nullopt;
-  Finding finding = say(facts, {0.9,
-                                "inputs and outputs differ by the same number, " + std::to_string(difference(rows.front())),
-                                std::string(kWhy),
-                                {base::plural(ends->inputs.size(), "key") + " of inputs and " +
-                                 base::plural(ends->outputs.size(), "key") + " of outputs, all by that number"},
-                                {std::string(kHelp)}});
+  Finding finding =
+      say(facts, {0.9,
+                  "inputs and outputs differ by the same number, " + std::to_string(difference(rows.front())),
+                  std::string(kWhy),
+                  {base::plural(ends->inputs.size(), "key") + " of inputs and " +
+                   base::plural(ends->outputs.size(), "key") + " of outputs, all by that number"},
+                  {std::string(kHelp)}});
   finding.cause.keys = rows.size();
   picture_of({}, {}, rows, finding.cause);
   return finding;
@@ -202,10 +204,13 @@ std::optional<Finding> find_different_config(const Case& facts) {
       facts.gap.matched.size() + facts.gap.mismatched.size() <= rows.missing.size())
     return std::nullopt;
   if (auto finding = behind_another(facts)) return finding;
-  if (auto finding = depth(facts, rows)) return finding;
+  auto deeper = depth(facts, rows);
+  const bool is_most = deeper && deeper->cause.keys * 2 > rows.size();
+  if (is_most) return deeper;
   if (auto finding = sizes(facts, rows)) return finding;
   if (facts.knowledge == Knowledge::Partial)
     if (auto finding = branch(facts, rows)) return finding;
+  if (deeper) return deeper;
   return read_sightings(facts, kReadings);
 }
 

@@ -309,7 +309,8 @@ bool is_renamed(const Case& facts, const Remains& remains) {
   const Subtree &want = remains.missing.front(), &have = remains.unexpected.front();
   if (want.tensors.size() != have.tensors.size() || likeness(want.path, have.path) < kAlike) return false;
   std::set<std::string_view> rests;
-  for (const std::size_t index : want.tensors) rests.insert(std::string_view(facts.want(index).name).substr(want.path.size()));
+  for (const std::size_t index : want.tensors)
+    rests.insert(std::string_view(facts.want(index).name).substr(want.path.size()));
   return std::all_of(have.tensors.begin(), have.tensors.end(), [&](std::size_t index) {
     return rests.count(std::string_view(facts.have(index).name).substr(have.path.size())) > 0;
   });
@@ -371,7 +372,8 @@ std::optional<Finding> at_the_exit(const Case& facts) {
   return finding;
 }
 
-/// All that differs is called a head, and its input is of another width, too: the head is another one, and what feeds it.
+/// All that differs is called a head, and its input is of another width, too: the head is another one, and what feeds
+/// it.
 std::optional<Finding> head_and_width(const Case& facts) {
   const auto rows = mismatched_rows(facts);
   const bool are_heads = !rows.empty() && facts.gap.missing.size() + facts.gap.unexpected.size() == 0 &&
@@ -392,11 +394,14 @@ std::optional<Finding> head_and_width(const Case& facts) {
 /// All that the file has too much is its head, and the model lacks a few layers: most likely its own.
 std::optional<Finding> head_for_another(const Case& facts) {
   constexpr std::size_t kFewLayers = 12;
-  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.empty() || facts.gap.unexpected.empty()) return std::nullopt;
+  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.empty() || facts.gap.unexpected.empty())
+    return std::nullopt;
   const auto all_heads = [&](const std::vector<std::size_t>& indexes, auto name) {
-    return std::all_of(indexes.begin(), indexes.end(), [&](std::size_t i) { return is_called_head(first_level(name(i))); });
+    return std::all_of(indexes.begin(), indexes.end(),
+                       [&](std::size_t i) { return is_called_head(first_level(name(i))); });
   };
-  const bool saved = all_heads(facts.gap.unexpected, [&](std::size_t i) { return std::string_view(facts.have(i).name); });
+  const bool saved =
+      all_heads(facts.gap.unexpected, [&](std::size_t i) { return std::string_view(facts.have(i).name); });
   const bool wanted = all_heads(facts.gap.missing, [&](std::size_t i) { return std::string_view(facts.want(i).name); });
   if (saved == wanted || (saved ? facts.gap.missing : facts.gap.unexpected).size() > kFewLayers) return std::nullopt;
   const OpenRows rows = open_rows(facts);

@@ -40,9 +40,20 @@ std::size_t rows_in_modules(const std::vector<OpenName>& rows, const std::vector
 /// A module that was renamed has the same tensors under both names: share of the tensors of the modules that pair.
 double wholeness(const LevelEdit& edit, const OpenRows& rows) {
   const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
-  const std::size_t most = std::max(rows_in_modules(rows.missing, edit.missing),
-                                    rows_in_modules(rows.unexpected, edit.unexpected));
+  const std::size_t most =
+      std::max(rows_in_modules(rows.missing, edit.missing), rows_in_modules(rows.unexpected, edit.unexpected));
   return std::min(1.0, share_of(pairs, most));
+}
+
+/// Statistics of normalisations on one side only: other layers, not other names.
+bool are_other_layers(const OpenRows& rows) {
+  constexpr std::size_t kLeast = 6;
+  const auto statistics = [](const std::vector<OpenName>& side) {
+    return std::any_of(side.begin(), side.end(),
+                       [](const OpenName& row) { return family_of(row.name) == Family::NormStatistics; });
+  };
+  return rows.missing.size() >= kLeast && rows.unexpected.size() >= kLeast &&
+         statistics(rows.missing) != statistics(rows.unexpected);
 }
 
 double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
@@ -54,8 +65,11 @@ double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   const double alike = is_level ? (is_wrapper ? 0 : 0.8) : likeness(edit.from, edit.to);
   const double certainty = is_index_edit(edit) ? 0.5 : edit.by_template ? 0.85 : 1;
   if (is_regrouping(edit)) return few * (0.5 + 0.3 * share_of(pairs, fewer));
-  const double other = !is_level && alike < kUnlike && pairs <= kFewPairs ? 0.7 : 1;  // two parts that have a layer each
-  return few * certainty * other * (0.5 + 0.5 * wholeness(edit, rows)) * (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
+  const double other =
+      !is_level && alike < kUnlike && pairs <= kFewPairs ? 0.7 : 1;  // two parts that have a layer each
+  const double kinds = are_other_layers(rows) ? 0.7 : 1;
+  return few * certainty * other * kinds * (0.5 + 0.5 * wholeness(edit, rows)) *
+         (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
 }
 
 bool explains_most(const LevelEdit& edit, const OpenRows& rows) {
@@ -149,7 +163,7 @@ std::optional<Finding> by_leaves(const Case& facts, const OpenRows& rows) {
 
 /// The program asks for its names one by one, and stopped at the first that is not there.
 std::optional<Finding> first_name(const Case& facts, const OpenRows& rows) {
-  if (!facts.text->is_first_only || rows.size() != 1) return std::nullopt;
+  if (facts.text == nullptr || !facts.text->is_first_only || rows.size() != 1) return std::nullopt;
   const bool in_file = rows.missing.empty();
   const std::string_view name = in_file ? rows.unexpected.front().name : rows.missing.front().name;
   Finding finding = say(facts, {in_file ? 0.42 : 0.6,

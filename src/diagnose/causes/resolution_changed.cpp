@@ -54,7 +54,8 @@ bool is_width(const OpenPair& row) {
 
 constexpr Reading kReadings[] = {
     {Symptom::InputSize, 0.8, "the input has another size than the model was made for",
-     "a table of positions has one row for each place of the input", "build the model for that size, or resize the input"},
+     "a table of positions has one row for each place of the input",
+     "build the model for that size, or resize the input"},
 };
 
 }  // namespace

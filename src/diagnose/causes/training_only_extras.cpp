@@ -74,7 +74,7 @@ std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
   });
   if (heads.size() != rows.unexpected.size()) return std::nullopt;
   Finding finding = say(
-      facts, {facts.text->is_first_only ? 0.3 : 0.5,
+      facts, {facts.text != nullptr && facts.text->is_first_only ? 0.3 : 0.5,
               "the checkpoint has a head that this use of the model does not need: " + list_text(first_levels(heads)),
               "a backbone is loaded from a file that was trained with a head",
               {base::plural(heads.size(), "unexpected key") + ", all of a head"},

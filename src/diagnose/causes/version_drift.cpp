@@ -178,12 +178,12 @@ std::optional<Finding> shifted_stage(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
-/// `layers.3.downsample.` here, `layers.0.downsample.` there: layers between stages are counted with the stage before or
-/// behind them. The same tensors, one index on; those of the stages in the middle have names on both sides.
+/// `layers.3.downsample.` here, `layers.0.downsample.` there: layers between stages are counted with the stage before
+/// or behind them. The same tensors, one index on; those of the stages in the middle have names on both sides.
 std::optional<Finding> moved_between_stages(const Case& facts, const OpenRows& rows) {
   const auto is_between = [](const OpenName& row) {
-    return row.name.find("downsample.") != std::string_view::npos || row.name.find("merging.") != std::string_view::npos ||
-           row.name.find("upsample.") != std::string_view::npos;
+    return row.name.find("downsample.") != std::string_view::npos ||
+           row.name.find("merging.") != std::string_view::npos || row.name.find("upsample.") != std::string_view::npos;
   };
   const auto missing = rows_where(rows.missing, is_between), unexpected = rows_where(rows.unexpected, is_between);
   std::set<std::string> forms, names;
@@ -193,13 +193,12 @@ std::optional<Finding> moved_between_stages(const Case& facts, const OpenRows& r
   }
   const auto moved = rows_where(missing, [&](const OpenName& row) { return forms.count(template_of(row.name)) > 0; });
   if (moved.size() < 2 || moved.size() * 2 < missing.size()) return std::nullopt;
-  Finding finding =
-      say(facts, {0.85,
-                  "layers between stages stand at other indexes: " + list_text(names_of_rows(moved)),
-                  "a release moved the downsampling from the end of a stage to the start of the next",
-                  {part_text(moved.size(), rows.missing.size(), "missing key") +
-                   " are of layers between stages, and unexpected under other indexes"},
-                  {"install the release that saved it, or move the layers by one index"}});
+  Finding finding = say(facts, {0.85,
+                                "layers between stages stand at other indexes: " + list_text(names_of_rows(moved)),
+                                "a release moved the downsampling from the end of a stage to the start of the next",
+                                {part_text(moved.size(), rows.missing.size(), "missing key") +
+                                 " are of layers between stages, and unexpected under other indexes"},
+                                {"install the release that saved it, or move the layers by one index"}});
   finding.cause.keys = rows.size();
   picture_of(moved, unexpected, {}, finding.cause);
   return finding;

@@ -22,8 +22,8 @@ void recognise_tables(const PlainText& text, TextFacts& facts);             ///<
 void recognise_symptoms(const PlainText& text, TextFacts& facts);           ///< messages that are fixed phrases
 void recognise_sentences(const PlainText& text, TextFacts& facts);          ///< what no dialect's words are known of
 
-inline constexpr Recognise kRecognisers[] = {recognise_state_dict_errors, recognise_key_lists, recognise_shape_pairs,
-                                             recognise_tables, recognise_symptoms,
-                                             recognise_sentences};
+inline constexpr Recognise kRecognisers[] = {recognise_state_dict_errors, recognise_key_lists,
+                                             recognise_shape_pairs,       recognise_tables,
+                                             recognise_symptoms,          recognise_sentences};
 
 }  // namespace tenon::diagnosis

@@ -1,7 +1,8 @@
 // Sentences about one tensor in words that no dialect's table lists: what is read is what every such sentence must
 // tell.
 //
-//   two shapes   Shape of head.0.weight in checkpoint is torch.Size([80, 128]), while ... in model is torch.Size([6, 128])
+//   two shapes   Shape of head.0.weight in checkpoint is torch.Size([80, 128]), while ... in model is torch.Size([6,
+//   128])
 //                the words beside each shape say whose it is: checkpoint, saved, loaded - model, current, expected
 //   a name       Layer mlp has no parameter 'w13.weight'        Could not find lm_head.weight in the file
 //                a name with a tensor's ending, and a word that says that it is not there, or not wanted
@@ -60,19 +61,21 @@ void for_each_word(std::string_view line, Take take) {
 }
 
 bool is_name_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' ||
-         c == '*';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+         c == '-' || c == '*';
 }
 
 /// The name of a tensor: levels with dots between them, and a last one as tensors are called. Files, modules of Python
 /// and numbers have dots, too.
 bool is_dotted_name(std::string_view word) {
-  constexpr std::string_view kPackages[] = {"torch", "numpy", "np", "nn", "tensorflow", "tf", "keras", "os", "self",
-                                            "transformers", "diffusers", "www"};
-  constexpr std::string_view kFiles[] = {"py", "pt", "pth", "bin", "json", "cpp", "cc", "h", "so", "ckpt", "safetensors",
-                                         "h5", "onnx", "txt", "zip", "tar", "yaml", "pkl", "npz", "gguf", "com", "org"};
+  constexpr std::string_view kPackages[] = {"torch", "numpy", "np",   "nn",           "tensorflow", "tf",
+                                            "keras", "os",    "self", "transformers", "diffusers",  "www"};
+  constexpr std::string_view kFiles[] = {"py",   "pt",   "pth",         "bin",  "json", "cpp", "cc",  "h",
+                                         "so",   "ckpt", "safetensors", "h5",   "onnx", "txt", "zip", "tar",
+                                         "yaml", "pkl",  "npz",         "gguf", "com",  "org"};
   if (word.find('.') == std::string_view::npos || word.front() == '.') return false;
-  const bool has_letter = std::any_of(word.begin(), word.end(), [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });
+  const bool has_letter =
+      std::any_of(word.begin(), word.end(), [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });
   return has_letter && std::all_of(word.begin(), word.end(), is_name_char) && !is_among(first_level(word), kPackages) &&
          !is_among(leaf_of(word), kFiles);
 }
@@ -99,10 +102,10 @@ std::string name_in(std::string_view line) {
 enum class Side : std::uint8_t { Unknown, File, Model };
 
 Side side_of(std::string_view word) {
-  constexpr std::string_view kFile[] = {"checkpoint", "ckpt",   "saved",  "loaded", "loading", "file",  "pretrained",
-                                        "pre-trained", "source", "stored", "provided", "got",   "found", "weights"};
-  constexpr std::string_view kModel[] = {"model",  "current", "expected", "expects", "target",
-                                         "layer",  "network", "required", "needs",   "module"};
+  constexpr std::string_view kFile[] = {"checkpoint",  "ckpt",   "saved",  "loaded",   "loading", "file",  "pretrained",
+                                        "pre-trained", "source", "stored", "provided", "got",     "found", "weights"};
+  constexpr std::string_view kModel[] = {"model", "current", "expected", "expects", "target",
+                                         "layer", "network", "required", "needs",   "module"};
   const std::string plain = lowered(bare(word));
   return is_among(plain, kFile) ? Side::File : is_among(plain, kModel) ? Side::Model : Side::Unknown;
 }
@@ -175,22 +178,38 @@ struct Cue {
   bool is_unwanted;
 };
 constexpr Cue kCues[] = {
-    {"unexpected", true},          {"unused", true},
-    {"not used", true},            {"no parameter", true},
-    {"not have a parameter", true}, {"not in model", true},
-    {"not in the model", true},    {"unknown", true},
-    {"not exist in model", true},  {"not found in model", true},
-    {"not found in the model", true}, {"unrecognized", true},
-    {"surplus", true},             {"not loaded keys", true},
-    {"ignored keys", true},        {"missing", false},
-    {"not found", false},          {"not find", false},
-    {"cannot find", false},        {"can't find", false},
-    {"no such", false},            {"not present", false},
-    {"not exist", false},          {"doesn't exist", false},
-    {"not contain", false},        {"absent", false},
-    {"not in ", false},            {"no key", false},
-    {"notfound", false},           {"no tensor", false},
-    {"not loaded", false},         {"not initialized", false},
+    {"unexpected", true},
+    {"unused", true},
+    {"not used", true},
+    {"no parameter", true},
+    {"not have a parameter", true},
+    {"not in model", true},
+    {"not in the model", true},
+    {"unknown", true},
+    {"not exist in model", true},
+    {"not found in model", true},
+    {"not found in the model", true},
+    {"unrecognized", true},
+    {"surplus", true},
+    {"not loaded keys", true},
+    {"ignored keys", true},
+    {"missing", false},
+    {"not found", false},
+    {"not find", false},
+    {"cannot find", false},
+    {"can't find", false},
+    {"no such", false},
+    {"not present", false},
+    {"not exist", false},
+    {"doesn't exist", false},
+    {"not contain", false},
+    {"absent", false},
+    {"not in ", false},
+    {"no key", false},
+    {"notfound", false},
+    {"no tensor", false},
+    {"not loaded", false},
+    {"not initialized", false},
 };
 
 struct Place {
@@ -270,11 +289,11 @@ class AbsentNames {
 /// `the accuracy drops after loading`: no error, a word for results and one for their change.
 void read_silence(std::string_view text, TextFacts& facts) {
   constexpr std::string_view kErrors[] = {"error", "exception", "traceback", "failed", "cannot"};
-  constexpr std::string_view kResults[] = {"accuracy", "result", "prediction", "output", "loss", "performance", "metric",
-                                           "score",    "quality"};
-  constexpr std::string_view kChanges[] = {"differ", "wrong",  "drop",  "worse",        "random",  "change",
-                                           "not the same",     "bad ",  "inconsistent", "restart", " nan",
-                                           "zero",   "mismatch"};
+  constexpr std::string_view kResults[] = {"accuracy",    "result", "prediction", "output", "loss",
+                                           "performance", "metric", "score",      "quality"};
+  constexpr std::string_view kChanges[] = {"differ", "wrong",        "drop",    "worse",        "random",
+                                           "change", "not the same", "bad ",    "inconsistent", "restart",
+                                           " nan",   "zero",         "mismatch"};
   const std::string plain = lowered(text);
   if (has_any(plain, kErrors) || !has_any(plain, kResults) || !has_any(plain, kChanges)) return;
   facts.sightings.push_back({Symptom::SilentWords, "", std::string(text.substr(0, 120))});
@@ -295,10 +314,12 @@ void read_count(std::string_view line, TextFacts& facts) {
     const std::string word = lowered(bare(raw));
     const auto has = [&](std::string_view wanted) { return word == wanted || is_among(wanted, last); };
     const bool is_of_keys = has("keys") || has("key") || has("keys(s)") || has("parameters") || has("tensors");
-    const auto number = is_number(word) ? word : std::find_if(last.begin(), last.end(), is_number) != last.end()
-                                                     ? *std::find_if(last.begin(), last.end(), is_number)
-                                                     : std::string();
-    if (has("missing") && is_of_keys && !number.empty() && number != "0" && facts.find(Symptom::MissingCount) == nullptr)
+    const auto number = is_number(word) ? word
+                        : std::find_if(last.begin(), last.end(), is_number) != last.end()
+                            ? *std::find_if(last.begin(), last.end(), is_number)
+                            : std::string();
+    if (has("missing") && is_of_keys && !number.empty() && number != "0" &&
+        facts.find(Symptom::MissingCount) == nullptr)
       facts.sightings.push_back({Symptom::MissingCount, number, std::string(line.substr(0, 120))});
     last[count++ % kWindow] = word;
   });

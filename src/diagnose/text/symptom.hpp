@@ -94,9 +94,9 @@ enum class Symptom : std::uint8_t {
   EmptyIndex,     ///< index out of range in an embedding
   MissingCount,   ///< how many keys are missing, and not which; `detail`: the number
   // Distributed.
-  ShardWords,  ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
-  ShardReader, ///< a message that only the reader of distributed checkpoints has
-  MetaTensor,  ///< a placeholder has no data
+  ShardWords,   ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
+  ShardReader,  ///< a message that only the reader of distributed checkpoints has
+  MetaTensor,   ///< a placeholder has no data
   // C++ and other languages.
   CppArchive,     ///< a name that a C++ archive does not have
   CppValue,       ///< an IValue of another kind

@@ -189,19 +189,34 @@ void read_kernel_shapes(std::string_view text, TextFacts& facts) {
 /// A program of C++ or another language complains, and no Python stands around it: what Python would say of the same
 /// file (`RuntimeError: ...`, a traceback) is not there. Its reader then is LibTorch's, and the file mostly Python's.
 void read_native_program(std::string_view text, TextFacts& facts) {
-  constexpr std::string_view kNative[] = {"c10::Error",      "what():",     "terminate called",    "libc++abi",
-                                          "inline_container", "torch/csrc",  "torch\\csrc",         "System.Runtime.Interop",
-                                          "TorchSharp",      "Internal torch error", "torch error:", "cpp_load",
-                                          "TchError",        "TensorNameNotFound",  "[TRT]",      ".wts",
-                                          "torch::jit",      "torch::load", "torch::serialize",  "com.facebook.jni",
-                                          "org.pytorch",     "Error: Argument '"};
-  constexpr std::string_view kPython[] = {"Traceback (most", "RuntimeError", "File \"", "import torch", "ValueError",
-                                          ".py\", line", "torch._C."};
+  constexpr std::string_view kNative[] = {"c10::Error",
+                                          "what():",
+                                          "terminate called",
+                                          "libc++abi",
+                                          "inline_container",
+                                          "torch/csrc",
+                                          "torch\\csrc",
+                                          "System.Runtime.Interop",
+                                          "TorchSharp",
+                                          "Internal torch error",
+                                          "torch error:",
+                                          "cpp_load",
+                                          "TchError",
+                                          "TensorNameNotFound",
+                                          "[TRT]",
+                                          ".wts",
+                                          "torch::jit",
+                                          "torch::load",
+                                          "torch::serialize",
+                                          "com.facebook.jni",
+                                          "org.pytorch",
+                                          "Error: Argument '"};
+  constexpr std::string_view kPython[] = {"Traceback (most", "RuntimeError", "File \"",  "import torch",
+                                          "ValueError",      ".py\", line",  "torch._C."};
   const auto stands = [&](std::string_view words) { return text.find(words) != std::string_view::npos; };
   if (std::any_of(std::begin(kPython), std::end(kPython), stands)) return;
   const auto seen = std::find_if(std::begin(kNative), std::end(kNative), stands);
-  if (seen != std::end(kNative))
-    keep({Symptom::NativeProgram, std::string(*seen), excerpt(text, text.find(*seen), kExcerptBytes)}, facts);
+  if (seen != std::end(kNative)) keep({Symptom::NativeProgram, std::string(*seen), std::string(*seen)}, facts);
 }
 
 }  // namespace

@@ -157,7 +157,8 @@ const Principle kPrinciples[] = {
      }},
     {"BothEndsByOneNumber", "different_config", "head_changed",
      [](Network& n) {
-       const std::size_t width = n.number(60, 300), in = n.number(100, 500), out = n.number(2, 20), more = n.number(30, 90);
+       const std::size_t width = n.number(60, 300), in = n.number(100, 500), out = n.number(2, 20),
+                         more = n.number(30, 90);
        const auto text = [](std::size_t a, std::size_t b) { return number_text(a) + ", " + number_text(b); };
        return error_of({}, {},
                        pair_text(n.word() + ".0.weight", text(width, in), text(width, in + more)) +
@@ -172,8 +173,8 @@ const Principle kPrinciples[] = {
      }},
     {"MaskedPretrainingHasADecoder", "training_only_extras", "",
      [](Network& n) {
-       return error_of({"head.weight", "head.bias"},
-                       joined({"mask_token", "decoder_pos_embed"}, Network::blocks("decoder_blocks.", 0, n.number(3, 6))));
+       return error_of({"head.weight", "head.bias"}, joined({"mask_token", "decoder_pos_embed"},
+                                                            Network::blocks("decoder_blocks.", 0, n.number(3, 6))));
      }},
     {"WholeBlocksAreNotFused", "different_config", "",
      [](Network& n) {
@@ -200,12 +201,13 @@ TEST_P(OtherWords, AreRead) { EXPECT_EQ(causes_of(GetParam()).front(), "head_cha
 
 INSTANTIATE_TEST_SUITE_P(
     Programs, OtherWords,
-    testing::Values("WARN Shape of zor.cls.weight in checkpoint is torch.Size([80, 128]), while shape of zor.cls.weight in "
-                    "model is torch.Size([6, 128]).",
-                    "Ignoring zor.fc.weight: pretrained has shape (1000, 64) but model has (5, 64)",
-                    "zor.head.weight: expected (5, 64), loaded (1000, 64)",
-                    "skipped zor.classifier.weight [1000, 64] in checkpoint vs [5, 64] in model",
-                    "Shape mismatch for classifier.3.weight: (1000, 64) vs (4, 64)"));
+    testing::Values(
+        "WARN Shape of zor.cls.weight in checkpoint is torch.Size([80, 128]), while shape of zor.cls.weight in "
+        "model is torch.Size([6, 128]).",
+        "Ignoring zor.fc.weight: pretrained has shape (1000, 64) but model has (5, 64)",
+        "zor.head.weight: expected (5, 64), loaded (1000, 64)",
+        "skipped zor.classifier.weight [1000, 64] in checkpoint vs [5, 64] in model",
+        "Shape mismatch for classifier.3.weight: (1000, 64) vs (4, 64)"));
 
 TEST(NativePrograms, AreToldByTheirWords) {
   const std::string cut = "PytorchStreamReader failed reading zip archive: failed finding central directory";
@@ -214,6 +216,26 @@ TEST(NativePrograms, AreToldByTheirWords) {
             "cpp_interop");
   EXPECT_EQ(causes_of("Internal torch error: " + cut).front(), "cpp_interop");
 }
+
+/// Messages that no table has: what they are about, and what is wrong with it.
+class UnknownMessages : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(UnknownMessages, AreReadByTheirWords) {
+  const auto& [text, cause] = GetParam();
+  const Names ids = causes_of(text);
+  ASSERT_FALSE(ids.empty()) << text;
+  EXPECT_EQ(ids.front(), cause) << text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Programs, UnknownMessages,
+    testing::Values(std::pair("Zorv: this file is unsafe, refusing to load the pickle", "unsafe_pickle"),
+                    std::pair("FooError: weights are incomplete, 12 bytes got", "corrupt_file"),
+                    std::pair("FooError: hidden_size of the checkpoint (512) is not equal to 768", "different_config"),
+                    std::pair("FooError: the checkpoint has 10 classes, but 3 were expected", "head_changed"),
+                    std::pair("FooError: the GPU of the checkpoint is not available", "device_mismatch"),
+                    std::pair("FooError: the file was made by a newer version", "format_version"),
+                    std::pair("FooError: wrong model architecture, failed", "different_architecture")));
 
 TEST(Prose, OfResultsIsSilent) {
   EXPECT_EQ(causes_of("After loading, the accuracy drops to 10 %").front(), "silent_wrong");

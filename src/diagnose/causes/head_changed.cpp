@@ -84,12 +84,23 @@ bool is_of_spectrum(const Case& facts, const Layer& layer) {
   return is_bins(facts.have(first.state).shape->front()) && is_bins(facts.want(first.target).shape->front());
 }
 
+/// 255, 75, 18: a detector's scale has 3 (c + 5) rows in a 1x1 convolution; widths of layers are multiples of 8.
+bool is_of_scales(const Case& facts, const Layer& layer) {
+  constexpr std::int64_t kAnchors = 3, kBox = 5;
+  const Pair& first = layer.pairs.front();
+  const Shape &have = *facts.have(first.state).shape, &want = *facts.want(first.target).shape;
+  const auto is_scale = [](std::int64_t rows) { return rows % kAnchors == 0 && rows / kAnchors > kBox; };
+  const bool is_pointwise = have.size() == 4 && have[2] == 1 && have[3] == 1;
+  return is_pointwise && is_scale(have[0]) && is_scale(want[0]) && (have[0] % 8 != 0 || want[0] % 8 != 0);
+}
+
 bool is_head(const Case& facts, const Layer& layer, bool all_rows) {
   if (!layer.is_rows || layer.pairs.empty() || is_of_statistics(facts, layer) || is_of_spectrum(facts, layer))
     return false;
   const bool is_shown_whole = layer.has_weight && layer.has_bias;
   if (is_called_head(layer.module)) return layer.has_weight || facts.knowledge == Knowledge::Partial;
   if (is_called_embedding(layer.module)) return false;
+  if (facts.knowledge == Knowledge::Partial && layer.has_weight && is_of_scales(facts, layer)) return true;
   if (!is_shown_whole) return false;
   return is_last(facts, layer.module) || all_rows;
 }
@@ -419,6 +430,8 @@ std::optional<Finding> head_for_another(const Case& facts) {
 }
 
 constexpr Reading kReadings[] = {
+    {Symptom::ClassCount, 0.75, "the file and the model have other numbers of classes", kWhy,
+     "build the model with the saved number of classes, or load the other layers alone"},
     {Symptom::KernelOutputs, 0.7, "a layer has another number of outputs in the file than in the model (%)", kWhy,
      "build the model with the saved number of classes, or load the other layers alone: by_name, skip_mismatch"},
 };

@@ -284,21 +284,6 @@ class AbsentNames {
   std::optional<bool> heading_;
 };
 
-// What is told in prose.
-
-/// `the accuracy drops after loading`: no error, a word for results and one for their change.
-void read_silence(std::string_view text, TextFacts& facts) {
-  constexpr std::string_view kErrors[] = {"error", "exception", "traceback", "failed", "cannot"};
-  constexpr std::string_view kResults[] = {"accuracy",    "result", "prediction", "output", "loss",
-                                           "performance", "metric", "score",      "quality"};
-  constexpr std::string_view kChanges[] = {"differ", "wrong",        "drop",    "worse",        "random",
-                                           "change", "not the same", "bad ",    "inconsistent", "restart",
-                                           " nan",   "zero",         "mismatch"};
-  const std::string plain = lowered(text);
-  if (has_any(plain, kErrors) || !has_any(plain, kResults) || !has_any(plain, kChanges)) return;
-  facts.sightings.push_back({Symptom::SilentWords, "", std::string(text.substr(0, 120))});
-}
-
 // A count.
 
 bool is_number(std::string_view word) {
@@ -340,7 +325,6 @@ void recognise_sentences(const PlainText& text, TextFacts& facts) {
     if (is_unknown) read_count(line, facts);
   }
   if (is_unknown) names.close();
-  if (!facts.tells_failure() && text.flat.size() <= kLongestLine) read_silence(text.flat, facts);
 }
 
 }  // namespace tenon::diagnosis

@@ -90,6 +90,8 @@ enum class Symptom : std::uint8_t {
   RunningStats,   ///< statistics of InstanceNorm from before 0.4
   RenamedOnLoad,  ///< a loader's own renaming has gone wrong
   OtherModel,     ///< the reader says that it is another model
+  OtherOption,    ///< an option of the checkpoint and of the model differ, told by name
+  ClassCount,     ///< numbers of classes differ, told by number
   InputSize,      ///< an input of another size than the model was made for
   EmptyIndex,     ///< index out of range in an embedding
   MissingCount,   ///< how many keys are missing, and not which; `detail`: the number

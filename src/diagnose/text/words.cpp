@@ -11,6 +11,7 @@
 
 #include "base/utf8.hpp"
 #include "diagnose/text/recognisers.hpp"
+#include "diagnose/text/scanner.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -98,18 +99,6 @@ constexpr Reading kReadings[] = {
     {Symptom::OtherConfig, kKind, kKindDiffers},    {Symptom::OtherModel, kModelKind, kAny},
     {Symptom::OtherOption, kOption, kDiffers},      {Symptom::WriteFailed, kSaving, kImpossible},
 };
-
-bool has_any(std::string_view text, Words words) {
-  return std::any_of(words.begin(), words.end(),
-                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
-}
-
-std::string lowered(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return result;
-}
 
 /// The last words of a text, which tell what is wrong; a traceback before them has many words.
 std::string_view last_words(const PlainText& text) {

@@ -22,14 +22,12 @@ constexpr std::string_view kAny[] = {""};
 constexpr std::string_view kDanger[] = {"unsafe",   "dangerous",   "malicious", "untrusted",
                                         "security", "not allowed", "disallowed"};
 constexpr std::string_view kPickled[] = {"pickle", "import", "global", "lambda", "eval", "code", "load"};
-constexpr std::string_view kBroken[] = {"corrupt",          "truncated",
-                                        "incomplete",       "checksum",
-                                        "damaged",          "broken file",
-                                        "unpack requires",  "not enough data",
-                                        "no item named",    "failed locating file data",
-                                        "partial download", "404 client",
-                                        "http error",       "httperror",
-                                        "bytes got",        "hash"};
+constexpr std::string_view kBroken[] = {"too small",        "empty file",    "corrupt",
+                                        "truncated",        "incomplete",    "checksum",
+                                        "damaged",          "broken file",   "unpack requires",
+                                        "not enough data",  "no item named", "failed locating file data",
+                                        "partial download", "404 client",    "http error",
+                                        "httperror",        "bytes got",     " hash"};
 constexpr std::string_view kQuantised[] = {"quantiz", "quantis", "4bit", "8bit", "int8",
                                            "int4",    "fp8",     "gptq", "awq",  "prepack"};
 constexpr std::string_view kAdapter[] = {"lora", "adapter", "peft"};
@@ -49,11 +47,11 @@ constexpr std::string_view kUnfit[] = {"only support", "not support", "unsupport
                                        "cannot",       "can't",       "mismatch",    "incompatible", "invalid"};
 constexpr std::string_view kAge[] = {"version",        "too old", "outdated", "up to date", "please update",
                                      "please upgrade", "newer",   "older",    "legacy",     "opcode"};
-constexpr std::string_view kFormat[] = {"format", "file",     "graphdef", "gguf",    "onnx",
-                                        "parse",  "protocol", "reader",   "argument"};
-constexpr std::string_view kAbsentCode[] = {"not registered", "is not defined", "has no attribute",
-                                            "not recognized", "unknown class",  "cannot be imported",
-                                            "not importable", "no such class",  "no class"};
+constexpr std::string_view kFormat[] = {"checkpoint", "library", "format",   "file",   "graphdef", "gguf",
+                                        "onnx",       "parse",   "protocol", "reader", "argument"};
+constexpr std::string_view kAbsentCode[] = {
+    "find class",    "class not found",    "not registered", "is not defined", "has no attribute", "not recognized",
+    "unknown class", "cannot be imported", "not importable", "no such class",  "no class"};
 constexpr std::string_view kCode[] = {"class", "module", "type object", "layer", "function", "name '", "registry"};
 constexpr std::string_view kWriting[] = {"pickl", "serializ", "deepcopy"};
 constexpr std::string_view kImpossible[] = {"only supported", "not supported", "can't",       "cannot",
@@ -62,26 +60,29 @@ constexpr std::string_view kSaving[] = {"save",     "saving",    "write", "writi
                                         "iostream", "directory", "path",  "export"};
 constexpr std::string_view kOption[] = {"config", "hidden_size", "n_layers", "num_layers", "heads", "layers", "hidden",
                                         "args",   "argument",    "option",   "hyper",      "param", "dim"};
-constexpr std::string_view kOptionNames[] = {"hidden_size",     "n_layers", "num_layers",
-                                             "attention heads", "n_embd",   "d_model"};
-constexpr std::string_view kDiffers[] = {"not match",  "not equal", "mismatch",     "differ",
-                                         "but config", "specif",    "inconsistent", "incompatible",
-                                         "instead of", "but class", "expected"};
+constexpr std::string_view kOptionNames[] = {"in config",  "dimension",       "hidden_size", "n_layers",
+                                             "num_layers", "attention heads", "n_embd",      "d_model"};
+constexpr std::string_view kDiffers[] = {" but ",        "not match",  "not equal", "mismatch",
+                                         "differ",       "but config", "specif",    "inconsistent",
+                                         "incompatible", "instead of", "but class", "expected"};
 constexpr std::string_view kModelKind[] = {"architecture",      "model type",    "model_type",      "backbone",
                                            "checkpoint is for", "another model", "different model", "wrong model"};
 constexpr std::string_view kClasses[] = {"classes", "num_class", "nc=", "n_classes", "labels"};
-constexpr std::string_view kKind[] = {"state dict",  "state_dict", "ordereddict",    "a list",
-                                      "torchscript", "zipfile",    "read-only mode", "torch.tensor"};
-constexpr std::string_view kKindDiffers[] = {"expected", "got", "not a ", "cannot", "only one", "instead"};
+constexpr std::string_view kKind[] = {".safetensors", "a pickle",       "a function",  "state dict",
+                                      "state_dict",   "ordereddict",    "a list",      "torchscript",
+                                      "zipfile",      "read-only mode", "torch.tensor"};
+constexpr std::string_view kKindDiffers[] = {"this is a", "is a function", "expected", "got",
+                                             "not a ",    "cannot",        "only one", "instead"};
 constexpr std::string_view kOwnState[] = {
     "not in the state", "missing from state_dict", "not created",   "build()", "not saved",
     "python list",      "not a parameter",         "non-persistent"};
+constexpr std::string_view kOneName[] = {"share the name", "same name", "duplicate", "name collision", "name clash"};
 constexpr std::string_view kErrors[] = {"error", "exception", "traceback", "failed", "cannot"};
-constexpr std::string_view kResults[] = {"accuracy",    "result", "predict", "output", "loss",
-                                         "performance", "metric", "score",   "quality"};
-constexpr std::string_view kChanges[] = {"differ", "wrong",        "drop",     "worse",        "random",
-                                         "change", "not the same", "bad ",     "inconsistent", "restart",
-                                         " nan",   "zero",         "mismatch", "same class",   "back to"};
+constexpr std::string_view kResults[] = {"image",  "sample", "generat",     "accuracy", "result", "predict",
+                                         "output", "loss",   "performance", "metric",   "score",  "quality"};
+constexpr std::string_view kChanges[] = {"noise",   "garbl",  "black",  "differ",       "wrong",      "drop",
+                                         "worse",   "random", "change", "not the same", "bad ",       "inconsistent",
+                                         "restart", " nan",   "zero",   "mismatch",     "same class", "back to"};
 constexpr std::string_view kSilence[] = {"no error", "without error", "no warning", "silent"};
 
 struct Reading {
@@ -89,15 +90,16 @@ struct Reading {
   Words about, wrong;
 };
 constexpr Reading kReadings[] = {
-    {Symptom::UnsafePickle, kDanger, kPickled},     {Symptom::ClassCount, kClasses, kDiffers},
-    {Symptom::QuantState, kQuantised, kAny},        {Symptom::AdapterFiles, kAdapter, kAny},
-    {Symptom::OptimizerOther, kOptimizer, kAny},    {Symptom::ShardWords, kShard, kAny},
-    {Symptom::OtherOption, kOptionNames, kDiffers}, {Symptom::EarlyEnd, kBroken, kAny},
-    {Symptom::FileVersion, kAge, kFormat},          {Symptom::AbsentDevice, kDevice, kNotThere},
-    {Symptom::Unpicklable, kWriting, kImpossible},  {Symptom::ExtraStateWords, kOwnState, kAny},
-    {Symptom::AbsentClass, kAbsentCode, kCode},     {Symptom::NoKernel, kType, kUnfit},
-    {Symptom::OtherConfig, kKind, kKindDiffers},    {Symptom::OtherModel, kModelKind, kAny},
-    {Symptom::OtherOption, kOption, kDiffers},      {Symptom::WriteFailed, kSaving, kImpossible},
+    {Symptom::UnsafePickle, kDanger, kPickled},   {Symptom::ClassCount, kClasses, kDiffers},
+    {Symptom::NameTaken, kOneName, kAny},         {Symptom::QuantState, kQuantised, kAny},
+    {Symptom::AdapterFiles, kAdapter, kAny},      {Symptom::OptimizerOther, kOptimizer, kAny},
+    {Symptom::ShardWords, kShard, kAny},          {Symptom::OtherOption, kOptionNames, kDiffers},
+    {Symptom::EarlyEnd, kBroken, kAny},           {Symptom::FileVersion, kAge, kFormat},
+    {Symptom::AbsentDevice, kDevice, kNotThere},  {Symptom::Unpicklable, kWriting, kImpossible},
+    {Symptom::ExtraStateWords, kOwnState, kAny},  {Symptom::AbsentClass, kAbsentCode, kCode},
+    {Symptom::NoKernel, kType, kUnfit},           {Symptom::OtherConfig, kKind, kKindDiffers},
+    {Symptom::OtherModel, kModelKind, kAny},      {Symptom::OtherOption, kOption, kDiffers},
+    {Symptom::WriteFailed, kSaving, kImpossible},
 };
 
 /// The last words of a text, which tell what is wrong; a traceback before them has many words.

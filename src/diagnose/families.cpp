@@ -240,7 +240,8 @@ Family family_of(std::string_view name) {
   if (is_among(leaf, kDerivedLeaves) || (has_word(name, kDerivedParts) && leaf != "weight" && leaf != "bias"))
     return Family::Derived;
   if (leaf == "total_ops" || leaf == "total_params") return Family::Training;  // a profiler's counters
-  if (has_word(name, kTrainingParts)) return Family::Training;
+  const auto is_auxiliary = [](std::string_view word) { return word.starts_with("aux"); };
+  if (has_word(name, kTrainingParts) || any_word(name, is_auxiliary)) return Family::Training;
   if ((leaf == "gamma" || leaf == "beta") && is_normalisation(module_of(name))) return Family::NormNames;
   if (leaf == "running_mean" || leaf == "running_var") return Family::NormStatistics;
   return Family::None;

@@ -1,8 +1,11 @@
 #include "diagnose/open_rows.hpp"
 
+#include <set>
 #include <unordered_set>
+#include <utility>
 
 #include "base/text.hpp"
+#include "diagnose/shape_relation.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -38,6 +41,36 @@ OpenRows open_rows(const Case& facts) {
       rows.mismatched.push_back(
           {facts.want(pair.target).name, shape_in(facts.have(pair.state)), shape_in(facts.want(pair.target)), pair});
   return rows;
+}
+
+std::vector<OpenPair> mismatched_rows(const Case& facts) {
+  std::vector<OpenPair> rows;
+  for (const Pair& pair : facts.gap.mismatched)
+    rows.push_back(
+        {facts.want(pair.target).name, shape_in(facts.have(pair.state)), shape_in(facts.want(pair.target)), pair});
+  return rows;
+}
+
+std::optional<Ends> changed_ends(const std::vector<OpenPair>& rows) {
+  using Extents = std::pair<std::int64_t, std::int64_t>;
+  std::set<Extents> of_rows, of_columns;
+  const auto extents = [](const OpenPair& row, std::size_t axis) {
+    return Extents((*row.have)[axis], (*row.want)[axis]);
+  };
+  for (const OpenPair& row : rows) {
+    const auto axis = only_axis(*row.have, *row.want);
+    if (!axis || *axis > 1) return std::nullopt;
+    if (row.have->size() > 1) (*axis == 0 ? of_rows : of_columns).insert(extents(row, *axis));
+  }
+  Ends ends;
+  for (const OpenPair& row : rows) {
+    const Extents its = extents(row, *only_axis(*row.have, *row.want));
+    const bool goes_out = of_rows.count(its) > 0, comes_in = of_columns.count(its) > 0;
+    if (goes_out == comes_in) return std::nullopt;
+    (goes_out ? ends.outputs : ends.inputs).push_back(row);
+  }
+  if (of_rows.empty() || of_columns.empty()) return std::nullopt;
+  return ends;
 }
 
 void tell_missing(const std::vector<OpenName>& rows, Finding& finding) {

@@ -1,6 +1,7 @@
 // OpenRows: the differences that no finding has explained yet, by name and shape.
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -33,6 +34,19 @@ struct OpenRows {
 };
 
 OpenRows open_rows(const Case& facts);
+
+/// All tensors whose shapes differ, explained or not.
+std::vector<OpenPair> mismatched_rows(const Case& facts);
+
+/// What changes at the two ends of a network whose widths within are the same on both sides. A width within shows
+/// twice: as rows of one layer and as columns of the next. What shows as columns only comes from outside, what shows as
+/// rows only goes there; vectors (statistics of inputs, a bias) go with the weights of their extents.
+struct Ends {
+  std::vector<OpenPair> inputs, outputs;
+};
+
+/// Nothing unless every mismatched row is of one of the two ends, and both ends are there.
+std::optional<Ends> changed_ends(const std::vector<OpenPair>& rows);
 
 /// Marks rows as explained by a finding.
 void tell_missing(const std::vector<OpenName>& rows, Finding& finding);

@@ -148,26 +148,36 @@ std::vector<std::string> first_levels(const std::vector<OpenName>& rows, std::si
   return levels;
 }
 
+namespace {
+
+/// The outermost index counts blocks; one within them counts where all rows stand within one block.
+bool counts_blocks(const IndexTail& tail, std::size_t rows) { return tail.is_outermost || tail.rows.size() == rows; }
+
+}  // namespace
+
 std::optional<IndexTail> index_tail(const std::vector<OpenName>& rows) {
   std::map<std::string, IndexTail> tails;
   for (const OpenName& row : rows) {
     const auto begins = level_begins(row.name);
+    bool is_outer = true;
     for (std::size_t i = 0; i + 1 < begins.size(); ++i) {
       const std::string_view level = row.name.substr(begins[i], begins[i + 1] - begins[i] - 1);
       if (!is_index(level)) continue;
       const std::string stem(row.name.substr(0, begins[i]));
       const std::int64_t number = std::stoll(std::string(level));
-      const auto [found, is_new] = tails.try_emplace(stem, IndexTail{stem, number, number, {}});
+      const auto [found, is_new] = tails.try_emplace(stem, IndexTail{stem, number, number, {}, is_outer});
       IndexTail& tail = found->second;
       tail.first = std::min(tail.first, number);
       tail.last = std::max(tail.last, number);
       tail.rows.push_back(row);
-      break;  // the outermost index counts the blocks
+      is_outer = false;
     }
   }
   const IndexTail* best = nullptr;
   for (const auto& [stem, tail] : tails)
-    if (tail.first > 0 && tail.rows.size() >= 2 && (best == nullptr || tail.rows.size() > best->rows.size()))
+    if (tail.first > 0 && tail.rows.size() >= 2 && counts_blocks(tail, rows.size()) &&
+        (best == nullptr ||
+         std::make_pair(tail.rows.size(), tail.first) > std::make_pair(best->rows.size(), best->first)))
       best = &tail;
   return best == nullptr ? std::nullopt : std::optional<IndexTail>(*best);
 }
@@ -182,11 +192,35 @@ std::optional<LevelEdit> best_edit(const std::vector<OpenName>& missing, const s
   return loose && loose->missing.size() > exact->missing.size() * 2 ? loose : exact;
 }
 
+namespace {
+
+bool are_numbers(std::string_view levels) { return levels.find_first_not_of("0123456789.#") == std::string_view::npos; }
+
+std::ptrdiff_t level_count(std::string_view levels) {
+  return levels.empty() ? 0 : 1 + std::count(levels.begin(), levels.end(), '.');
+}
+
+}  // namespace
+
 bool is_index_edit(const LevelEdit& edit) {
-  const auto is_number = [](std::string_view levels) {
-    return levels.find_first_not_of("0123456789.") == std::string_view::npos;
+  return !edit.by_template && are_numbers(edit.from) && are_numbers(edit.to) && !is_regrouping(edit);
+}
+
+bool is_regrouping(const LevelEdit& edit) {
+  const auto is_numbered = [](const std::vector<OpenName>& rows) {
+    return !rows.empty() && template_of(rows.front().name).find(".#.") != std::string::npos;
   };
-  return !edit.by_template && is_number(edit.from) && is_number(edit.to);
+  if (!is_numbered(edit.missing) || !is_numbered(edit.unexpected)) return false;  // one layer against a sequence
+  return are_numbers(edit.from) && are_numbers(edit.to) && level_count(edit.from) != level_count(edit.to);
+}
+
+bool has_wrapper_level(std::string_view levels) {
+  while (!levels.empty()) {
+    const std::string_view level = first_level(levels);
+    if (is_wrapper_level(level)) return true;
+    levels.remove_prefix(std::min(levels.size(), level.size() + 1));
+  }
+  return false;
 }
 
 bool is_wrapper_level(std::string_view levels) {
@@ -221,8 +255,10 @@ bool begins_network(std::string_view rest) {
                                          "encoder.layer.0.", "model.0.",   "backbone.",   "h.0.",
                                          "embedding.",       "bert.",      "body.0.",     "downsample_layers.0.",
                                          "conv_first.",      "time_embed."};
-  return std::any_of(std::begin(kFirst), std::end(kFirst),
-                     [&](std::string_view first) { return rest.starts_with(first); });
+  const bool is_embedding =
+      first_level(rest).find("emb") != std::string_view::npos;  // what tokens or patches meet first
+  return is_embedding || std::any_of(std::begin(kFirst), std::end(kFirst),
+                                     [&](std::string_view first) { return rest.starts_with(first); });
 }
 
 double likeness(std::string_view a, std::string_view b) {

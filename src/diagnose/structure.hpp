@@ -26,6 +26,7 @@ struct IndexTail {
   std::string stem;  ///< `encoder.layers.`
   std::int64_t first = 0, last = 0;
   std::vector<OpenName> rows;
+  bool is_outermost = true;  ///< no index stands before it in its names
 };
 /// The tail with most rows, if it has two rows or more.
 std::optional<IndexTail> index_tail(const std::vector<OpenName>& rows);
@@ -44,11 +45,18 @@ std::optional<LevelEdit> best_edit(const std::vector<OpenName>& missing, const s
 /// Levels that wrappers and trainers put around a whole network: `module`, `_orig_mod`, `base_model.model`.
 bool is_wrapper_level(std::string_view levels);
 
+/// One of the levels is a wrapper's.
+bool has_wrapper_level(std::string_view levels);
+
 /// Called as the first layers of networks are (`conv1.`, `patch_embed`): what stands before is then a whole network's.
 bool begins_network(std::string_view rest);
 
-/// Only numbers differ, or a number came or went: a layer more in a sequence shows the same, and no name tells which.
+/// Only numbers differ, one for one: a layer more in a sequence shows the same, and no name tells which.
 bool is_index_edit(const LevelEdit& edit);
+
+/// A number came or went, and nothing else: the same layers are counted in groups, or no longer (`blocks.0.0`,
+/// `blocks.0`).
+bool is_regrouping(const LevelEdit& edit);
 
 /// How alike two level names are, 0..1: shared letters in order.
 double likeness(std::string_view a, std::string_view b);

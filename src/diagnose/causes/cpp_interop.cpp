@@ -28,6 +28,9 @@ constexpr Reading kReadings[] = {
     {Symptom::AbsentOperator, 0.6, "the C++ program does not have an operator that the archive calls",
      "operators of an extension library must be linked and registered",
      "link the library, and keep the linker from dropping it"},
+    {Symptom::NativeProgram, 0.88,
+     "a program that is not Python does not read the file, or does not find its names in it",
+     "LibTorch and its bindings read archives of names; what Python writes is a pickle of another make", kWays},
     {Symptom::CppTrace, 0.6, "C++ and Python do not read each other's files here",
      "LibTorch and PyTorch of other versions, or formats of two kinds", kWays},
 };

@@ -71,6 +71,25 @@ std::optional<Finding> all_missing(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// The file alone has a part of some size, under one name, and the text does not show what the model has.
+std::optional<Finding> foreign_part(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 6;
+  const std::string_view part = common_module(rows.unexpected);
+  const bool is_plain = std::all_of(rows.unexpected.begin(), rows.unexpected.end(),
+                                    [](const OpenName& row) { return is_plain_leaf(leaf_of(row.name)); });
+  if (facts.knowledge == Knowledge::Whole || part.empty() || !is_plain || rows.unexpected.size() < kLeast ||
+      rows.unexpected.size() != rows.size())
+    return std::nullopt;
+  Finding finding = say(facts, {0.32,
+                                "the checkpoint has a part that the model has not: " + quoted(part),
+                                std::string(kWhy),
+                                {base::plural(rows.unexpected.size(), "unexpected key") + " below " + quoted(part)},
+                                {std::string(kHelp)}});
+  finding.cause.keys = rows.unexpected.size();
+  picture_of({}, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
 /// Where the model has one layer the checkpoint has a numbered stack of layers, or the reverse: `proj` against
 /// `proj.0`, `proj.1`.
 std::optional<Finding> stacks(const Case& facts) {
@@ -247,6 +266,7 @@ std::optional<Finding> find_different_architecture(const Case& facts) {
   if (auto finding = two_families(facts, rows)) return finding;
   if (auto finding = all_missing(facts, rows)) return finding;
   if (auto finding = other_sizes(facts, rows)) return finding;
+  if (auto finding = foreign_part(facts, rows)) return finding;
   return read_sightings(facts, kReadings);
 }
 

@@ -27,6 +27,7 @@ constexpr Reading kReadings[] = {
     {Symptom::KernelShape, 0.6, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
     {Symptom::LayerWeights, 0.5, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::LayerCount, 0.7, "the model has another number of layers than the file", kWhy, kHelp},
+    {Symptom::OtherOption, 0.75, "an option of the checkpoint is not that of the model", kWhy, kHelp},
     {Symptom::EmptyIndex, 0.4, "an index goes beyond a table", kWhy, kHelp},
 };
 
@@ -201,18 +202,50 @@ std::optional<Finding> behind_another(const Case& facts) {
   return finding;
 }
 
+/// What comes in and what goes out differ by the same number: one option, of what the network is for, decides both.
+std::optional<Finding> one_option(const Case& facts) {
+  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.size() + facts.gap.unexpected.size() > 0)
+    return std::nullopt;
+  const auto rows = mismatched_rows(facts);
+  const auto ends = changed_ends(rows);
+  if (!ends) return std::nullopt;
+  const auto difference = [](const OpenPair& row) {
+    const std::size_t axis = *only_axis(*row.have, *row.want);
+    return (*row.want)[axis] - (*row.have)[axis];
+  };
+  const bool is_one = std::all_of(rows.begin(), rows.end(),
+                                  [&](const OpenPair& row) { return difference(row) == difference(rows.front()); });
+  if (!is_one) return std::nullopt;
+  Finding finding =
+      say(facts, {0.9,
+                  "inputs and outputs differ by the same number, " + std::to_string(difference(rows.front())),
+                  std::string(kWhy),
+                  {base::plural(ends->inputs.size(), "key") + " of inputs and " +
+                   base::plural(ends->outputs.size(), "key") + " of outputs, all by that number"},
+                  {std::string(kHelp)}});
+  finding.cause.keys = rows.size();
+  picture_of({}, {}, rows, finding.cause);
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_different_config(const Case& facts) {
   const OpenRows rows = open_rows(facts);
+  if (auto finding = one_option(facts)) return finding;
   if (facts.knowledge == Knowledge::Whole &&
       facts.gap.matched.size() + facts.gap.mismatched.size() <= rows.missing.size())
     return std::nullopt;
   if (auto finding = behind_another(facts)) return finding;
-  if (auto finding = depth(facts, rows)) return finding;
+  auto deeper = depth(facts, rows);
+  const bool is_most = deeper && deeper->cause.keys * 2 > rows.size();
+  if (is_most) return deeper;
   if (auto finding = sizes(facts, rows)) return finding;
-  if (auto finding = facts.knowledge == Knowledge::Partial ? branch(facts, rows) : left_over(facts, rows))
-    return finding;
+  if (facts.knowledge == Knowledge::Partial)
+    if (auto finding = branch(facts, rows)) return finding;
+  if (deeper) return deeper;
+  if (facts.knowledge != Knowledge::Partial)
+    if (auto finding = left_over(facts, rows)) return finding;
   return read_sightings(facts, kReadings);
 }
 

@@ -87,6 +87,8 @@ std::optional<Finding> one_side(const Case& facts, const OpenRows& rows) {
   const std::size_t all = rows.missing.size() + rows.unexpected.size();
   const std::size_t found = missing.size() + unexpected.size();
   if (found == 0 || found * 5 < all * 4) return std::nullopt;
+  if (rows_where(missing, is_norm).size() + rows_where(unexpected, is_norm).size() > 0)
+    return std::nullopt;  // whole blocks
   const bool are_experts = std::any_of(missing.begin(), missing.end(), is_expert) ||
                            std::any_of(unexpected.begin(), unexpected.end(), is_expert);
   Finding finding =

@@ -15,9 +15,12 @@
 
 #include "base/text.hpp"
 #include "diagnose/names.hpp"
+#include "diagnose/open_rows.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/structure.hpp"
 #include "plan/patterns.hpp"
 
 namespace tenon::diagnosis {
@@ -83,12 +86,23 @@ bool is_of_spectrum(const Case& facts, const Layer& layer) {
   return is_bins(facts.have(first.state).shape->front()) && is_bins(facts.want(first.target).shape->front());
 }
 
+/// 255, 75, 18: a detector's scale has 3 (c + 5) rows in a 1x1 convolution; widths of layers are multiples of 8.
+bool is_of_scales(const Case& facts, const Layer& layer) {
+  constexpr std::int64_t kAnchors = 3, kBox = 5;
+  const Pair& first = layer.pairs.front();
+  const Shape &have = *facts.have(first.state).shape, &want = *facts.want(first.target).shape;
+  const auto is_scale = [](std::int64_t rows) { return rows % kAnchors == 0 && rows / kAnchors > kBox; };
+  const bool is_pointwise = have.size() == 4 && have[2] == 1 && have[3] == 1;
+  return is_pointwise && is_scale(have[0]) && is_scale(want[0]) && (have[0] % 8 != 0 || want[0] % 8 != 0);
+}
+
 bool is_head(const Case& facts, const Layer& layer, bool all_rows) {
   if (!layer.is_rows || layer.pairs.empty() || is_of_statistics(facts, layer) || is_of_spectrum(facts, layer))
     return false;
   const bool is_shown_whole = layer.has_weight && layer.has_bias;
   if (is_called_head(layer.module)) return layer.has_weight || facts.knowledge == Knowledge::Partial;
   if (is_called_embedding(layer.module)) return false;
+  if (facts.knowledge == Knowledge::Partial && layer.has_weight && is_of_scales(facts, layer)) return true;
   if (!is_shown_whole) return false;
   return is_last(facts, layer.module) || all_rows;
 }
@@ -301,6 +315,20 @@ std::vector<std::string> rename_help(const Case& facts, const Remains& remains) 
                      Applicability::Guess})};
 }
 
+/// Two heads with names alike, and every tensor of one in the other: one part under a new name.
+bool is_renamed(const Case& facts, const Remains& remains) {
+  constexpr double kAlike = 0.5;
+  if (remains.missing.size() != 1 || remains.unexpected.size() != 1) return false;
+  const Subtree &want = remains.missing.front(), &have = remains.unexpected.front();
+  if (want.tensors.size() != have.tensors.size() || likeness(want.path, have.path) < kAlike) return false;
+  std::set<std::string_view> rests;
+  for (const std::size_t index : want.tensors)
+    rests.insert(std::string_view(facts.want(index).name).substr(want.path.size()));
+  return std::all_of(have.tensors.begin(), have.tensors.end(), [&](std::size_t index) {
+    return rests.count(std::string_view(facts.have(index).name).substr(have.path.size())) > 0;
+  });
+}
+
 std::optional<Finding> other_name(const Case& facts) {
   if (facts.gap.missing.empty() && facts.gap.unexpected.empty()) return std::nullopt;
   const auto settled = settled_modules(facts);
@@ -308,6 +336,7 @@ std::optional<Finding> other_name(const Case& facts) {
   const auto have = [&](std::size_t i) -> const TensorSpec& { return facts.have(i); };
   const Remains remains{subtrees(facts.gap.missing, settled, want), subtrees(facts.gap.unexpected, settled, have)};
   if (!are_heads(facts, remains)) return std::nullopt;
+  if (facts.knowledge == Knowledge::Partial && is_renamed(facts, remains)) return std::nullopt;
 
   std::unordered_set<std::string_view> missing, unexpected;
   for (const std::size_t index : facts.gap.missing) missing.insert(facts.want(index).name);
@@ -338,7 +367,73 @@ std::optional<Finding> other_name(const Case& facts) {
   return finding;
 }
 
+/// The rows that go out of the network, where those that come in differ, too, and nothing between them.
+std::optional<Finding> at_the_exit(const Case& facts) {
+  if (facts.knowledge == Knowledge::Whole) return std::nullopt;
+  const auto rows = mismatched_rows(facts);
+  const auto ends = changed_ends(rows);
+  if (!ends) return std::nullopt;
+  Finding finding =
+      say(facts, {0.8,
+                  "the last layer has other outputs: " + list_text(names_of_rows(ends->outputs)),
+                  std::string(kWhy),
+                  {part_text(ends->outputs.size(), rows.size(), "mismatched key") +
+                   " differ by what goes out, and no layer takes that in"},
+                  {"build the model with the checkpoint's number of outputs, or train the last layer anew"}});
+  tell_mismatched(ends->outputs, finding);
+  picture_of({}, {}, ends->outputs, finding.cause);
+  return finding;
+}
+
+/// All that differs is called a head, and its input is of another width, too: the head is another one, and what feeds
+/// it.
+std::optional<Finding> head_and_width(const Case& facts) {
+  const auto rows = mismatched_rows(facts);
+  const bool are_heads = !rows.empty() && facts.gap.missing.size() + facts.gap.unexpected.size() == 0 &&
+                         std::all_of(rows.begin(), rows.end(), [](const OpenPair& row) {
+                           return is_called_head(module_of(row.name)) && row.have->size() == row.want->size() &&
+                                  !row.have->empty() && row.have->front() != row.want->front();
+                         });
+  if (!are_heads || facts.knowledge == Knowledge::Whole) return std::nullopt;
+  Finding finding = say(facts, {0.5,
+                                "the head has other rows, and another input: " + list_text(names_of_rows(rows)),
+                                std::string(kWhy),
+                                {base::plural(rows.size(), "mismatched key") + ", all of a head"},
+                                {"build the model with the checkpoint's options"}});
+  finding.cause.keys = rows.size();
+  return finding;
+}
+
+/// All that the file has too much is its head, and the model lacks a few layers: most likely its own.
+std::optional<Finding> head_for_another(const Case& facts) {
+  constexpr std::size_t kFewLayers = 12;
+  if (facts.knowledge == Knowledge::Whole || facts.gap.missing.empty() || facts.gap.unexpected.empty())
+    return std::nullopt;
+  const auto all_heads = [&](const std::vector<std::size_t>& indexes, auto name) {
+    return std::all_of(indexes.begin(), indexes.end(),
+                       [&](std::size_t i) { return is_called_head(first_level(name(i))); });
+  };
+  const bool saved =
+      all_heads(facts.gap.unexpected, [&](std::size_t i) { return std::string_view(facts.have(i).name); });
+  const bool wanted = all_heads(facts.gap.missing, [&](std::size_t i) { return std::string_view(facts.want(i).name); });
+  if (saved == wanted || (saved ? facts.gap.missing : facts.gap.unexpected).size() > kFewLayers) return std::nullopt;
+  const OpenRows rows = open_rows(facts);
+  Finding finding = say(facts, {0.66,
+                                std::string(saved ? "all that the checkpoint has too much is its head: "
+                                                  : "all that the model lacks is its head: ") +
+                                    list_text(first_levels(saved ? rows.unexpected : rows.missing)),
+                                std::string(kWhy),
+                                {base::plural(facts.gap.missing.size(), "missing key") + ", " +
+                                 base::plural(facts.gap.unexpected.size(), "unexpected key")},
+                                {"load without strict and train the new layers"}});
+  finding.cause.keys = facts.gap.size();
+  picture_of(rows.missing, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
 constexpr Reading kReadings[] = {
+    {Symptom::ClassCount, 0.75, "the file and the model have other numbers of classes", kWhy,
+     "build the model with the saved number of classes, or load the other layers alone"},
     {Symptom::KernelOutputs, 0.7, "a layer has another number of outputs in the file than in the model (%)", kWhy,
      "build the model with the saved number of classes, or load the other layers alone: by_name, skip_mismatch"},
 };
@@ -348,6 +443,9 @@ constexpr Reading kReadings[] = {
 std::optional<Finding> find_head_changed(const Case& facts) {
   if (auto finding = other_classes(facts)) return finding;
   if (auto finding = other_name(facts)) return finding;
+  if (auto finding = at_the_exit(facts)) return finding;
+  if (auto finding = head_for_another(facts)) return finding;
+  if (auto finding = head_and_width(facts)) return finding;
   return read_sightings(facts, kReadings);
 }
 

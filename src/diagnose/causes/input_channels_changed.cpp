@@ -23,8 +23,16 @@ constexpr Reading kReadings[] = {
      "build the model for the checkpoint's input, or change the input"},
 };
 
+/// Columns of a linear layer behind convolutions: what they leave of the input, flattened. Its size decides, not its
+/// channels.
+bool is_flattened(const OpenPair& row) {
+  constexpr std::int64_t kMostFeatures = 128;
+  return row.have->size() == 2 && is_called_head(module_of(row.name)) &&
+         std::min((*row.have)[1], (*row.want)[1]) > kMostFeatures;
+}
+
 bool is_entry_axis(const OpenPair& row) {
-  return row.have->size() >= 2 && only_axis(*row.have, *row.want) == std::size_t{1} &&
+  return !is_flattened(row) && row.have->size() >= 2 && only_axis(*row.have, *row.want) == std::size_t{1} &&
          !is_called_embedding(module_of(row.name));
 }
 
@@ -61,10 +69,27 @@ bool are_groups(const std::vector<OpenPair>& rows) {
          });
 }
 
+/// Inputs and outputs of another environment, and the network between them as it was.
+std::optional<Finding> at_the_entry(const Case& facts, const OpenRows& rows) {
+  const auto ends = facts.knowledge == Knowledge::Partial ? changed_ends(rows.mismatched) : std::nullopt;
+  if (!ends || !std::any_of(ends->inputs.begin(), ends->inputs.end(), is_entry_axis)) return std::nullopt;
+  Finding finding = say(
+      facts, {0.85,
+              "the input has other features: " + list_text(names_of_rows(ends->inputs)),
+              "another environment, sensor or feature set: the network within is as wide as it was",
+              {part_text(ends->inputs.size(), rows.mismatched.size(), "mismatched key") +
+               " differ by what comes in, the others by what goes out; no width within differs"},
+              {"build the model for the checkpoint's input and outputs, or train the first and the last layer anew"}});
+  tell_mismatched(ends->inputs, finding);
+  picture_of({}, {}, ends->inputs, finding.cause);
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_input_channels_changed(const Case& facts) {
   const OpenRows rows = open_rows(facts);
+  if (auto finding = at_the_entry(facts, rows)) return finding;
   const auto found = rows_where(rows.mismatched, is_entry_axis);
   if (!are_entries(found) || are_groups(found)) return read_sightings(facts, kReadings);
   const double share = share_of(found.size(), rows.mismatched.size()) * (are_features(found) ? 0.2 : 1);

@@ -6,6 +6,7 @@
 #include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
 #include "diagnose/structure.hpp"
@@ -23,7 +24,7 @@ bool is_in_every_block(const std::vector<OpenName>& rows) {
 }
 
 /// Subtrees of the model in which everything is missing; one or a few say that parts were added.
-double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree) {
+double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree, bool is_first_only) {
   const double only = rows.unexpected.empty() && rows.mismatched.empty() ? 1 : 0.6;
   const double focus = is_one_subtree ? 1 : levels <= 3 ? 0.85 : 0.6;
   const bool is_all =
@@ -33,8 +34,16 @@ double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree)
       rows_where(rows.missing, [](const OpenName& row) { return family_of(row.name) == Family::Quantised; });
   const double plain = quantised.size() * 3 >= rows.missing.size() ? 0.5 : 1;  // then that explains them
   const bool is_everything = is_all && begins_network(rows.missing.front().name);
-  return only * focus * everywhere * plain * (is_everything ? 0.45 : is_all ? 0.6 : 0.75);
+  if (is_all && !is_everything && levels <= 3) return only * (everywhere < 1 ? 0.45 : 0.55);
+  const double first = is_first_only ? 0.6 : 1;  // what else is missing is not told
+  return only * focus * everywhere * plain * first * (is_everything ? 0.45 : is_all ? 0.6 : 0.75);
 }
+
+constexpr Reading kReadings[] = {
+    {Symptom::MissingCount, 0.5, "the model has % tensors that the file does not hold",
+     "parts that were added to the model are not in a file of the model without them",
+     "see which they are    tenon check FILE --against MODEL"},
+};
 
 /// Only modules that quantise are missing: they were added to the model.
 std::optional<Finding> quantisers(const Case& facts) {
@@ -58,14 +67,18 @@ std::optional<Finding> quantisers(const Case& facts) {
 
 std::optional<Finding> find_new_modules(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  if (rows.empty()) return quantisers(facts);
+  if (rows.empty()) {
+    if (auto finding = quantisers(facts)) return finding;
+    return read_sightings(facts, kReadings);
+  }
   if (rows.missing.empty() || rows.missing.size() < rows.unexpected.size()) return std::nullopt;
   if (facts.knowledge == Knowledge::Whole && facts.gap.matched.size() < rows.missing.size()) return std::nullopt;
   const auto levels = first_levels(rows.missing);
   const std::string_view subtree = common_module(rows.missing);
   const auto leaf = shared_leaf(rows.missing);
   Finding finding =
-      say(facts, {confidence(rows, levels.size(), !subtree.empty() || levels.size() == 1),
+      say(facts, {confidence(rows, levels.size(), !subtree.empty() || levels.size() == 1,
+                             facts.text != nullptr && facts.text->is_first_only),
                   "the model has parts that the checkpoint does not hold: " +
                       (subtree.empty() ? list_text(levels) : quoted(subtree)),
                   "a part was added to the model after the checkpoint was saved, or the file is of a model without it",

@@ -14,6 +14,7 @@
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
+#include "diagnose/shape_relation.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -89,11 +90,36 @@ std::optional<Finding> packed_biases(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// [n, 1] against [a, b] with as many bytes as a x b elements need at four or eight bits: packed weights.
+std::optional<Finding> packed_shapes(const Case& facts, const OpenRows& rows) {
+  const auto found = rows_where(rows.mismatched, [](const OpenPair& row) {
+    const bool in_file =
+        row.have->size() == 2 && row.have->back() == 1 && row.want->size() == 2 && row.want->back() > 1;
+    const bool in_model =
+        row.want->size() == 2 && row.want->back() == 1 && row.have->size() == 2 && row.have->back() > 1;
+    const std::int64_t packed = element_count(in_file ? *row.have : *row.want),
+                       plain = element_count(in_file ? *row.want : *row.have);
+    return in_file != in_model && packed > 1'000 && (packed * 2 == plain || packed == plain);
+  });
+  if (found.empty()) return std::nullopt;
+  Finding finding = say(facts, {0.9,
+                                "weights are packed on one side: " + list_text(names_of_rows(found)),
+                                "four-bit quantisation keeps two values in a byte, in one column",
+                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+                                 " have one column and half as many elements"},
+                                {"build the model quantised before loading, or take the plain file"}});
+  finding.cause.keys = found.size();
+  picture_of({}, {}, found, finding.cause);
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_quantized(const Case& facts) {
   if (auto finding = from_names(facts, open_rows(facts))) return finding;
   if (auto finding = packed_biases(facts, open_rows(facts))) return finding;
+  if (facts.knowledge == Knowledge::Partial)
+    if (auto finding = packed_shapes(facts, open_rows(facts))) return finding;
   if (facts.text != nullptr && !facts.text->tells_keys()) return read_sightings(facts, kReadings);
   return std::nullopt;
 }

@@ -26,6 +26,36 @@ constexpr Reading kReadings[] = {
 
 std::string level_text(const std::string& level) { return level.empty() ? "nothing" : quoted(level); }
 
+constexpr double kUnlike = 0.3;  // likeness of two names that have nothing in common
+constexpr std::size_t kFewPairs = 4;
+
+std::size_t rows_in_modules(const std::vector<OpenName>& rows, const std::vector<OpenName>& paired) {
+  std::unordered_set<std::string_view> modules;
+  for (const OpenName& row : paired) modules.insert(module_of(row.name));
+  return static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [&](const OpenName& row) {
+    return modules.count(module_of(row.name)) > 0 && !is_batch_counter(row.name);
+  }));
+}
+
+/// A module that was renamed has the same tensors under both names: share of the tensors of the modules that pair.
+double wholeness(const LevelEdit& edit, const OpenRows& rows) {
+  const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
+  const std::size_t most =
+      std::max(rows_in_modules(rows.missing, edit.missing), rows_in_modules(rows.unexpected, edit.unexpected));
+  return std::min(1.0, share_of(pairs, most));
+}
+
+/// Statistics of normalisations on one side only: other layers, not other names.
+bool are_other_layers(const OpenRows& rows) {
+  constexpr std::size_t kLeast = 6;
+  const auto statistics = [](const std::vector<OpenName>& side) {
+    return std::any_of(side.begin(), side.end(),
+                       [](const OpenName& row) { return family_of(row.name) == Family::NormStatistics; });
+  };
+  return rows.missing.size() >= kLeast && rows.unexpected.size() >= kLeast &&
+         statistics(rows.missing) != statistics(rows.unexpected);
+}
+
 double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   const auto [fewer, more] = std::minmax({rows.missing.size(), rows.unexpected.size()});
   const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
@@ -34,13 +64,18 @@ double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   const bool is_wrapper = edit.at_front || (is_wrapper_level(edit.from) && is_wrapper_level(edit.to));
   const double alike = is_level ? (is_wrapper ? 0 : 0.8) : likeness(edit.from, edit.to);
   const double certainty = is_index_edit(edit) ? 0.5 : edit.by_template ? 0.85 : 1;
-  return few * certainty * (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
+  if (is_regrouping(edit)) return few * (0.5 + 0.3 * share_of(pairs, fewer));
+  const double other =
+      !is_level && alike < kUnlike && pairs <= kFewPairs ? 0.7 : 1;  // two parts that have a layer each
+  const double kinds = are_other_layers(rows) ? 0.7 : 1;
+  return few * certainty * other * kinds * (0.5 + 0.5 * wholeness(edit, rows)) *
+         (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
 }
 
 bool explains_most(const LevelEdit& edit, const OpenRows& rows) {
   const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
   constexpr double kAlike = 0.4;
-  const bool is_level = edit.from.empty() || edit.to.empty();
+  const bool is_level = edit.from.empty() || edit.to.empty() || is_regrouping(edit);
   if (!is_level && likeness(edit.from, edit.to) < kAlike) return false;
   return !is_index_edit(edit) && pairs * 2 >= std::max(rows.missing.size(), rows.unexpected.size());
 }
@@ -126,6 +161,21 @@ std::optional<Finding> by_leaves(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// The program asks for its names one by one, and stopped at the first that is not there.
+std::optional<Finding> first_name(const Case& facts, const OpenRows& rows) {
+  if (facts.text == nullptr || !facts.text->is_first_only || rows.size() != 1) return std::nullopt;
+  const bool in_file = rows.missing.empty();
+  const std::string_view name = in_file ? rows.unexpected.front().name : rows.missing.front().name;
+  Finding finding = say(facts, {in_file ? 0.42 : 0.6,
+                                "the first name that the program looks for is not there: " + quoted(name),
+                                "code that goes through names one by one knows them in one spelling, that of one "
+                                "project or release",
+                                {"1 name told, the others not"},
+                                {"see what the file's names are    tenon inspect FILE"}});
+  finding.cause.keys = 1;
+  return finding;
+}
+
 /// The same few parts are missing, or left over, in every block: under another name they may be there; one side is cut
 /// off.
 std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
@@ -147,9 +197,12 @@ std::optional<Finding> one_sided(const Case& facts, const OpenRows& rows) {
     return is_called && is_plain_leaf(leaf_of(row.name)) && !is_normalisation(module_of(row.name));
   });
   const bool is_of_attention = attention.size() == side.size();  // the attention is there, by other names
+  const auto tail = index_tail(side);
+  const bool is_tail = tail && tail->first > 1 && tail->rows.size() * 10 >= side.size() * 9;  // the blocks before fit
   const bool is_everywhere = repeated > 0 && templates.size() * 2 <= side.size() * 3 / 2;
   Finding finding =
       say(facts, {is_chunked        ? 0.55
+                  : is_tail         ? 0.28
                   : is_of_attention ? 0.6
                   : is_everywhere   ? 0.42
                                     : 0.36,
@@ -170,6 +223,7 @@ std::optional<Finding> find_renamed_modules(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (auto finding = from_edit(facts, rows)) return finding;
   if (auto finding = by_leaves(facts, rows)) return finding;
+  if (auto finding = first_name(facts, rows)) return finding;
   if (auto finding = one_sided(facts, rows)) return finding;
   return read_sightings(facts, kReadings);
 }

@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "diagnose/families.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
 #include "diagnose/shape_relation.hpp"
@@ -51,12 +52,18 @@ bool is_width(const OpenPair& row) {
          row.name.find("mask") == std::string_view::npos;
 }
 
+constexpr Reading kReadings[] = {
+    {Symptom::InputSize, 0.8, "the input has another size than the model was made for",
+     "a table of positions has one row for each place of the input",
+     "build the model for that size, or resize the input"},
+};
+
 }  // namespace
 
 std::optional<Finding> find_resolution_changed(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   const auto found = rows_where(rows.mismatched, [](const OpenPair& row) { return is_one(row) && !is_width(row); });
-  if (found.empty()) return std::nullopt;
+  if (found.empty()) return read_sightings(facts, kReadings);
   const double share = share_of(found.size(), rows.mismatched.size());
   Finding finding =
       say(facts, {0.45 + 0.45 * share,

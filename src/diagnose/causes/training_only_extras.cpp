@@ -26,6 +26,17 @@ bool is_projector(const OpenName& row) {
   return is_deep && is_called_head(top);
 }
 
+/// Pretraining that hides parts of the input has a token for them and a decoder that fills them in.
+std::vector<OpenName> masked_pretraining(const std::vector<OpenName>& rows) {
+  const bool has_token = std::any_of(rows.begin(), rows.end(), [](const OpenName& row) {
+    return leaf_of(row.name) == "mask_token" || leaf_of(row.name) == "mask_emb";
+  });
+  if (!has_token) return {};
+  return rows_where(rows, [](const OpenName& row) {
+    return row.name.find("decoder") != std::string_view::npos || leaf_of(row.name).starts_with("mask_");
+  });
+}
+
 /// A first level that is called an extra is left out whole; other rows by their names.
 std::vector<Op> drop_parts(const Case& facts, const std::vector<OpenName>& rows) {
   if (facts.knowledge == Knowledge::Whole) return drop_rows(facts, rows, Applicability::Exact);
@@ -63,7 +74,7 @@ std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
   });
   if (heads.size() != rows.unexpected.size()) return std::nullopt;
   Finding finding = say(
-      facts, {0.5,
+      facts, {facts.text != nullptr && facts.text->is_first_only ? 0.3 : 0.5,
               "the checkpoint has a head that this use of the model does not need: " + list_text(first_levels(heads)),
               "a backbone is loaded from a file that was trained with a head",
               {base::plural(heads.size(), "unexpected key") + ", all of a head"},
@@ -76,8 +87,12 @@ std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
 
 std::optional<Finding> find_training_only_extras(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  const auto unexpected =
-      rows_where(rows.unexpected, [](const OpenName& row) { return is_extra(row) || is_projector(row); });
+  const auto decoder = masked_pretraining(rows.unexpected);
+  const auto is_of_decoder = [&](const OpenName& row) {
+    return std::any_of(decoder.begin(), decoder.end(), [&](const OpenName& other) { return other.index == row.index; });
+  };
+  const auto unexpected = rows_where(
+      rows.unexpected, [&](const OpenName& row) { return is_extra(row) || is_projector(row) || is_of_decoder(row); });
   const auto missing = rows_where(rows.missing, is_extra);
   if (auto finding = unused_head(facts, rows)) return finding;
   if (unexpected.empty() && (missing.empty() || missing.size() < rows.missing.size())) return std::nullopt;

@@ -108,6 +108,16 @@ std::vector<OpenName> counterparts(const std::vector<OpenName>& rows, const std:
   });
 }
 
+/// Further buffers of normalisations whose counters came: another implementation of the same layer keeps more.
+void take_siblings(const std::vector<OpenName>& rows, std::vector<OpenName>& drifted) {
+  std::set<std::string_view> modules;
+  for (const OpenName& row : drifted)
+    if (is_batch_counter(row.name)) modules.insert(module_of(row.name));
+  for (const OpenName& row : rows)
+    if (modules.count(module_of(row.name)) > 0 && !is_plain_leaf(leaf_of(row.name)) && !is_drift(family_of(row.name)))
+      drifted.push_back(row);
+}
+
 Finding finding_of(const Case& facts, const OpenRows& rows, std::vector<OpenName> missing,
                    std::vector<OpenName> unexpected) {
   const std::size_t found = missing.size() + unexpected.size();
@@ -165,6 +175,32 @@ std::optional<Finding> shifted_stage(const Case& facts, const OpenRows& rows) {
                   {"install the release that saved it, or move the layers by one index"}});
   tell_mismatched(shifted, finding);
   picture_of({}, {}, shifted, finding.cause);
+  return finding;
+}
+
+/// `layers.3.downsample.` here, `layers.0.downsample.` there: layers between stages are counted with the stage before
+/// or behind them. The same tensors, one index on; those of the stages in the middle have names on both sides.
+std::optional<Finding> moved_between_stages(const Case& facts, const OpenRows& rows) {
+  const auto is_between = [](const OpenName& row) {
+    return row.name.find("downsample.") != std::string_view::npos ||
+           row.name.find("merging.") != std::string_view::npos || row.name.find("upsample.") != std::string_view::npos;
+  };
+  const auto missing = rows_where(rows.missing, is_between), unexpected = rows_where(rows.unexpected, is_between);
+  std::set<std::string> forms, names;
+  for (const OpenName& row : unexpected) {
+    forms.insert(template_of(row.name));
+    names.insert(std::string(row.name));
+  }
+  const auto moved = rows_where(missing, [&](const OpenName& row) { return forms.count(template_of(row.name)) > 0; });
+  if (moved.size() < 2 || moved.size() * 2 < missing.size()) return std::nullopt;
+  Finding finding = say(facts, {0.85,
+                                "layers between stages stand at other indexes: " + list_text(names_of_rows(moved)),
+                                "a release moved the downsampling from the end of a stage to the start of the next",
+                                {part_text(moved.size(), rows.missing.size(), "missing key") +
+                                 " are of layers between stages, and unexpected under other indexes"},
+                                {"install the release that saved it, or move the layers by one index"}});
+  finding.cause.keys = rows.size();
+  picture_of(moved, unexpected, {}, finding.cause);
   return finding;
 }
 
@@ -280,6 +316,8 @@ std::optional<Finding> find_version_drift(const Case& facts) {
   auto missing = came_or_went(facts, drifting(rows.missing), rows.unexpected, false);
   auto unexpected = came_or_went(facts, drifting(rows.unexpected), rows.missing, true);
   if (unexpected.empty() && rows.missing.empty()) unexpected = lone_statistics(rows.unexpected);
+  if (auto finding = moved_between_stages(facts, rows)) return finding;
+  if (facts.knowledge == Knowledge::Partial) take_siblings(rows.unexpected, unexpected);
   if (!missing.empty() || !unexpected.empty())
     return finding_of(facts, rows, std::move(missing), std::move(unexpected));
   if (auto finding = shifted_stage(facts, rows)) return finding;

@@ -10,6 +10,7 @@
 #include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/phrases.hpp"
+#include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
 #include "diagnose/shape_relation.hpp"
@@ -24,7 +25,9 @@ bool has_other_rows(const OpenPair& row) {
 std::int64_t rows_of(const OpenPair& row) { return (*row.have)[0]; }
 
 bool is_table(const OpenPair& row) {
-  return row.have->size() == 2 && has_other_rows(row) && is_called_embedding(module_of(row.name)) &&
+  const bool is_one_hot = row.have->size() == 2 && row.want->size() == 2 && (*row.have)[0] == (*row.have)[1] &&
+                          (*row.want)[0] == (*row.want)[1];  // each symbol is its own vector
+  return row.have->size() == 2 && (has_other_rows(row) || is_one_hot) && is_called_embedding(module_of(row.name)) &&
          !is_position_table(row.name);
 }
 
@@ -32,9 +35,11 @@ using RowPairs = std::set<std::pair<std::int64_t, std::int64_t>>;
 
 std::pair<std::int64_t, std::int64_t> row_pair(const OpenPair& row) { return {row.have->front(), row.want->front()}; }
 
-/// Output layers over the same rows: `lm_head.weight`, `decoder.bias`.
+/// Output layers over the same rows: `lm_head.weight`, `decoder.bias`; layers that take one number for each symbol.
 bool follows(const OpenPair& row, const RowPairs& of_tables) {
-  return has_other_rows(row) && of_tables.count(row_pair(row)) > 0;
+  for (std::size_t axis = 0; axis < std::min(row.have->size(), row.want->size()); ++axis)
+    if (of_tables.count({(*row.have)[axis], (*row.want)[axis]}) > 0) return true;
+  return false;
 }
 
 /// An output layer over a vocabulary without the table beside it (tied, or cut off): thousands of rows.
@@ -43,13 +48,23 @@ bool is_vocabulary_output(const OpenPair& row) {
   return has_other_rows(row) && is_tied_name(row.name) && std::min(rows_of(row), row.want->front()) >= kLeastTokens;
 }
 
+constexpr Reading kReadings[] = {
+    {Symptom::EmptyIndex, 0.55, "an index goes beyond a table of tokens or classes",
+     "the tokenizer, or the data, has more of them than the table has rows",
+     "compare the tokenizer's length with the table's rows, and resize the table"},
+};
+
 }  // namespace
 
 std::optional<Finding> find_vocab_changed(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  const auto tables =
-      rows_where(rows.mismatched, [](const OpenPair& row) { return is_table(row) || is_vocabulary_output(row); });
-  if (tables.empty()) return std::nullopt;
+  std::set<std::string_view> with_bias;  // a layer: no table has a bias
+  for (const OpenPair& row : rows.mismatched)
+    if (leaf_of(row.name) == "bias") with_bias.insert(module_of(row.name));
+  const auto tables = rows_where(rows.mismatched, [&](const OpenPair& row) {
+    return (is_table(row) && with_bias.count(module_of(row.name)) == 0) || is_vocabulary_output(row);
+  });
+  if (tables.empty()) return read_sightings(facts, kReadings);
   RowPairs of_tables;
   for (const OpenPair& table : tables) of_tables.insert(row_pair(table));
   const auto found = rows_where(rows.mismatched, [&](const OpenPair& row) { return follows(row, of_tables); });

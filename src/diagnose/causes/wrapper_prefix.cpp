@@ -81,6 +81,20 @@ Sides sides_of(const Case& facts) {
   return sides;
 }
 
+/// What stands before the names is a part's own name and not a wrapper's: one part for another (`map_classifier.` for
+/// `world_classifier.`) was renamed, and a head's name (`cls.predictions.`) is of a head.
+bool is_of_one_part(const PrefixFit& fit) {
+  const auto levels = [](const std::string& prefix) {
+    return prefix.substr(0, prefix.size() - (prefix.empty() ? 0 : 1));
+  };
+  const std::string strip = levels(fit.strip), add = levels(fit.add);
+  if (!strip.empty() && !add.empty())
+    return !has_wrapper_level(strip) && !has_wrapper_level(add) && likeness(strip, add) < 1 &&
+           strip.find('.') == std::string::npos && add.find('.') == std::string::npos;
+  const std::string& one = strip.empty() ? add : strip;
+  return is_called_head(one) && !has_wrapper_level(one);
+}
+
 /// A prefix must explain half of what could be explained, and half of that in shape. One prefix for another must
 /// explain half of the model: for less than that, a module was renamed (`fc` to `classifier`).
 bool explains_enough(const Case& facts, const PrefixFit& fit, const Sides& sides) {
@@ -88,6 +102,7 @@ bool explains_enough(const Case& facts, const PrefixFit& fit, const Sides& sides
   // `blocks.1.` against `blocks.0.0.`: the same part, counted in another way.
   const bool is_counted_otherwise = is_replaced && first_level(fit.strip) == first_level(fit.add);
   if (is_counted_otherwise && facts.knowledge == Knowledge::Partial) return false;
+  if (facts.knowledge == Knowledge::Partial && is_of_one_part(fit)) return false;
   if (is_replaced && (fit.keys < 3 || fit.keys * 2 < facts.target.tensors.size())) return false;
   return fit.shapes > 0 && fit.keys * 2 >= sides.fewer() && fit.shapes * 2 >= fit.keys;
 }
@@ -337,6 +352,16 @@ std::optional<Finding> from_class(const Case& facts, const Sides& sides) {
   return finding;
 }
 
+/// Lists that are cut at different places show no name twice; a form of a name (`layers.#.ln1.weight`) they may.
+bool share_forms(const std::vector<NamedShape>& longer, std::string_view prefix,
+                 const std::vector<NamedShape>& shorter) {
+  std::unordered_set<std::string> forms;
+  for (const NamedShape& row : shorter) forms.insert(template_of(row.name));
+  return std::any_of(longer.begin(), longer.end(), [&](const NamedShape& row) {
+    return row.name.starts_with(prefix) && forms.count(template_of(row.name.substr(prefix.size()))) > 0;
+  });
+}
+
 /// Every, or nearly every, name of one side starts with a wrapper's name, and none of the other side does.
 std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
   for (const std::string_view prefix : kTellingNames) {
@@ -352,16 +377,28 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     if (is_own_level && strips) continue;
     const bool is_faint = is_own_level && is_one_part(facts);
     const bool is_both = !sides.have.empty() && !sides.want.empty();
+    const bool shares_forms =
+        is_both && share_forms(strips ? sides.have : sides.want, prefix, strips ? sides.want : sides.have);
     Finding finding;
     const bool is_own_word = prefix == "module." || prefix.front() == '_' || prefix == "base_model.model.";
     const bool is_encoder = prefix.find("encoder") != std::string_view::npos || prefix == "student.";
-    finding.cause.confidence = is_faint ? 0.42 : is_own_word ? 0.78 : is_encoder ? 0.65 : is_both ? 0.5 : 0.45;
+    finding.cause.confidence = is_faint       ? 0.42
+                               : is_own_word  ? 0.78
+                               : shares_forms ? 0.76
+                               : is_encoder   ? 0.65
+                               : is_both      ? 0.5
+                                              : 0.45;
     finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) +
                             " and no " + (strips ? "missing" : "unexpected") + " key does";
     finding.cause.place = place_of(facts);
     finding.cause.why = why({std::string(strips ? prefix : ""), std::string(strips ? "" : prefix), 0, 0, {}});
     finding.cause.keys = saved + wanted + (is_both ? std::min(sides.have.size(), sides.want.size()) : 0);
-    if (is_both && is_own_word) finding.cause.keys = sides.have.size() + sides.want.size();  // no name can fit before
+    if (shares_forms) {  // then a rename from one block to another says nothing more
+      finding.told_want = facts.gap.missing;
+      finding.told_have = facts.gap.unexpected;
+    }
+    if (is_both && (is_own_word || shares_forms))
+      finding.cause.keys = sides.have.size() + sides.want.size();  // no name can fit before
     finding.cause.evidence = {base::count_text(saved + wanted) + " of " +
                               base::count_text(strips ? sides.have.size() : sides.want.size()) +
                               " keys shown start with " + quoted(prefix)};
@@ -485,7 +522,7 @@ std::optional<Finding> from_wrapper_levels(const Case& facts) {
 /// Everything is missing from the first layer on, and what the file has is not shown: it may be the model behind a
 /// prefix.
 std::optional<Finding> from_nothing(const Case& facts) {
-  constexpr std::size_t kLeast = 6;
+  constexpr std::size_t kLeast = 4;
   const OpenRows rows = open_rows(facts);
   if (auto finding = from_bare_file(facts, rows)) return finding;
   if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty() ||
@@ -500,7 +537,7 @@ std::optional<Finding> from_nothing(const Case& facts) {
   const bool from_start = begins_network(rows.missing.front().name);
   Finding finding = say(facts, {is_sequence  ? 0.6
                                 : from_start ? 0.5
-                                             : 0.42,
+                                             : 0.36,
                                 "the model's tensors are missing from the first layer on: the file may have them "
                                 "behind a prefix, or inside another dict",
                                 "a wrapper, a container or another file shows the same: everything is missing",

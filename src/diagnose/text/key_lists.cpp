@@ -143,11 +143,20 @@ std::vector<std::string> bare_list(std::string_view text, std::size_t& at, bool&
   return names;
 }
 
+/// `Missing keys in the checkpoint: [`: what a heading says further, if nothing but words comes before the list.
+void pass_words(Scanner& in) {
+  constexpr std::size_t kFewWords = 40;
+  const std::size_t start = in.position();
+  const auto words = in.until(":", kFewWords);
+  const auto is_of_words = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ' '; };
+  if (words && !std::all_of(words->begin(), words->end(), is_of_words)) in.move_to(start);
+}
+
 void read_heading(std::string_view text, const Heading& heading, TextFacts& facts) {
   auto& to = heading.side == Side::Missing ? facts.missing : facts.unexpected;
   for (Scanner in(text); in.find(heading.words);) {
     if (heading.has_more_words && !in.until(": ", kMaxHeadingBytes) && !in.until(":\n", kMaxHeadingBytes)) continue;
-    in.accept(":") || in.accept("=");
+    if (!in.accept(":") && !in.accept("=")) pass_words(in);
     const bool is_bracketed = in.accept("[") || in.accept("{") || in.accept("(");
     auto names = in.quoted_list(facts.is_cut);
     if (names.empty() && !is_bracketed) {
@@ -155,6 +164,8 @@ void read_heading(std::string_view text, const Heading& heading, TextFacts& fact
       names = bare_list(text, end, facts.is_cut);
       in.move_to(end);  // a name may hold a heading's words: its list is not read again from there
     }
+    const bool is_plural = heading.words.find("keys") != std::string_view::npos || heading.words.ends_with(")");
+    if (!is_plural && !is_bracketed && names.size() == 1 && !facts.tells_keys()) facts.is_first_only = true;
     std::move(names.begin(), names.end(), std::back_inserter(to));
   }
 }

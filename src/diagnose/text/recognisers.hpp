@@ -20,8 +20,11 @@ void recognise_key_lists(const PlainText& text, TextFacts& facts);          ///<
 void recognise_shape_pairs(const PlainText& text, TextFacts& facts);        ///< other libraries' words on one shape
 void recognise_tables(const PlainText& text, TextFacts& facts);             ///< tables of keys: `key | ... | ...`
 void recognise_symptoms(const PlainText& text, TextFacts& facts);           ///< messages that are fixed phrases
+void recognise_sentences(const PlainText& text, TextFacts& facts);          ///< what no dialect's words are known of
+void recognise_words(const PlainText& text, TextFacts& facts);              ///< the last resort: what a text is about
 
-inline constexpr Recognise kRecognisers[] = {recognise_state_dict_errors, recognise_key_lists, recognise_shape_pairs,
-                                             recognise_tables, recognise_symptoms};
+inline constexpr Recognise kRecognisers[] = {
+    recognise_state_dict_errors, recognise_key_lists, recognise_shape_pairs, recognise_tables,
+    recognise_symptoms,          recognise_sentences, recognise_words};
 
 }  // namespace tenon::diagnosis

@@ -11,6 +11,18 @@ constexpr std::size_t kMaxAxes = 64;
 
 }  // namespace
 
+std::string lowered(std::string_view text) {
+  std::string result(text);
+  std::transform(result.begin(), result.end(), result.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return result;
+}
+
+bool has_any(std::string_view text, std::span<const std::string_view> words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+}
+
 bool Scanner::find(std::string_view phrase) {
   const auto found = text_.find(phrase, at_);
   if (found == std::string_view::npos) return false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,9 @@
 #include <tenon/tensor.hpp>
 
 namespace tenon::diagnosis {
+
+std::string lowered(std::string_view text);  ///< ASCII letters only
+bool has_any(std::string_view text, std::span<const std::string_view> words);
 
 class Scanner {
  public:

@@ -105,7 +105,9 @@ void recognise_state_dict_errors(const PlainText& plain, TextFacts& facts) {
   read_class(text, facts);
   read_lists(text, "issing key(s) in state_dict", facts.missing, facts.is_cut);
   read_lists(text, "nexpected key(s) in state_dict", facts.unexpected, facts.is_cut);
+  const std::size_t listed = facts.unexpected.size();
   read_lists(text, "unexpected key ", facts.unexpected, facts.is_cut);
+  facts.is_first_only = listed == 0 && facts.unexpected.size() == 1;
   read_lists(text, "missing keys in state_dict: \"{", facts.missing, facts.is_cut);
   read_bracketed(text, "missing_keys=", facts.missing, facts.is_cut);
   read_bracketed(text, "unexpected_keys=", facts.unexpected, facts.is_cut);

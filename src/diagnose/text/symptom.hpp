@@ -90,15 +90,21 @@ enum class Symptom : std::uint8_t {
   RunningStats,   ///< statistics of InstanceNorm from before 0.4
   RenamedOnLoad,  ///< a loader's own renaming has gone wrong
   OtherModel,     ///< the reader says that it is another model
+  OtherOption,    ///< an option of the checkpoint and of the model differ, told by name
+  ClassCount,     ///< numbers of classes differ, told by number
+  InputSize,      ///< an input of another size than the model was made for
   EmptyIndex,     ///< index out of range in an embedding
+  MissingCount,   ///< how many keys are missing, and not which; `detail`: the number
   // Distributed.
-  ShardWords,  ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
-  MetaTensor,  ///< a placeholder has no data
+  ShardWords,   ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
+  ShardReader,  ///< a message that only the reader of distributed checkpoints has
+  MetaTensor,   ///< a placeholder has no data
   // C++ and other languages.
   CppArchive,     ///< a name that a C++ archive does not have
   CppValue,       ///< an IValue of another kind
   OtherLanguage,  ///< TorchSharp, R and others: their own format is wanted
   CppTrace,       ///< words of C++: c10::Error, what(), terminate called
+  NativeProgram,  ///< the program that complains is not Python: LibTorch's exception, TorchSharp, R, Rust, TensorRT
   // Prose.
   SilentWords,      ///< it loads, and the results are wrong
   ExtraStateWords,  ///< extra state, hooks of custom modules, unregistered tensors

@@ -88,7 +88,9 @@ void read_wrong_objects(std::string_view text, TextFacts& facts) {
   for (const std::string_view words :
        {"' object has no attribute 'copy'", "' object has no attribute 'keys'", "' object has no attribute 'items'",
         "' object is not subscriptable", "' is not iterable", "' object is not iterable",
-        "' object does not support item assignment", "' object has no attribute 'startswith'"}) {
+        "' object does not support item assignment", "' object has no attribute 'startswith'",
+        "' object has no attribute 'load_state_dict'", "' object has no attribute 'state_dict'",
+        "' object has no attribute 'get'", "' object has no attribute 'pop'"}) {
     const auto found = text.find(words);
     if (found == std::string_view::npos) continue;
     const auto quote = text.rfind('\'', found == 0 ? 0 : found - 1);
@@ -149,7 +151,9 @@ void read_key_errors(std::string_view text, TextFacts& facts) {
     const std::string shown = "KeyError: " + excerpt(text, start, key->size() + 2);
     if (key->find('.') == std::string::npos) keep({Symptom::AbsentMember, *key, shown}, facts);
     if (is_optimizer_member(*key)) keep({Symptom::OptimizerMember, *key, shown}, facts);
-    if (key->find('.') != std::string::npos && facts.missing.empty()) facts.missing.push_back(*key);
+    if (key->find('.') == std::string::npos || facts.tells_keys()) continue;
+    facts.missing.push_back(*key);
+    facts.is_first_only = true;
   }
 }
 
@@ -182,6 +186,39 @@ void read_kernel_shapes(std::string_view text, TextFacts& facts) {
     }
 }
 
+/// A program of C++ or another language complains, and no Python stands around it: what Python would say of the same
+/// file (`RuntimeError: ...`, a traceback) is not there. Its reader then is LibTorch's, and the file mostly Python's.
+void read_native_program(std::string_view text, TextFacts& facts) {
+  constexpr std::string_view kNative[] = {"c10::Error",
+                                          "what():",
+                                          "terminate called",
+                                          "libc++abi",
+                                          "inline_container",
+                                          "torch/csrc",
+                                          "torch\\csrc",
+                                          "System.Runtime.Interop",
+                                          "TorchSharp",
+                                          "Internal torch error",
+                                          "torch error:",
+                                          "cpp_load",
+                                          "TchError",
+                                          "TensorNameNotFound",
+                                          "[TRT]",
+                                          ".wts",
+                                          "torch::jit",
+                                          "torch::load",
+                                          "torch::serialize",
+                                          "com.facebook.jni",
+                                          "org.pytorch",
+                                          "Error: Argument '"};
+  constexpr std::string_view kPython[] = {"Traceback (most", "RuntimeError", "File \"",  "import torch",
+                                          "ValueError",      ".py\", line",  "torch._C."};
+  const auto stands = [&](std::string_view words) { return text.find(words) != std::string_view::npos; };
+  if (std::any_of(std::begin(kPython), std::end(kPython), stands)) return;
+  const auto seen = std::find_if(std::begin(kNative), std::end(kNative), stands);
+  if (seen != std::end(kNative)) keep({Symptom::NativeProgram, std::string(*seen), std::string(*seen)}, facts);
+}
+
 }  // namespace
 
 void recognise_symptoms(const PlainText& plain, TextFacts& facts) {
@@ -190,6 +227,7 @@ void recognise_symptoms(const PlainText& plain, TextFacts& facts) {
   read_wrong_objects(text, facts);
   read_key_errors(text, facts);
   read_kernel_shapes(text, facts);
+  read_native_program(text, facts);
 }
 
 }  // namespace tenon::diagnosis

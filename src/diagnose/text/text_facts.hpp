@@ -17,7 +17,8 @@ struct TextFacts {
   std::vector<std::string> unexpected;
   std::vector<Mismatch> mismatched;
   std::vector<Sighting> sightings;
-  bool is_cut = false;  ///< a list ends in "..."
+  bool is_cut = false;         ///< a list ends in "..."
+  bool is_first_only = false;  ///< the program stopped at the first name that it did not find: the others are not told
 
   bool tells_keys() const { return !missing.empty() || !unexpected.empty() || !mismatched.empty(); }
   bool tells_failure() const { return tells_keys() || !sightings.empty(); }

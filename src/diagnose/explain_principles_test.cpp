@@ -1,0 +1,246 @@
+// What decides between two causes of the same names, over made-up networks: names, sizes and counts are drawn, the
+// principle is not.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <random>
+
+#include <tenon/diagnose.hpp>
+
+namespace tenon {
+namespace {
+
+using Names = std::vector<std::string>;
+
+/// A network of drawn names: a first layer, blocks, a head.
+class Network {
+ public:
+  explicit Network(unsigned seed) : random_(seed) {}
+
+  std::size_t number(std::size_t from, std::size_t to) {
+    return std::uniform_int_distribution<std::size_t>(from, to)(random_);
+  }
+  /// A word that no table of the doctor's knows.
+  std::string word() {
+    std::string text;
+    for (std::size_t i = number(2, 3); i > 0; --i) text += kSyllables[number(0, std::size(kSyllables) - 1)];
+    return text;
+  }
+  /// `count` blocks of convolution and normalisation below `stem`, from block `first` on.
+  static Names blocks(const std::string& stem, std::size_t first, std::size_t count) {
+    Names names;
+    for (std::size_t i = first; i < first + count; ++i)
+      for (const char* leaf : {"conv.weight", "conv.bias", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"})
+        names.push_back(stem + std::to_string(i) + "." + leaf);
+    return names;
+  }
+
+ private:
+  static constexpr const char* kSyllables[] = {"zor", "mil", "quet", "vab", "tund", "resh", "pilo", "gam"};
+  std::mt19937 random_;
+};
+
+Names behind(const std::string& prefix, const Names& names) {
+  Names result;
+  for (const std::string& name : names) result.push_back(prefix + name);
+  return result;
+}
+
+Names joined(Names a, const Names& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+std::string listed(const std::string& heading, const Names& names) {
+  if (names.empty()) return {};
+  std::string text = "\t" + heading + " in state_dict: ";
+  for (const std::string& name : names) text += (&name == &names.front() ? "\"" : ", \"") + name + "\"";
+  return text + ". \n";
+}
+
+std::string error_of(const Names& missing, const Names& unexpected, const std::string& shapes = "") {
+  return "RuntimeError: Error(s) in loading state_dict for Net:\n" + listed("Missing key(s)", missing) +
+         listed("Unexpected key(s)", unexpected) + shapes;
+}
+
+std::string pair_text(const std::string& name, const std::string& saved, const std::string& wanted) {
+  return "\tsize mismatch for " + name + ": copying a param with shape torch.Size([" + saved +
+         "]) from checkpoint, the shape in current model is torch.Size([" + wanted + "]).\n";
+}
+
+Names causes_of(const std::string& text) {
+  Names ids;
+  for (const Cause& cause : explain({text, std::nullopt, std::nullopt}).causes) ids.push_back(cause.id);
+  return ids;
+}
+
+bool has(const Names& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+struct Principle {
+  const char* name;
+  const char* first;  ///< the cause that explains most
+  const char* also;   ///< one that is named beside it; "" for none
+  std::function<std::string(Network&)> text;
+};
+class Principles : public testing::TestWithParam<std::tuple<Principle, int>> {};
+
+TEST_P(Principles, Decide) {
+  const auto& [principle, seed] = GetParam();
+  Network network(static_cast<unsigned>(seed));
+  const std::string text = principle.text(network);
+  const Names ids = causes_of(text);
+  ASSERT_FALSE(ids.empty()) << text;
+  EXPECT_EQ(ids.front(), principle.first) << text << testing::PrintToString(ids);
+  if (*principle.also != '\0') {
+    EXPECT_TRUE(has(ids, principle.also)) << text << testing::PrintToString(ids);
+  }
+}
+
+std::string number_text(std::size_t number) { return std::to_string(number); }
+
+const Principle kPrinciples[] = {
+    {"APartsOwnNameIsNoWrapper", "renamed_modules", "",
+     [](Network& n) {
+       const std::string word = n.word();
+       const Names part = Network::blocks("", 0, n.number(1, 4));
+       return error_of(behind("old_" + word + ".", part), behind("new_" + word + ".", part));
+     }},
+    {"AWrappersNameIsOne", "wrapper_prefix", "",
+     [](Network& n) {
+       const Names all = joined({"conv1.weight", "conv1.bias"}, Network::blocks(n.word() + ".", 0, n.number(2, 6)));
+       return error_of(all, behind("module.", all));
+     }},
+    {"CutListsShareForms", "wrapper_prefix", "",
+     [](Network& n) {
+       const std::string stem = n.word() + ".";
+       const std::size_t cut = n.number(2, 4);
+       return error_of(joined({"conv1.weight"}, Network::blocks(stem, 0, cut)),
+                       behind("backbone.", Network::blocks(stem, cut + 3, n.number(2, 4))));
+     }},
+    {"ANumberMoreIsARegrouping", "renamed_modules", "",
+     [](Network& n) {
+       const std::string stem = n.word() + ".";
+       const std::size_t count = n.number(2, 5);
+       return error_of(Network::blocks(stem + "0.", 0, count), Network::blocks(stem, 0, count));
+     }},
+    {"OneLayerAgainstASequenceIsAnother", "different_architecture", "",
+     [](Network& n) {
+       const std::string part = n.word();
+       Names stack;
+       for (std::size_t i = 0; i < n.number(3, 6); ++i)
+         for (const char* leaf : {".weight", ".bias"}) stack.push_back(part + "." + number_text(i * 2) + leaf);
+       return error_of({part + ".weight", part + ".bias", n.word() + "_norm.weight"}, stack);
+     }},
+    {"BlocksFromAnIndexOnAreDepth", "different_config", "",
+     [](Network& n) { return error_of(Network::blocks(n.word() + ".", n.number(3, 20), n.number(2, 6)), {}); }},
+    {"OneStepOfASequenceIsDepth", "different_config", "",
+     [](Network& n) {
+       const std::string step = n.word() + ".1." + n.word() + "." + number_text(n.number(5, 30));
+       return error_of({step + ".weight", step + ".bias"}, {});
+     }},
+    {"LayersBetweenStagesMove", "version_drift", "",
+     [](Network& n) {
+       const std::string stem = n.word() + ".";
+       const Names leaves = {"downsample.norm.weight", "downsample.norm.bias", "downsample.reduction.weight"};
+       return error_of(behind(stem + "3.", leaves), behind(stem + "0.", leaves));
+     }},
+    {"BothEndsAndNothingBetween", "input_channels_changed", "head_changed",
+     [](Network& n) {
+       const std::size_t width = n.number(60, 300), in = n.number(4, 50), out = n.number(2, 20);
+       const auto text = [](std::size_t a, std::size_t b) { return number_text(a) + ", " + number_text(b); };
+       return error_of({}, {},
+                       pair_text(n.word() + ".0.weight", text(width, in), text(width, in + 7)) +
+                           pair_text(n.word() + ".mean", number_text(in), number_text(in + 7)) +
+                           pair_text(n.word() + ".weight", text(out, width), text(out + 400, width)));
+     }},
+    {"BothEndsByOneNumber", "different_config", "head_changed",
+     [](Network& n) {
+       const std::size_t width = n.number(60, 300), in = n.number(100, 500), out = n.number(2, 20),
+                         more = n.number(30, 90);
+       const auto text = [](std::size_t a, std::size_t b) { return number_text(a) + ", " + number_text(b); };
+       return error_of({}, {},
+                       pair_text(n.word() + ".0.weight", text(width, in), text(width, in + more)) +
+                           pair_text(n.word() + ".weight", text(out, width), text(out + more, width)));
+     }},
+    {"ATableHasNoBias", "head_changed", "",
+     [](Network& n) {
+       const std::string classes = number_text(n.number(3, 90)), width = number_text(n.number(64, 512));
+       return error_of({}, {},
+                       pair_text("class_embed.weight", classes + ", " + width, "1" + classes + ", " + width) +
+                           pair_text("class_embed.bias", classes, "1" + classes));
+     }},
+    {"MaskedPretrainingHasADecoder", "training_only_extras", "",
+     [](Network& n) {
+       return error_of({"head.weight", "head.bias"}, joined({"mask_token", "decoder_pos_embed"},
+                                                            Network::blocks("decoder_blocks.", 0, n.number(3, 6))));
+     }},
+    {"WholeBlocksAreNotFused", "different_config", "",
+     [](Network& n) {
+       Names names;
+       const std::string stem = n.word() + "." + n.word() + ".";
+       for (std::size_t i = 0; i < 5; ++i)
+         for (const char* leaf : {"attn.norm.weight", "attn.norm.bias", "attn.qkv.weight", "attn.out.weight"})
+           names.push_back(stem + number_text(i * 3 + 7) + "." + leaf);
+       return error_of({}, names);
+     }},
+    {"TheFirstNameThatIsNotThere", "renamed_modules", "new_modules",
+     [](Network& n) { return "KeyError: '" + n.word() + "." + n.word() + ".0.conv.weight'"; }},
+};
+
+INSTANTIATE_TEST_SUITE_P(Drawn, Principles, testing::Combine(testing::ValuesIn(kPrinciples), testing::Range(0, 8)),
+                         [](const auto& row) {
+                           return std::string(std::get<0>(row.param).name) + std::to_string(std::get<1>(row.param));
+                         });
+
+/// One difference in the words of programs that no table lists: the same causes.
+class OtherWords : public testing::TestWithParam<const char*> {};
+
+TEST_P(OtherWords, AreRead) { EXPECT_EQ(causes_of(GetParam()).front(), "head_changed"); }
+
+INSTANTIATE_TEST_SUITE_P(
+    Programs, OtherWords,
+    testing::Values(
+        "WARN Shape of zor.cls.weight in checkpoint is torch.Size([80, 128]), while shape of zor.cls.weight in "
+        "model is torch.Size([6, 128]).",
+        "Ignoring zor.fc.weight: pretrained has shape (1000, 64) but model has (5, 64)",
+        "zor.head.weight: expected (5, 64), loaded (1000, 64)",
+        "skipped zor.classifier.weight [1000, 64] in checkpoint vs [5, 64] in model",
+        "Shape mismatch for classifier.3.weight: (1000, 64) vs (4, 64)"));
+
+TEST(NativePrograms, AreToldByTheirWords) {
+  const std::string cut = "PytorchStreamReader failed reading zip archive: failed finding central directory";
+  EXPECT_EQ(causes_of("RuntimeError: " + cut).front(), "corrupt_file");
+  EXPECT_EQ(causes_of("terminate called after throwing an instance of 'c10::Error'\n  what():  " + cut).front(),
+            "cpp_interop");
+  EXPECT_EQ(causes_of("Internal torch error: " + cut).front(), "cpp_interop");
+}
+
+/// Messages that no table has: what they are about, and what is wrong with it.
+class UnknownMessages : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(UnknownMessages, AreReadByTheirWords) {
+  const auto& [text, cause] = GetParam();
+  const Names ids = causes_of(text);
+  ASSERT_FALSE(ids.empty()) << text;
+  EXPECT_EQ(ids.front(), cause) << text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Programs, UnknownMessages,
+    testing::Values(std::pair("Zorv: this file is unsafe, refusing to load the pickle", "unsafe_pickle"),
+                    std::pair("FooError: weights are incomplete, 12 bytes got", "corrupt_file"),
+                    std::pair("FooError: hidden_size of the checkpoint (512) is not equal to 768", "different_config"),
+                    std::pair("FooError: the checkpoint has 10 classes, but 3 were expected", "head_changed"),
+                    std::pair("FooError: the GPU of the checkpoint is not available", "device_mismatch"),
+                    std::pair("FooError: the file was made by a newer version", "format_version"),
+                    std::pair("FooError: wrong model architecture, failed", "different_architecture")));
+
+TEST(Prose, OfResultsIsSilent) {
+  EXPECT_EQ(causes_of("After loading, the accuracy drops to 10 %").front(), "silent_wrong");
+  EXPECT_TRUE(causes_of("The loss is printed after each epoch").empty());
+}
+
+}  // namespace
+}  // namespace tenon

@@ -105,6 +105,13 @@ constexpr LeafWords kLeaves[] = {
     {{"", "", "g"}, Leaf::Scale},
 };
 
+/// Short for a leaf where others of a norm stand beside it; elsewhere words of their own.
+constexpr LeafWords kLeavesInCompany[] = {
+    {{"", "", "shift"}, Leaf::Bias},   {{"", "", "s"}, Leaf::Scale},      {{"", "", "mu"}, Leaf::Mean},
+    {{"", "", "rm"}, Leaf::Mean},      {{"", "", "rv"}, Leaf::Variance},  {{"", "", "riv"}, Leaf::Variance},
+    {{"", "", "sigma"}, Leaf::Variance},
+};
+
 /// How many of the last tokens are the leaf's words; 0 when they are other words.
 std::size_t leaf_length(const std::vector<Token>& tokens, const LeafWords& leaf, const Words& words) {
   std::size_t length = 0;
@@ -142,6 +149,39 @@ bool take_parametrization(ParsedName& parsed, const Words& words) {
   return true;
 }
 
+/// Moves the words of a leaf from the end of the tokens to the leaf.
+bool take_leaf(ParsedName& parsed, std::span<const LeafWords> leaves, const Words& words) {
+  for (const LeafWords& leaf : leaves) {
+    const std::size_t length = leaf_length(parsed.tokens, leaf, words);
+    if (length == 0) continue;
+    const auto begin = parsed.tokens.end() - static_cast<std::ptrdiff_t>(length);
+    const std::string& last = words.text(parsed.tokens.back().word);
+    parsed.is_kernel = last == "kernel" || last == "w";
+    parsed.leaf_own.assign(begin, parsed.tokens.end());
+    parsed.tokens.erase(begin, parsed.tokens.end());
+    parsed.leaf = leaf.leaf;
+    return true;
+  }
+  return false;
+}
+
+/// `Wq` and `bq`, `W1` and `b1`: leaf and part in one word. The part stays, as the weight's is called.
+bool take_glued_leaf(ParsedName& parsed, Words& words) {
+  auto& tokens = parsed.tokens;
+  if (tokens.size() < 2) return false;
+  const bool has_number = tokens.back().is_number();
+  Token& token = tokens[tokens.size() - (has_number ? 2 : 1)];
+  if (token.is_number()) return false;
+  const std::string text = words.text(token.word);
+  const std::string_view part = std::string_view(text).substr(1);
+  const bool is_part = has_number ? part.empty() : part == "q" || part == "k" || part == "v" || part == "o";
+  if (!is_part || (text[0] != 'w' && text[0] != 'b')) return false;
+  parsed.leaf = text[0] == 'w' ? Leaf::Weight : Leaf::Bias;
+  parsed.is_kernel = text[0] == 'w';
+  token.word = words.id("w" + std::string(part));
+  return true;
+}
+
 /// Collections that Flax and Haiku put before every name of a kind, and TensorFlow's `:0` behind it.
 std::string_view without_collection(std::string_view name) {
   for (const std::string_view first : {"params", "batch_stats"})
@@ -167,17 +207,9 @@ ParsedName parse_name(std::string_view name, Words& words) {
   parsed.tokens = tokens_of(without_collection(name), words);
   if (take_parametrization(parsed, words)) return parsed;
   move_recurrent_leaf(parsed.tokens, words);
-  for (const LeafWords& leaf : kLeaves) {
-    const std::size_t length = leaf_length(parsed.tokens, leaf, words);
-    if (length == 0) continue;
-    const auto begin = parsed.tokens.end() - static_cast<std::ptrdiff_t>(length);
-    const std::string& last = words.text(parsed.tokens.back().word);
-    parsed.is_kernel = last == "kernel" || last == "w";
-    parsed.leaf_own.assign(begin, parsed.tokens.end());
-    parsed.tokens.erase(begin, parsed.tokens.end());
-    parsed.leaf = leaf.leaf;
-    break;
-  }
+  if (take_leaf(parsed, kLeaves, words)) return parsed;
+  parsed.needs_company = take_leaf(parsed, kLeavesInCompany, words);
+  if (!parsed.needs_company) take_glued_leaf(parsed, words);
   return parsed;
 }
 

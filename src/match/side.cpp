@@ -40,21 +40,37 @@ bool natural_less(const std::vector<Token>& a, const std::vector<Token>& b, cons
   return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), less);
 }
 
-/// A lone `gamma` or `scale` is a parameter of its own: its word says what it is. With a bias it is a norm's weight.
+/// The leaf's words again, as words of the path.
+void restore_leaf(ParsedName& name) {
+  name.leaf = Leaf::Alone;
+  name.tokens.insert(name.tokens.end(), name.leaf_own.begin(), name.leaf_own.end());
+}
+
+/// A lone `gamma` or `scale` is a parameter of its own: its word says what it is. Beside a bias (or `shift`) of its
+/// size it is a norm's weight.
 void settle_scales(std::vector<Named>& rows) {
-  std::unordered_map<std::uint64_t, bool> has_bias;
-  for (const Named& row : rows)
-    if (row.name.leaf == Leaf::Bias || row.name.leaf == Leaf::Mean)
-      has_bias[hash_of(row.name.tokens, row.name.tokens.size())] = true;
+  struct Company {
+    int rows = 0;
+    bool has_weight = false, has_bias = false;
+  };
+  const auto key = [](const Named& row) {
+    return combined(hash_of(row.name.tokens, row.name.tokens.size()), static_cast<std::uint64_t>(row.elements));
+  };
+  std::unordered_map<std::uint64_t, Company> company;
+  for (const Named& row : rows) {
+    if (row.name.leaf == Leaf::Alone) continue;
+    Company& here = company[key(row)];
+    ++here.rows;
+    here.has_bias = here.has_bias || row.name.leaf == Leaf::Bias || row.name.leaf == Leaf::Mean;
+    here.has_weight = here.has_weight || row.name.leaf == Leaf::Weight;
+  }
   for (Named& row : rows) {
-    if (row.name.leaf != Leaf::Scale) continue;
-    if (has_bias.contains(hash_of(row.name.tokens, row.name.tokens.size()))) {
+    if (row.name.leaf != Leaf::Scale && !row.name.needs_company) continue;
+    const Company& here = company[key(row)];
+    if (here.rows < 2 || (row.name.leaf == Leaf::Scale && (!here.has_bias || here.has_weight)))
+      restore_leaf(row.name);
+    else if (row.name.leaf == Leaf::Scale)
       row.name.leaf = Leaf::Weight;
-      continue;
-    }
-    row.name.leaf = Leaf::Alone;
-    auto& tokens = row.name.tokens;
-    tokens.insert(tokens.end(), row.name.leaf_own.begin(), row.name.leaf_own.end());
   }
 }
 

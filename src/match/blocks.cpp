@@ -254,6 +254,8 @@ bool holds(const Sizes& all, const Sizes& some) {
 constexpr double kLeastScore = 0.15;
 constexpr std::uint32_t kLeastTwin = 3;  // modules of a block that its sizes identify
 constexpr double kSureMargin = 0.08;
+constexpr double kSameKind = 0.9;
+constexpr std::size_t kMostStages = 5;
 constexpr std::size_t kMaxPairings = 4096;
 
 class Partnering {
@@ -351,6 +353,20 @@ class Partnering {
     return found == scores_.end() ? -1 : found->second;
   }
 
+  /// A few stages of one kind, counted from 1 on one side and from 0 on the other, under names that have no word in
+  /// common: decoders of pyramids count from either end, and nothing tells from which.
+  bool may_count_back(const Pairing& pairing) {
+    const List &a = left_[pairing.source], &b = right_[pairing.target];
+    const auto& pairs = pairing.alignment.pairs;
+    if (pairs.size() < 2 || pairs.size() > kMostStages || (a.tags & b.tags) != 0) return false;
+    const auto [first, partner] = pairs.front();
+    if (a.places[first].number == b.places[partner].number || words_in_common(a.words, b.words) > 0) return false;
+    for (std::size_t k = 0; k < pairs.size(); ++k)
+      if (likenesses_.between(a.blocks[pairs[k].first], b.blocks[pairs[pairs.size() - 1 - k].second]) < kSameKind)
+        return false;
+    return true;
+  }
+
   bool stands_in_partner(NodeId x) const {
     for (NodeId up = source_.nodes[x].parent; up != kRoot; up = source_.nodes[up].parent)
       if (result_.of_source[up] != BlockPartners::kNone) return true;
@@ -358,19 +374,25 @@ class Partnering {
   }
 
   void settle_sure() {
+    std::vector<bool> is_open(source_.nodes.size(), false);
     for (const Taken& taken : taken_) {
       const Pairing& pairing = pairings_[taken.pairing];
-      const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
+      const bool counts_back = may_count_back(pairing), is_sure = pairing.alignment.is_sure && !has_rival(pairing);
       std::unordered_map<std::uint64_t, std::size_t> twins;
       for (const auto& [x, y] : taken.blocks)
         if (source_.nodes[x].signature == target_.nodes[y].signature) ++twins[source_.nodes[x].signature];
       for (const auto& [x, y] : taken.blocks) {
         result_.is_sure[x] = is_sure || are_twins(x, y, twins);
+        is_open[x] = counts_back;
         if (!pairing.alignment.is_sure && stands_in_partner(x)) {  // the block around settles it better
           result_.of_source[x] = BlockPartners::kNone;
           result_.of_target[y] = BlockPartners::kNone;
         }
       }
+    }
+    for (NodeId node = 1; node < source_.nodes.size(); ++node) {
+      is_open[node] = is_open[node] || is_open[source_.nodes[node].parent];
+      if (is_open[node]) result_.is_sure[node] = false;
     }
   }
 

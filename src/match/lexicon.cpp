@@ -69,7 +69,7 @@ constexpr Entry kEntries[] = {
     {"encoder attention", kCross},
     {"enc dec attention", kCross},
     {"encoder decoder attention", kCross},
-    {"multihead attn", kCross},
+    {"multihead attn", kCross | kSecond},
     {"src attn", kCross},
     {"context attn", kCross},
     {"ca", kCross},
@@ -454,6 +454,7 @@ class Reader {
     else
       meaning_.place = Meaning::kNoPlace;
     meaning_.is_behind = is_post_;
+    meaning_.is_counted = !has(kUnits) && number >= 0;
     if (is_norm() && is_post_) meaning_.tags &= ~kUnits;  // a norm behind one unit is the one before the next
   }
 

@@ -34,6 +34,8 @@ inline constexpr Tags kNorm = 1U << 18, kTokens = 1U << 19, kPositions = 1U << 2
                       kPointwise = Tags{1} << 33, kReduce = Tags{1} << 34, kExpand = Tags{1} << 35,
                       kTime = Tags{1} << 36, kLogitScale = Tags{1} << 37, kStem = Tags{1} << 38,
                       kProjection = Tags{1} << 39, kIndexTable = Tags{1} << 40, kExpert = Tags{1} << 41;
+// Runs behind the self attention: so in torch's own decoder layer, whose names fix the order.
+inline constexpr Tags kSecond = Tags{1} << 42;
 inline constexpr Tags kThings = kTokens | kPositions | kTypes | kClassToken | kDistilled | kMaskToken | kPatch | kHead |
                                 kPooler | kRelative | kLayerScale | kRouter | kShortcut | kDepthwise | kPointwise |
                                 kReduce | kExpand | kTime | kLogitScale | kStem | kIndexTable;
@@ -48,12 +50,16 @@ struct Meaning {
   bool has_place = false;
   bool has_norm_word = false;
   bool is_behind = false;  ///< `post`, `after`: the unit that it names is the one before it
+  bool is_counted = false;  ///< the place is a number behind the word: `norm2`
 
   Tags parts() const { return tags & tag::kParts; }
   Tags units() const { return tags & tag::kUnits; }
   Tags things() const { return tags & tag::kThings; }
   Tags towers() const { return tags & tag::kTowers; }
 };
+
+/// Where norms stand that belong to an attention of whatever kind.
+inline bool is_place_of_attention(double place) { return place >= 1 && place < 4; }
 
 /// What is known of a module beside its name.
 struct Kind {

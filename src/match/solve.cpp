@@ -42,6 +42,8 @@ class Solver {
       : cell_(cell),
         votes_(votes),
         weights_(weights),
+        source_tags_(tags_of(cell.source)),
+        target_tags_(tags_of(cell.target)),
         source_used_(cell.source.size(), false),
         target_used_(cell.target.size(), false) {}
 
@@ -276,7 +278,9 @@ class Solver {
       double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes, are_running_norms(left[i], right[j]));
       const bool is_only = left.size() == 1 && right.size() == 1;
       if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
-      if (is_against_pattern(left[i], right[j])) sure = std::min(sure, kDoubtful);
+      if (is_against_pattern(left[i], right[j]) || is_order_unknown(left[i], right[j]) ||
+          contradict(left[i], right[j]))
+        sure = std::min(sure, kDoubtful);
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }
@@ -290,6 +294,30 @@ class Solver {
     if (a_odd != b_odd && (cell_.is_root || a.presence == Presence::Regular || b.presence == Presence::Regular))
       return true;
     return (a.meaning.parts() & b.meaning.parts()) == 0 && own_word(a) != own_word(b);
+  }
+
+  /// `norm1` against the norm of an attention, in a block with two: which runs first, a number does not tell.
+  bool is_order_unknown(std::uint32_t i, std::uint32_t j) const {
+    const Meaning &a = cell_.source[i].meaning, &b = cell_.target[j].meaning;
+    if (!a.has_place || !b.has_place || a.is_counted == b.is_counted) return false;
+    if (!is_place_of_attention(a.is_counted ? b.place : a.place)) return false;
+    const Tags units = source_tags_ | target_tags_;
+    const bool has_both = (units & tag::kAttention) != 0 && (units & tag::kCross) != 0;
+    return has_both && ((a.is_counted ? source_tags_ : target_tags_) & tag::kSecond) == 0;
+  }
+
+  static Tags tags_of(const std::vector<Candidate>& candidates) {
+    Tags tags = 0;
+    for (const Candidate& candidate : candidates) tags |= candidate.meaning.tags;
+    return tags;
+  }
+
+  /// One stands in an encoder, the other in a decoder; one sees, the other reads.
+  bool contradict(std::uint32_t i, std::uint32_t j) const {
+    const Tags a = cell_.source[i].meaning.tags, b = cell_.target[j].meaning.tags;
+    for (const Tags towers : {tag::kVision | tag::kText, tag::kEncoder | tag::kDecoder})
+      if ((a & towers) != 0 && (b & towers) != 0 && (a & b & towers) == 0) return true;
+    return false;
   }
 
   /// Both are called norms and keep statistics: four tensors of one size.
@@ -449,6 +477,7 @@ class Solver {
   const Cell& cell_;
   const Votes& votes_;
   const WordWeights& weights_;
+  Tags source_tags_ = 0, target_tags_ = 0;  ///< of all candidates
   std::vector<bool> source_used_, target_used_;
   Solution solution_;
 };

@@ -417,11 +417,11 @@ class Reader {
     if (has(kDistilled) && has(kClassToken)) meaning_.tags &= ~kClassToken;
   }
 
-  /// `norm1`, `ln_2`: the number right behind the word.
+  /// `norm1`, `ln_2`: the digit right behind the word.
   double number_behind_norm() const {
     for (std::size_t i = 1; i < path_.size(); ++i)
       if (is_one_of(path_[i - 1], {"norm", "ln", "layernorm", "bn", "gn", "ls", "gamma", "lambda"}) &&
-          path_[i].find_first_not_of("0123456789") == std::string::npos)
+          path_[i].find_first_not_of("0123456789") == std::string::npos && path_[i].size() == 1)
         return std::stod(path_[i]);
     return -1;
   }

@@ -305,11 +305,7 @@ class Matcher {
     const auto source_homes = homes_of(source_, partners_.of_source, partners_.source_left);
     const auto target_homes = homes_of(target_, partners_.of_target, partners_.target_left);
     drafts_.push_back({});
-    is_outer_.assign(source_.nodes.size(), false);
-    for (NodeId node = 1; node < source_.nodes.size(); ++node) {
-      const NodeId around = source_homes[source_.nodes[node].parent];
-      if (partners_.of_source[node] != BlockPartners::kNone && around != BlockPartners::kNone) is_outer_[around] = true;
-    }
+    mark_outer(source_homes);
     const auto has_third = [&](const Side& side) {
       return std::any_of(side.modules.begin(), side.modules.end(),
                          [&](const Module& module) { return ends_in_third_w(module.path, words_); });
@@ -343,6 +339,18 @@ class Matcher {
     });
     order_.push_back(0);
     for (const std::size_t d : order_) above_.push_back(d == 0 ? 0 : above(d));
+  }
+
+  /// Stages: blocks of whose modules most stand in blocks of their own. What is left there may stand in the next stage.
+  void mark_outer(const std::vector<NodeId>& homes) {
+    std::vector<std::uint32_t> inner(source_.nodes.size(), 0);
+    for (NodeId node = 1; node < source_.nodes.size(); ++node) {
+      const NodeId around = homes[source_.nodes[node].parent];
+      if (partners_.of_source[node] != BlockPartners::kNone && homes[node] == node && around != BlockPartners::kNone)
+        inner[around] += source_.nodes[node].modules;
+    }
+    is_outer_.assign(source_.nodes.size(), false);
+    for (NodeId node = 0; node < source_.nodes.size(); ++node) is_outer_[node] = 2 * inner[node] > source_.nodes[node].modules;
   }
 
   /// Hash of a module's path within its block, equal in all blocks of a list.

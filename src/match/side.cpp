@@ -92,7 +92,7 @@ std::vector<Module> modules_of(std::vector<Named> rows, const Listing& listing, 
     Named& row = rows[index];
     const bool continues =
         !modules.empty() && modules.back().path == row.name.tokens && modules.back().find(row.name.leaf) == nullptr;
-    if (!continues) modules.push_back({std::move(row.name.tokens), {}, kRoot});
+    if (!continues) modules.push_back({std::move(row.name.tokens), {}, kRoot, 0});
     modules.back().members.push_back({row.tensor, row.name.leaf, row.name.is_kernel, row.elements});
   }
   return modules;
@@ -133,7 +133,7 @@ class TreeMaker {
 
  private:
   void count(const Module& module) {
-    const std::uint64_t signature = signature_of(module);
+    const std::uint64_t signature = module.signature;
     const double mass = mass_of(module);
     for (NodeId node = module.node;; node = side_.nodes[node].parent) {
       Node& here = side_.nodes[node];
@@ -190,6 +190,7 @@ Side side_of(const Listing& listing, std::span<const std::size_t> tensors, Words
   Side side;
   side.listing = &listing;
   side.modules = modules_of(std::move(rows), listing, words);
+  for (Module& module : side.modules) ++side.crowds[module.signature = signature_of(module)];
   TreeMaker maker(side);
   for (std::uint32_t i = 0; i < side.modules.size(); ++i) maker.add(i);
   return side;

@@ -1,3 +1,5 @@
+#include <cstdio>
+#include <cstdlib>
 #include <algorithm>
 #include <map>
 
@@ -17,6 +19,7 @@ constexpr double kFloor = -0.15;       // worse pairs are none
 constexpr double kIfFilled = 0.94;     // sure where every module of one side of the cell has found its partner
 constexpr double kIfComplete = 0.86;   // sure where those of both sides have
 constexpr double kDoubtful = 0.35;     // another would do nearly as well: right in one case of three, measured
+constexpr std::uint32_t kCrowd = 3;     // modules of one size that make it a common one
 constexpr double kSettled = 0.95;      // surer pairs vote
 
 constexpr Tags kTables = tag::kTokens | tag::kPositions | tag::kTypes | tag::kRelative | tag::kIndexTable;
@@ -121,6 +124,7 @@ class Solver {
       for (std::uint32_t j = 0; j < cell_.target.size(); ++j) {
         const Member* bias = target(j).find(Leaf::Bias);
         if (bias == nullptr || bias->elements != lone.main().elements || !suits(i, j) || is_linked(j, *bias)) continue;
+        if (!is_linked(j, target(j).main())) continue;  // on its own on both sides: a module like others
         solution_.links.push_back({{{i, 0}}, {j, index_of(target(j), bias)}, How::Rename, 0, 1, 0.97, {}, false});
         source_used_[i] = true;
         break;
@@ -278,9 +282,11 @@ class Solver {
       double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes, are_running_norms(left[i], right[j]));
       const bool is_only = left.size() == 1 && right.size() == 1;
       if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
+      if (scorer.vote(i, j) <= 0 && are_strays(left[i], right[j])) sure = std::min(sure, kIfComplete);
       if (is_against_pattern(left[i], right[j]) || is_order_unknown(left[i], right[j]) ||
           contradict(left[i], right[j]))
         sure = std::min(sure, kDoubtful);
+      if (getenv("DBG")) fprintf(stderr, "%d/%zux%zu %s <- %s score %.2f ev %.2f vote %.2f lead %.2f sure %.2f pres %d %d\n", cell_.is_root, left.size(), right.size(), cell_.target_side->name(target(right[j]).main()).c_str(), cell_.source_side->name(source(left[i]).main()).c_str(), scores.at(i, j), scorer.evidence(i, j), scorer.vote(i, j), margin(scores, column_of, i, kFloor), sure, (int)cell_.source[left[i]].presence, (int)cell_.target[right[j]].presence);
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }
@@ -304,6 +310,19 @@ class Solver {
     const Tags units = source_tags_ | target_tags_;
     const bool has_both = (units & tag::kAttention) != 0 && (units & tag::kCross) != 0;
     return has_both && ((a.is_counted ? source_tags_ : target_tags_) & tag::kSecond) == 0;
+  }
+
+  /// Outside of blocks, of a size that many modules have, and called by words that have nothing in common: what one side
+  /// has added against what the other has, or what is left of two blocks.
+  bool are_strays(std::uint32_t i, std::uint32_t j) const {
+    const Candidate &a = cell_.source[i], &b = cell_.target[j];
+    if (!cell_.is_root || std::max(crowd(*cell_.source_side, a), crowd(*cell_.target_side, b)) < kCrowd) return false;
+    if ((a.meaning.things() & b.meaning.things()) != 0 || (a.meaning.parts() & b.meaning.parts()) != 0) return false;
+    return own_word(a) != own_word(b) && !(a.meaning.has_norm_word && b.meaning.has_norm_word);
+  }
+
+  static std::uint32_t crowd(const Side& side, const Candidate& candidate) {
+    return side.crowds.at(side.modules[candidate.module].signature);
   }
 
   static Tags tags_of(const std::vector<Candidate>& candidates) {

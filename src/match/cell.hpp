@@ -29,6 +29,8 @@ struct Candidate {
   std::uint64_t family = 0;             ///< hash of the path with its numbers left out
   std::uint64_t unit = 0;               ///< hash of the path without the words that tell parts apart: `q`, `k`, `v`
   Meaning meaning;
+  std::vector<WordId> stems;  ///< of the words of the path, each once, sorted
+  WordId own_word = 0;        ///< stem of the last word
   NodeId home = kRoot;  ///< the source block that it or its partner stands in, below the cell's own
   std::uint32_t home_pattern = 0;
   Presence presence = Presence::Some;
@@ -82,7 +84,7 @@ struct Solution {
 };
 
 /// Words that tell much are those that few modules bear.
-using WordWeights = std::vector<double>;  ///< by WordId
+using WordWeights = std::vector<double>;  ///< by stem
 
 Solution solve(const Cell& cell, const Votes& votes, const WordWeights& weights);
 

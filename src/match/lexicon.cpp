@@ -407,7 +407,7 @@ class Reader {
   }
 
   void settle_things() {
-    if (kind_.axes != 2) meaning_.tags &= ~kTokens;
+    if (kind_.axes != 2 || kind_.has_bias) meaning_.tags &= ~kTokens;
     if (path_.size() == 1 && path_[0] == "output" && !(kind_.axes < 2)) meaning_.tags |= kHead;
     if (has(kPositions | kTypes | kPatch | kClassToken | kDistilled | kMaskToken | kRelative | kTime | kStem))
       meaning_.tags &= ~kTokens;

@@ -66,6 +66,7 @@ struct Kind {
   std::size_t axes = 2;      ///< of its main tensor, not counting those of one element; 1: a norm, a scale
   bool is_alone = false;     ///< a parameter of its own, not a module's weight
   bool has_third_w = false;  ///< `w3` stands beside it: then `w1` is the gate
+  bool has_bias = false;     ///< then it is no table of tokens
 };
 
 /// Where the norm of one unit stands among a block's; Meaning::kNoPlace for none or several.

@@ -114,7 +114,7 @@ WordWeights weights_of(const Side& source, const Side& target, const Words& word
   std::vector<double> count(words.size(), 0);
   for (const Side* side : {&source, &target})
     for (const Node& node : side->nodes)
-      if (!node.token.is_number()) count[node.token.word] += node.modules;
+      if (!node.token.is_number()) count[words.stem(node.token.word)] += node.modules;
   const double all = static_cast<double>(source.modules.size() + target.modules.size());
   WordWeights weights;
   for (const double n : count) weights.push_back(std::log(1 + all / std::max(n, 1.0)));
@@ -149,6 +149,20 @@ std::uint64_t unit_of(std::span<const Token> path, const Words& words) {
     is_behind_part = is_part;
   }
   return hash;
+}
+
+std::vector<WordId> stems_of(std::span<const Token> path, const Words& words) {
+  std::vector<WordId> stems;
+  for (const Token& token : path)
+    if (!token.is_number()) stems.push_back(words.stem(token.word));
+  std::sort(stems.begin(), stems.end());
+  stems.erase(std::unique(stems.begin(), stems.end()), stems.end());
+  return stems;
+}
+
+WordId own_word_of(std::span<const Token> path, const Words& words) {
+  const auto last = std::find_if(path.rbegin(), path.rend(), [](const Token& token) { return !token.is_number(); });
+  return last == path.rend() ? 0 : words.stem(last->word);
 }
 
 /// Where a cell begins on a side, and its modules.
@@ -204,6 +218,8 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
                         family_of(path),
                         unit_of(path, words),
                         {},
+                        stems_of(path, words),
+                        own_word_of(path, words),
                         kRoot,
                         0,
                         presence[index],
@@ -217,7 +233,8 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
     const bool is_alone = main.leaf == Leaf::Alone;
     candidate.meaning =
         meaning_of(candidate.path, words,
-                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w});
+                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w,
+                    module.find(Leaf::Bias) != nullptr});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
     if (half.home == kRoot) candidate.meaning.tags &= ~tag::kShortcut;  // between blocks, `downsample` is a layer
     has_self = has_self || (candidate.meaning.tags & tag::kAttention) != 0;

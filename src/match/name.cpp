@@ -182,6 +182,29 @@ bool take_glued_leaf(ParsedName& parsed, Words& words) {
   return true;
 }
 
+struct Short {
+  std::string_view word, stem;
+};
+constexpr Short kShort[] = {
+    {"projection", "proj"},    {"projector", "proj"},      {"convolution", "conv"},  {"embedding", "emb"},
+    {"embed", "emb"},          {"embedder", "emb"},        {"normalization", "norm"}, {"attention", "attn"},
+    {"encoder", "enc"},        {"decoder", "dec"},         {"position", "pos"},      {"positional", "pos"},
+    {"linear", "lin"},         {"image", "img"},           {"visual", "vision"},     {"text", "txt"},
+    {"query", "q"},            {"key", "k"},               {"value", "v"},           {"output", "out"},
+    {"input", "in"},           {"relative", "rel"},        {"residual", "res"},      {"temporal", "time"},
+    {"middle", "mid"},         {"previous", "prev"},       {"reduction", "reduce"},  {"expansion", "expand"},
+    {"upsampler", "upsample"}, {"downsampler", "downsample"}, {"upsampling", "upsample"}, {"downsampling", "downsample"},
+    {"convolutional", "conv"}, {"bottleneck", "neck"},
+};
+
+/// Without the plural's s, and short where the field has a short form.
+std::string_view stem_of(std::string_view word) {
+  if (word.size() > 3 && word.ends_with("s") && !word.ends_with("ss") && !word.ends_with("us") && !word.ends_with("is"))
+    word.remove_suffix(1);
+  const auto found = std::find_if(std::begin(kShort), std::end(kShort), [&](const Short& row) { return row.word == word; });
+  return found == std::end(kShort) ? word : found->stem;
+}
+
 /// Collections that Flax and Haiku put before every name of a kind, and TensorFlow's `:0` behind it.
 std::string_view without_collection(std::string_view name) {
   for (const std::string_view first : {"params", "batch_stats"})
@@ -194,12 +217,16 @@ std::string_view without_collection(std::string_view name) {
 
 }  // namespace
 
-Words::Words() : texts_{""} {}
+Words::Words() : texts_{""}, stems_{0} {}
 
 WordId Words::id(std::string_view word) {
   const auto [at, is_new] = ids_.try_emplace(std::string(word), static_cast<WordId>(texts_.size()));
-  if (is_new) texts_.push_back(at->first);
-  return at->second;
+  if (!is_new) return at->second;
+  const WordId made = at->second;
+  texts_.push_back(at->first);
+  stems_.push_back(made);
+  if (const std::string_view stem = stem_of(word); stem != word) stems_[made] = stems_[id(stem)];
+  return made;
 }
 
 ParsedName parse_name(std::string_view name, Words& words) {

@@ -29,11 +29,14 @@ class Words {
   Words();
   WordId id(std::string_view word);
   const std::string& text(WordId word) const { return texts_[word]; }
+  /// The word that stands for this one in comparisons: singular, and the usual short form (`proj` of `projections`).
+  WordId stem(WordId word) const { return stems_[word]; }
   std::size_t size() const { return texts_.size(); }
 
  private:
   std::unordered_map<std::string, WordId> ids_;
   std::vector<std::string> texts_;
+  std::vector<WordId> stems_;
 };
 
 /// What a tensor is within its module. `Scale` is the `gamma` or `scale` of a norm, or a parameter of its own.

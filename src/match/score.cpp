@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <map>
-#include <set>
 
 #include "match/shapes.hpp"
 
@@ -115,18 +114,10 @@ void Scorer::settle_places() {
 }
 
 double Scorer::by_words(const Candidate& a, const Candidate& b) const {
-  std::set<WordId> words_a, words_b;
-  for (const Token& token : a.path)
-    if (!token.is_number()) words_a.insert(token.word);
-  for (const Token& token : b.path)
-    if (!token.is_number()) words_b.insert(token.word);
   double common = 0, all = 0;
-  for (const WordId word : words_a) {
-    all += weights_[word];
-    if (words_b.contains(word)) common += weights_[word];
-  }
-  for (const WordId word : words_b)
-    if (!words_a.contains(word)) all += weights_[word];
+  for (const WordId word : a.stems) all += weights_[word];
+  for (const WordId word : b.stems)
+    (std::binary_search(a.stems.begin(), a.stems.end(), word) ? common : all) += weights_[word];
   return all > 0 ? common / all : 0;
 }
 

@@ -299,7 +299,7 @@ class Solver {
     if ((a.meaning.things() & b.meaning.things()) != 0) return false;
     if (a_odd != b_odd && (cell_.is_root || a.presence == Presence::Regular || b.presence == Presence::Regular))
       return true;
-    return (a.meaning.parts() & b.meaning.parts()) == 0 && own_word(a) != own_word(b);
+    return (a.meaning.parts() & b.meaning.parts()) == 0 && a.own_word != b.own_word;
   }
 
   /// `norm1` against the norm of an attention, in a block with two: which runs first, a number does not tell.
@@ -318,7 +318,7 @@ class Solver {
     const Candidate &a = cell_.source[i], &b = cell_.target[j];
     if (!cell_.is_root || std::max(crowd(*cell_.source_side, a), crowd(*cell_.target_side, b)) < kCrowd) return false;
     if ((a.meaning.things() & b.meaning.things()) != 0 || (a.meaning.parts() & b.meaning.parts()) != 0) return false;
-    return own_word(a) != own_word(b) && !(a.meaning.has_norm_word && b.meaning.has_norm_word);
+    return a.own_word != b.own_word && !(a.meaning.has_norm_word && b.meaning.has_norm_word);
   }
 
   static std::uint32_t crowd(const Side& side, const Candidate& candidate) {
@@ -346,12 +346,6 @@ class Solver {
     };
     return is_one(source(i)) && is_one(target(j)) && cell_.source[i].meaning.has_norm_word &&
            cell_.target[j].meaning.has_norm_word;
-  }
-
-  static WordId own_word(const Candidate& candidate) {
-    const auto& path = candidate.path;
-    const auto last = std::find_if(path.rbegin(), path.rend(), [](const Token& token) { return !token.is_number(); });
-    return last == path.rend() ? 0 : last->word;
   }
 
   /// Margin against the next best, and what names, places and votes say. Without them a shape must be one of its kind.

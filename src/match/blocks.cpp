@@ -30,6 +30,13 @@ std::vector<Token> path_of(const Side& side, NodeId node) {
   return path;
 }
 
+/// `dense_h_to_4h` in every layer: a number that is always the same counts nothing.
+bool is_one_number(const Side& side, const std::vector<NodeId>& blocks) {
+  return blocks.size() > 1 && std::all_of(blocks.begin(), blocks.end(), [&](NodeId block) {
+           return side.nodes[block].token == side.nodes[blocks.front()].token;
+         });
+}
+
 /// Nodes under a number by pattern: what holds two modules or more is a block; `conv1`, `conv2` are modules with a
 /// number in their name. Where all of a pattern hold one each (the others had met by name), these are blocks, too.
 std::map<std::uint32_t, std::vector<NodeId>> blocks_by_pattern(const Side& side) {
@@ -43,6 +50,7 @@ std::map<std::uint32_t, std::vector<NodeId>> blocks_by_pattern(const Side& side)
       single[node.pattern].push_back(index);
   }
   for (auto& [pattern, blocks] : single) by_pattern.try_emplace(pattern, std::move(blocks));
+  std::erase_if(by_pattern, [&](const auto& row) { return is_one_number(side, row.second); });
   return by_pattern;
 }
 

@@ -47,6 +47,19 @@ bool is_counting_letter(std::string_view name, std::size_t at) {
   return at + 1 == name.size() || !(is_letter(name[at + 1]) || is_digit(name[at + 1]));
 }
 
+/// `1x1`, `3x3x3`: extents of a kernel are a word. Returns where it ends, `at` where there is none.
+std::size_t kernel_end(std::string_view name, std::size_t at) {
+  const auto digits = [&](std::size_t from) {
+    while (from < name.size() && is_digit(name[from])) ++from;
+    return from;
+  };
+  std::size_t end = digits(at);
+  bool is_kernel = false;
+  for (; end + 1 < name.size() && name[end] == 'x' && is_digit(name[end + 1]); is_kernel = true) end = digits(end + 1);
+  const bool goes_on = end < name.size() && is_letter(name[end]);
+  return is_kernel && !goes_on ? end : at;
+}
+
 /// `f.a.0`, `branch.b.conv`: a letter of its own that counts; the last word is none (`b` is a bias).
 bool is_counting_word(std::string_view name, std::size_t at) {
   const auto is_sign = [](char c) { return !is_letter(c) && !is_digit(c); };
@@ -58,7 +71,10 @@ std::vector<Token> tokens_of(std::string_view name, Words& words) {
   std::vector<Token> tokens;
   std::size_t at = 0;
   while (at < name.size()) {
-    if (is_digit(name[at])) {
+    if (const std::size_t kernel = kernel_end(name, at); kernel > at) {
+      tokens.push_back({words.id(name.substr(at, kernel - at)), -1});
+      at = kernel;
+    } else if (is_digit(name[at])) {
       tokens.push_back({0, number_at(name, at)});
       if (is_counting_letter(name, at)) tokens.push_back({0, name[at++] - 'a'});
     } else if (is_letter(name[at]) && is_counting_word(name, at)) {

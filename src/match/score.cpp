@@ -56,6 +56,43 @@ bool leaves_agree(const Module& a, const Module& b, double& share) {
   return true;
 }
 
+namespace {
+
+bool bears(const Candidate& candidate, WordId stem) {
+  return std::binary_search(candidate.stems.begin(), candidate.stems.end(), stem);
+}
+
+std::map<WordId, std::size_t> bearers(const std::vector<const Candidate*>& candidates) {
+  std::map<WordId, std::size_t> counts;
+  for (const Candidate* candidate : candidates)
+    for (const WordId stem : candidate->stems) ++counts[stem];
+  return counts;
+}
+
+}  // namespace
+
+std::vector<WordId> telling_stems(const std::vector<const Candidate*>& source,
+                                  const std::vector<const Candidate*>& target) {
+  std::vector<WordId> telling;
+  if (source.size() < 2 || target.size() < 2) return telling;
+  const auto have = bearers(source), want = bearers(target);
+  for (const auto& [stem, count] : have) {
+    const auto found = want.find(stem);
+    if (found != want.end() && found->second == count && count < std::max(source.size(), target.size()))
+      telling.push_back(stem);
+  }
+  return telling;
+}
+
+double contrast(const std::vector<WordId>& telling, const Candidate& a, const Candidate& b) {
+  double score = 0;
+  for (const WordId stem : telling) {
+    const bool here = bears(a, stem), there = bears(b, stem);
+    if (here || there) score += here == there ? 0.2 : -0.3;
+  }
+  return std::clamp(score, -kMostContrast, kMostContrast);
+}
+
 Scorer::Scorer(const Cell& cell, std::vector<std::uint32_t> source, std::vector<std::uint32_t> target,
                const Votes& votes, const WordWeights& weights)
     : cell_(cell),
@@ -64,6 +101,12 @@ Scorer::Scorer(const Cell& cell, std::vector<std::uint32_t> source, std::vector<
       source_(rows_of(cell.source, source)),
       target_(rows_of(cell.target, target)) {
   settle_places();
+  const auto which = [](const std::vector<Candidate>& all, const std::vector<std::uint32_t>& indexes) {
+    std::vector<const Candidate*> chosen;
+    for (const std::uint32_t index : indexes) chosen.push_back(&all[index]);
+    return chosen;
+  };
+  telling_ = telling_stems(which(cell.source, source), which(cell.target, target));
 }
 
 std::vector<Scorer::Row> Scorer::rows_of(const std::vector<Candidate>& all,
@@ -145,7 +188,8 @@ double Scorer::evidence(std::size_t i, std::size_t j) const {
   double score = by_tags(a, b, has_place);
   if (!has_place && r.group != kNoGroup && r.group == q.group) score += by_place(a.meaning.place, b.meaning.place);
   if (has_place) score += r.place_rank == q.place_rank ? 0.7 : -0.7;
-  if (!has_place && !a.meaning.is_behind && !b.meaning.is_behind) score += 0.6 * by_words(a, b);
+  if (!has_place && !a.meaning.is_behind && !b.meaning.is_behind)
+    score += 0.6 * by_words(a, b) + contrast(telling_, a, b);
   const bool count_alike = a.ends_in_number == b.ends_in_number || a.meaning.parts() == 0 || b.meaning.parts() == 0;
   if (count_alike && r.family_size > 1 && r.family_size == q.family_size)
     score += r.family_rank == q.family_rank ? 0.4 : -0.4;

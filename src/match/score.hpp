@@ -42,8 +42,17 @@ class Scorer {
   const Votes& votes_;
   const WordWeights& weights_;
   std::vector<Row> source_, target_;
+  std::vector<WordId> telling_;  ///< see telling_stems
   bool uses_place_[3] = {false, false, false};
 };
+
+/// Stems that tell candidates apart on both sides: some bear them, as many here as there, and not all.
+std::vector<WordId> telling_stems(const std::vector<const Candidate*>& source,
+                                  const std::vector<const Candidate*>& target);
+
+/// Above 0 where both or neither bear the telling stems, below where one does; at most kMostContrast.
+double contrast(const std::vector<WordId>& telling, const Candidate& a, const Candidate& b);
+inline constexpr double kMostContrast = 0.4;
 
 /// Whether leaves of both modules agree in number of elements wherever both have them; their share in common in
 /// `share`.

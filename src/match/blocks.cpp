@@ -20,7 +20,7 @@ struct List {
   std::vector<Place> places;
   double mass = 0;
   Tags tags = 0;
-  std::set<WordId> words;
+  std::set<WordId> words;  ///< stems of its path
 };
 
 std::vector<Token> path_of(const Side& side, NodeId node) {
@@ -65,7 +65,7 @@ std::vector<List> lists_of(const Side& side, const Words& words) {
     const auto path = path_of(side, blocks.front());
     list.tags = meaning_of(path, words, {}).towers();
     for (const Token& token : path)
-      if (!token.is_number()) list.words.insert(token.word);
+      if (!token.is_number()) list.words.insert(words.stem(token.word));
     for (const NodeId block : blocks) {
       const Node& node = side.nodes[block];
       const bool opens = list.blocks.empty() || side.nodes[list.blocks.back()].parent != node.parent;

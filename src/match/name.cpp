@@ -205,7 +205,7 @@ constexpr Short kShort[] = {
     {"projection", "proj"},    {"projector", "proj"},      {"convolution", "conv"},  {"embedding", "emb"},
     {"embed", "emb"},          {"embedder", "emb"},        {"normalization", "norm"}, {"attention", "attn"},
     {"encoder", "enc"},        {"decoder", "dec"},         {"position", "pos"},      {"positional", "pos"},
-    {"linear", "lin"},         {"image", "img"},           {"visual", "vision"},     {"text", "txt"},
+    {"linear", "lin"},         {"image", "img"},           {"visual", "vision"},     {"text", "txt"},           {"context", "txt"},        {"add", "txt"},          {"added", "txt"},
     {"query", "q"},            {"key", "k"},               {"value", "v"},           {"output", "out"},
     {"input", "in"},           {"relative", "rel"},        {"residual", "res"},      {"temporal", "time"},
     {"middle", "mid"},         {"previous", "prev"},       {"reduction", "reduce"},  {"expansion", "expand"},

@@ -69,6 +69,12 @@ std::map<WordId, std::size_t> bearers(const std::vector<const Candidate*>& candi
   return counts;
 }
 
+std::vector<const Candidate*> chosen(const std::vector<Candidate>& all, const std::vector<std::uint32_t>& which) {
+  std::vector<const Candidate*> result;
+  for (const std::uint32_t index : which) result.push_back(&all[index]);
+  return result;
+}
+
 }  // namespace
 
 std::vector<WordId> telling_stems(const std::vector<const Candidate*>& source,
@@ -98,15 +104,10 @@ Scorer::Scorer(const Cell& cell, std::vector<std::uint32_t> source, std::vector<
     : cell_(cell),
       votes_(votes),
       weights_(weights),
+      telling_(telling_stems(chosen(cell.source, source), chosen(cell.target, target))),
       source_(rows_of(cell.source, source)),
       target_(rows_of(cell.target, target)) {
   settle_places();
-  const auto which = [](const std::vector<Candidate>& all, const std::vector<std::uint32_t>& indexes) {
-    std::vector<const Candidate*> chosen;
-    for (const std::uint32_t index : indexes) chosen.push_back(&all[index]);
-    return chosen;
-  };
-  telling_ = telling_stems(which(cell.source, source), which(cell.target, target));
 }
 
 std::vector<Scorer::Row> Scorer::rows_of(const std::vector<Candidate>& all,
@@ -122,8 +123,21 @@ std::vector<Scorer::Row> Scorer::rows_of(const std::vector<Candidate>& all,
   return rows;
 }
 
-/// Ranks by place; rows of a group whose places are not all different are left without.
+/// Ranks by place; where two have one place, only those that no telling stem sets apart; where these still have, none.
 void Scorer::rank_places(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const {
+  if (rank(rows, all, group)) return;
+  const auto is_told = [&](const Row& row) {
+    return std::any_of(telling_.begin(), telling_.end(), [&](WordId stem) { return bears(all[row.candidate], stem); });
+  };
+  for (Row& row : rows)
+    if (row.group == group && is_told(row)) row.group = kNoGroup;
+  if (rank(rows, all, group)) return;
+  for (Row& row : rows)
+    if (row.group == group) row.group = kNoGroup;
+}
+
+/// False where two places are the same.
+bool Scorer::rank(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const {
   std::vector<Row*> members;
   const auto is_called_norm = [&](const Row& row) { return all[row.candidate].meaning.has_norm_word; };
   const bool says_norm = group == kNormGroup && std::any_of(rows.begin(), rows.end(), is_called_norm);
@@ -143,8 +157,7 @@ void Scorer::rank_places(std::vector<Row>& rows, const std::vector<Candidate>& a
     // Beside `LayerNorm_1` a plain `LayerNorm` may be the first or the last.
     if (members.size() > 1 && !cell_.is_root && place(members[i]) == Meaning::kNoPlace) are_different = false;
   }
-  if (!are_different)
-    for (Row* row : members) row->group = kNoGroup;
+  return are_different;
 }
 
 void Scorer::settle_places() {

@@ -34,6 +34,7 @@ class Scorer {
   };
   std::vector<Row> rows_of(const std::vector<Candidate>& all, const std::vector<std::uint32_t>& which) const;
   void rank_places(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const;
+  bool rank(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const;
   void settle_places();
   double by_tags(const Candidate& a, const Candidate& b, bool has_place_rank) const;
   double by_words(const Candidate& a, const Candidate& b) const;
@@ -41,8 +42,8 @@ class Scorer {
   const Cell& cell_;
   const Votes& votes_;
   const WordWeights& weights_;
-  std::vector<Row> source_, target_;
   std::vector<WordId> telling_;  ///< see telling_stems
+  std::vector<Row> source_, target_;
   bool uses_place_[3] = {false, false, false};
 };
 

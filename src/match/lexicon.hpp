@@ -36,6 +36,8 @@ inline constexpr Tags kNorm = 1U << 18, kTokens = 1U << 19, kPositions = 1U << 2
                       kProjection = Tags{1} << 39, kIndexTable = Tags{1} << 40, kExpert = Tags{1} << 41;
 // Runs behind the self attention: so in torch's own decoder layer, whose names fix the order.
 inline constexpr Tags kSecond = Tags{1} << 42;
+// Called an attention to itself: one without that word beside it looks elsewhere.
+inline constexpr Tags kSelf = Tags{1} << 43;
 inline constexpr Tags kThings = kTokens | kPositions | kTypes | kClassToken | kDistilled | kMaskToken | kPatch | kHead |
                                 kPooler | kRelative | kLayerScale | kRouter | kShortcut | kDepthwise | kPointwise |
                                 kReduce | kExpand | kTime | kLogitScale | kStem | kIndexTable;

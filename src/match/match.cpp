@@ -202,6 +202,29 @@ void place_by_siblings(std::vector<Candidate>& candidates) {
   }
 }
 
+void turn(Candidate& candidate, Tags from, Tags to) {
+  if ((candidate.meaning.tags & from) != 0) candidate.meaning.tags = (candidate.meaning.tags & ~from) | to;
+}
+
+/// The only attention there is may be called cross attention; beside `self_attention`, a plain `attention` is one.
+void settle_attentions(std::vector<Candidate>& candidates) {
+  Tags all = 0;
+  for (const Candidate& candidate : candidates) all |= candidate.meaning.tags;
+  if ((all & tag::kAttention) == 0)
+    for (Candidate& candidate : candidates) turn(candidate, tag::kCross, tag::kAttention);
+  if ((all & tag::kSelf) == 0 || (all & tag::kCross) != 0) return;
+  const auto is_plain = [](const Candidate& candidate) {
+    return (candidate.meaning.tags & (tag::kAttention | tag::kSelf)) == tag::kAttention;
+  };
+  std::vector<Token> roots;  // of matrices: a norm by itself may be named after either
+  for (const Candidate& candidate : candidates)
+    if (is_plain(candidate) && (candidate.meaning.tags & tag::kNorm) == 0 && !candidate.path.empty())
+      roots.push_back(candidate.path.front());
+  for (Candidate& candidate : candidates)
+    if (is_plain(candidate) && std::find(roots.begin(), roots.end(), candidate.path.front()) != roots.end())
+      turn(candidate, tag::kAttention, tag::kCross);
+}
+
 /// A side's candidates of a cell, with what their names mean there.
 std::vector<Candidate> candidates_of(const Side& side, const Half& half, const std::vector<Presence>& presence,
                                      const Words& words) {
@@ -226,7 +249,6 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
                         !path.empty() && path.back().is_number()};
     candidates.push_back(std::move(candidate));
   }
-  bool has_self = false;
   for (Candidate& candidate : candidates) {
     const Module& module = side.modules[candidate.module];
     const Member& main = module.main();
@@ -237,12 +259,8 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
                     module.find(Leaf::Bias) != nullptr});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
     if (half.home == kRoot) candidate.meaning.tags &= ~tag::kShortcut;  // between blocks, `downsample` is a layer
-    has_self = has_self || (candidate.meaning.tags & tag::kAttention) != 0;
   }
-  if (!has_self)  // the only attention there is: no matter what it looks at
-    for (Candidate& candidate : candidates)
-      if ((candidate.meaning.tags & tag::kCross) != 0)
-        candidate.meaning.tags = (candidate.meaning.tags & ~tag::kCross) | tag::kAttention;
+  settle_attentions(candidates);
   if (half.home != kRoot) place_by_siblings(candidates);
   return candidates;
 }

@@ -26,6 +26,14 @@ double agreement(Tags a, Tags b) {
   return common == 0 ? -1 : static_cast<double>(common) / all;
 }
 
+/// The unit by name, or the one that the parts belong to.
+Tags units_of(const Meaning& meaning) {
+  if (meaning.units() != 0) return meaning.units();
+  const Tags parts = meaning.parts();
+  if ((parts & (kQuery | kKey | kValue)) != 0) return kAttention;
+  return (parts & (kGate | kUp | kDown)) != 0 ? kFeedForward : 0;
+}
+
 /// Two norms that are not ranked among others: both first, both last, or one this and one that.
 double by_place(double a, double b) {
   const auto end = [](double place) { return place < 1 ? -1 : place > Meaning::kNoPlace ? 1 : 0; };
@@ -181,7 +189,7 @@ double Scorer::by_tags(const Candidate& a, const Candidate& b, bool has_place_ra
   const Meaning &x = a.meaning, &y = b.meaning;
   const double parts = agreement(x.parts(), y.parts());
   double score = parts > 0.9 ? 1 : parts < 0 ? -1.5 : parts > 0 ? -0.5 : 0;
-  if (!has_place_rank) score += 0.5 * agreement(x.units(), y.units());
+  if (!has_place_rank) score += 0.5 * agreement(units_of(x), units_of(y));
   const double things = agreement(x.things(), y.things());
   score += things < 0 ? -0.8 : 0.8 * things;
   if ((x.things() == 0) != (y.things() == 0)) score -= 0.05;

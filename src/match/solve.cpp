@@ -174,13 +174,14 @@ class Solver {
     return families;
   }
 
-  /// The one family whose members are as many as the first axis is long, of the shape of the others, and the same part.
+  /// The one family whose members are as many as the first axis is long, of the shape of the others, and the same part;
+  /// of several, the one that is called alike.
   static const std::vector<std::uint32_t>* stack_for(const Candidate& whole, const Side& side, const Families& families,
                                                      const Side& other, const std::vector<Candidate>& candidates) {
     const Shape& shape = side.shape(side.modules[whole.module].main());
-    if (shape.size() != 3 || shape[0] < 2) return nullptr;
+    if (shape.size() < 2 || shape[0] < 2) return nullptr;
     const Shape inner(shape.begin() + 1, shape.end());
-    const std::vector<std::uint32_t>* found = nullptr;
+    std::vector<const std::vector<std::uint32_t>*> fitting, alike;
     for (const auto& [family, members] : families) {
       const bool fits = static_cast<std::int64_t>(members.size()) == shape[0] &&
                         std::all_of(members.begin(), members.end(), [&](std::uint32_t index) {
@@ -190,10 +191,11 @@ class Solver {
                                  part.meaning.parts() == whole.meaning.parts();
                         });
       if (!fits) continue;
-      if (found != nullptr) return nullptr;
-      found = &members;
+      fitting.push_back(&members);
+      if (candidates[members.front()].own_word == whole.own_word) alike.push_back(&members);
     }
-    return found;
+    if (shape.size() == 3 && fitting.size() == 1) return fitting.front();
+    return alike.size() == 1 ? alike.front() : nullptr;
   }
 
   /// Gates and ups of all experts in one tensor, each expert's gate before its up: the one family of each.

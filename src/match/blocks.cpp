@@ -275,7 +275,8 @@ class Partnering {
         left_(lists_of(source, words)),
         right_(lists_of(target, words)),
         left_kinds_(kinds_in(source, left_)),
-        right_kinds_(kinds_in(target, right_)) {
+        right_kinds_(kinds_in(target, right_)),
+        telling_(telling_words(left_, right_)) {
     result_.of_source.assign(source.nodes.size(), BlockPartners::kNone);
     result_.of_target.assign(target.nodes.size(), BlockPartners::kNone);
     result_.is_sure.assign(source.nodes.size(), false);
@@ -300,12 +301,35 @@ class Partnering {
         if (pairing.score < kLeastScore) continue;
         pairing.source = i;
         pairing.target = j;
-        pairing.score += lexical(left_[i], right_[j]);
+        pairing.score += lexical(left_[i], right_[j]) + contrast(left_[i].words, right_[j].words);
         scores_[{i, j}] = pairing.score;
         pairings_.push_back(std::move(pairing));
       }
     std::stable_sort(pairings_.begin(), pairings_.end(),
                      [](const Pairing& a, const Pairing& b) { return a.score > b.score; });
+  }
+
+  /// Words that some lists bear on both sides, and not all, tell lists apart.
+  double contrast(const std::set<WordId>& a, const std::set<WordId>& b) const {
+    double score = 0;
+    for (const WordId word : telling_)
+      if (a.contains(word) || b.contains(word)) score += a.contains(word) == b.contains(word) ? 0.05 : -0.1;
+    return std::clamp(score, -0.2, 0.1);
+  }
+
+  static std::vector<WordId> telling_words(const std::vector<List>& left, const std::vector<List>& right) {
+    const auto counts = [](const std::vector<List>& lists) {
+      std::map<WordId, std::size_t> counted;
+      for (const List& list : lists)
+        for (const WordId word : list.words) ++counted[word];
+      return counted;
+    };
+    const auto have = counts(left), want = counts(right);
+    std::vector<WordId> telling;
+    for (const auto& [word, count] : have)
+      if (const auto found = want.find(word); found != want.end() && count < left.size() && found->second < right.size())
+        telling.push_back(word);
+    return telling;
   }
 
   void take(std::size_t index) {
@@ -489,6 +513,7 @@ class Partnering {
   Likenesses likenesses_;
   std::vector<List> left_, right_;
   std::unordered_map<std::uint64_t, std::size_t> left_kinds_, right_kinds_;  ///< how many blocks of each signature
+  std::vector<WordId> telling_;
   std::vector<Pairing> pairings_;
   struct Taken {
     std::size_t pairing = 0;

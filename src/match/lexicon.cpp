@@ -73,6 +73,7 @@ constexpr Entry kEntries[] = {
     {"src attn", kCross},
     {"context attn", kCross},
     {"ca", kCross},
+    {"cross", kCross},
     {"attn 2", kCross},
     {"xattn", kCross},
     {"inter attention", kCross},
@@ -354,7 +355,7 @@ class Reader {
       tags = found->second;
     }
     if (length == 0) {
-      other(path_[at]);
+      other(path_[at], at > 0 && path_[at - 1] == "0");
       return 1;
     }
     // `token_and_position_embedding/token_embedding`: the phrase nearer to the tensor names the table.
@@ -371,13 +372,14 @@ class Reader {
     last_ = tags;
   }
 
-  void other(const std::string& word) {
+  void other(const std::string& word, bool is_first) {
     if (word == "up" && has(kFeedForward)) meaning_.tags |= kUp;  // elsewhere it is a direction: `bottom_up`
     if (word == "down" && has(kFeedForward)) meaning_.tags |= kDown;
     if (is_one_of(word, {"post", "after"})) is_post_ = true;
     if (is_one_of(word, {"pre", "before", "input", "in"})) is_pre_ = true;
     if (is_one_of(word, {"final", "last", "f", "output", "out"})) is_final_ = true;
-    if (is_one_of(word, {"proj", "projection", "out", "output", "dense", "lin", "fc"})) is_closing_ = true;
+    // `net.0.proj` opens a sequence, whatever its word says.
+    if (is_one_of(word, {"proj", "projection", "out", "output", "dense", "lin", "fc"}) && !is_first) is_closing_ = true;
     if (is_one_of(word, {"proj", "projection"})) meaning_.tags |= kProjection;
   }
 

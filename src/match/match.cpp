@@ -258,7 +258,8 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
                    {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w,
                     module.find(Leaf::Bias) != nullptr});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
-    if (half.home == kRoot) candidate.meaning.tags &= ~tag::kShortcut;  // between blocks, `downsample` is a layer
+    // Between blocks, `downsample` is a layer; within them, `conv_proj` cuts no patches.
+    candidate.meaning.tags &= ~(half.home == kRoot ? tag::kShortcut : tag::kPatch);
   }
   settle_attentions(candidates);
   if (half.home != kRoot) place_by_siblings(candidates);

@@ -113,6 +113,7 @@ constexpr LeafWords kLeaves[] = {
     {{"", "", "kernel"}, Leaf::Weight},
     {{"", "", "w"}, Leaf::Weight},
     {{"", "", "bias"}, Leaf::Bias},
+    {{"", "", "biases"}, Leaf::Bias},
     {{"", "", "beta"}, Leaf::Bias},
     {{"", "", "offset"}, Leaf::Bias},
     {{"", "", "b"}, Leaf::Bias},

@@ -147,6 +147,7 @@ void Scorer::rank_places(std::vector<Row>& rows, const std::vector<Candidate>& a
 /// False where two places are the same.
 bool Scorer::rank(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const {
   std::vector<Row*> members;
+  std::size_t counted = 0, by_unit = 0;
   const auto is_called_norm = [&](const Row& row) { return all[row.candidate].meaning.has_norm_word; };
   const bool says_norm = group == kNormGroup && std::any_of(rows.begin(), rows.end(), is_called_norm);
   for (Row& row : rows) {
@@ -155,7 +156,9 @@ bool Scorer::rank(std::vector<Row>& rows, const std::vector<Candidate>& all, std
       row.group = kNoGroup;  // of a norm's shape only: no place among norms
     else
       members.push_back(&row);
+    if (row.group == group) ++(all[row.candidate].meaning.is_counted ? counted : by_unit);
   }
+  if (counted > 0 && by_unit > 0 && members.size() > 2) return false;  // `norm1, norm_cross, norm2`
   const auto place = [&](const Row* row) { return all[row->candidate].meaning.place; };
   std::sort(members.begin(), members.end(), [&](const Row* a, const Row* b) { return place(a) < place(b); });
   bool are_different = true;
@@ -236,7 +239,9 @@ double Scorer::score(std::size_t i, std::size_t j) const {
   if (relation == Relation::None) return kImpossible;
   const bool leaves_block = (x.home == kRoot) != (y.home == kRoot);
   if (leaves_block && relation == Relation::Reshaped) return kImpossible;
+  const bool turns = relation == Relation::Permuted && a.main().is_kernel == b.main().is_kernel;
   const double cost = (relation == Relation::Reshaped ? 0.6
+                       : turns                        ? 0.25
                        : relation == Relation::Equal  ? 0
                                                       : 0.05) +
                       (leaves_block ? 0.15 : 0);

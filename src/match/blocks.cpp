@@ -262,7 +262,7 @@ bool holds(const Sizes& all, const Sizes& some) {
 constexpr double kLeastScore = 0.15;
 constexpr std::uint32_t kLeastTwin = 3;  // modules of a block that its sizes identify
 constexpr double kSureMargin = 0.08;
-constexpr double kSameKind = 0.9;
+constexpr double kSameKind = 0.6;
 constexpr std::size_t kMostStages = 5;
 constexpr std::size_t kMaxPairings = 4096;
 

@@ -19,7 +19,7 @@ namespace {
 constexpr int kRounds = 3;                             // of votes
 constexpr std::uint64_t kShared = 0x7368617265640000;  // seed of the paths that lists share
 constexpr std::size_t kLeastList = 3;                  // blocks of a list that show a pattern
-constexpr std::size_t kMostOdd = 5;                    // one module of so many may be a block's own
+constexpr std::size_t kMostOdd = 3;                    // one module of so many may be a block's own
 constexpr double kApply = 0.95;                        // surer matches are done unasked
 
 /// Which tensors bear one name and shape on both sides, and which are left.

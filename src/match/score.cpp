@@ -201,6 +201,9 @@ double Scorer::by_tags(const Candidate& a, const Candidate& b, bool has_place_ra
     score += agrees < 0 ? -0.4 : 0.15 * agrees;
   }
   if ((x.tags & kNorm) != (y.tags & kNorm)) score -= 0.2;
+  const auto is_table = [](const Meaning& m) { return (m.tags & (kTokens | kPositions | kTypes | kClassToken)) != 0; };
+  if ((x.has_norm_word && !y.has_norm_word && is_table(y)) || (y.has_norm_word && !x.has_norm_word && is_table(x)))
+    score -= 0.8;
   if (x.has_norm_word && y.has_norm_word) score += 0.12;
   return score;
 }

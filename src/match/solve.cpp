@@ -20,6 +20,7 @@ constexpr double kIfFilled = 0.94;     // sure where every module of one side of
 constexpr double kIfComplete = 0.86;   // sure where those of both sides have
 constexpr double kDoubtful = 0.35;     // another would do nearly as well: right in one case of three, measured
 constexpr std::uint32_t kCrowd = 3;     // modules of one size that make it a common one
+constexpr double kParentsOnly = 0.25;  // votes below are for what stands around both, not for themselves
 constexpr double kSettled = 0.95;      // surer pairs vote
 
 constexpr Tags kTables = tag::kTokens | tag::kPositions | tag::kTypes | tag::kRelative | tag::kIndexTable;
@@ -284,7 +285,7 @@ class Solver {
       double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes, are_running_norms(left[i], right[j]));
       const bool is_only = left.size() == 1 && right.size() == 1;
       if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
-      if (scorer.vote(i, j) <= 0 && are_strays(left[i], right[j])) sure = std::min(sure, kIfComplete);
+      if (scorer.vote(i, j) < kParentsOnly && are_strays(left[i], right[j])) sure = std::min(sure, kIfComplete);
       if (is_against_pattern(left[i], right[j]) || is_order_unknown(left[i], right[j]) ||
           contradict(left[i], right[j]))
         sure = std::min(sure, kDoubtful);

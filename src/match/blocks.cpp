@@ -306,7 +306,10 @@ class Partnering {
         pairings_.push_back(std::move(pairing));
       }
     std::stable_sort(pairings_.begin(), pairings_.end(),
-                     [](const Pairing& a, const Pairing& b) { return a.score > b.score; });
+                     [](const Pairing& a, const Pairing& b) {
+                       const bool a_repeats = a.alignment.pairs.size() > 1, b_repeats = b.alignment.pairs.size() > 1;
+                       return a_repeats != b_repeats ? a_repeats : a.score > b.score;
+                     });
   }
 
   /// Words that some lists bear on both sides, and not all, tell lists apart.
@@ -414,7 +417,7 @@ class Partnering {
       for (const auto& [x, y] : taken.blocks)
         if (source_.nodes[x].signature == target_.nodes[y].signature) ++twins[source_.nodes[x].signature];
       for (const auto& [x, y] : taken.blocks) {
-        result_.is_sure[x] = is_sure || are_twins(x, y, twins);
+        result_.is_sure[x] = is_sure || (are_twins(x, y, twins) && !has_free_twin(pairing, x, y));
         is_open[x] = counts_back;
         if (!pairing.alignment.is_sure && stands_in_partner(x)) {  // the block around settles it better
           result_.of_source[x] = BlockPartners::kNone;
@@ -439,6 +442,18 @@ class Partnering {
       return found != counts.end() && found->second == all;
     };
     return are_all(left_kinds_) && are_all(right_kinds_);
+  }
+
+  /// A block that found no partner and is much like this one: one of them lost or got modules, and it may be the other.
+  bool has_free_twin(const Pairing& pairing, NodeId x, NodeId y) {
+    const List &a = left_[pairing.source], &b = right_[pairing.target];
+    const auto is_free_twin = [&](NodeId left, NodeId right, const std::vector<NodeId>& partner, NodeId block) {
+      return partner[block] == BlockPartners::kNone && likenesses_.between(left, right) >= kSameKind;
+    };
+    return std::any_of(pairing.alignment.likes_a.begin(), pairing.alignment.likes_a.end(),
+                       [&](std::size_t i) { return is_free_twin(a.blocks[i], y, result_.of_source, a.blocks[i]); }) ||
+           std::any_of(pairing.alignment.likes_b.begin(), pairing.alignment.likes_b.end(),
+                       [&](std::size_t j) { return is_free_twin(x, b.blocks[j], result_.of_target, b.blocks[j]); });
   }
 
   static std::unordered_map<std::uint64_t, std::size_t> kinds_in(const Side& side, const std::vector<List>& lists) {

@@ -88,7 +88,7 @@ std::vector<const Candidate*> chosen(const std::vector<Candidate>& all, const st
 std::vector<WordId> telling_stems(const std::vector<const Candidate*>& source,
                                   const std::vector<const Candidate*>& target) {
   std::vector<WordId> telling;
-  if (source.size() < 2 || target.size() < 2) return telling;
+  if (std::max(source.size(), target.size()) < 2) return telling;
   const auto have = bearers(source), want = bearers(target);
   for (const auto& [stem, count] : have) {
     const auto found = want.find(stem);
@@ -221,7 +221,15 @@ double Scorer::evidence(std::size_t i, std::size_t j) const {
   if (count_alike && r.family_size > 1 && r.family_size == q.family_size)
     score += r.family_rank == q.family_rank ? 0.4 : -0.4;
   if (!a.path.empty() && !b.path.empty() && a.path.back().is_number() && a.path.back() == b.path.back()) score += 0.03;
-  return score + 0.8 * vote(i, j);
+  return score + by_companion(a, b) + 0.8 * vote(i, j);
+}
+
+/// Norms of what is not each other's are not each other's.
+double Scorer::by_companion(const Candidate& a, const Candidate& b) const {
+  const std::int64_t have = cell_.source_side->modules[a.module].companion;
+  const std::int64_t want = cell_.target_side->modules[b.module].companion;
+  if (have == 0 || want == 0) return 0;
+  return have == want ? 0.1 : -0.6;
 }
 
 double Scorer::vote(std::size_t i, std::size_t j) const {

@@ -37,6 +37,7 @@ class Scorer {
   bool rank(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const;
   void settle_places();
   double by_tags(const Candidate& a, const Candidate& b, bool has_place_rank) const;
+  double by_companion(const Candidate& a, const Candidate& b) const;
   double by_words(const Candidate& a, const Candidate& b) const;
 
   const Cell& cell_;

@@ -92,7 +92,7 @@ std::vector<Module> modules_of(std::vector<Named> rows, const Listing& listing, 
     Named& row = rows[index];
     const bool continues =
         !modules.empty() && modules.back().path == row.name.tokens && modules.back().find(row.name.leaf) == nullptr;
-    if (!continues) modules.push_back({std::move(row.name.tokens), {}, kRoot, 0});
+    if (!continues) modules.push_back({std::move(row.name.tokens), {}, kRoot, 0, 0});
     modules.back().members.push_back({row.tensor, row.name.leaf, row.name.is_kernel, row.elements});
   }
   return modules;
@@ -163,6 +163,30 @@ class TreeMaker {
   std::unordered_map<std::uint64_t, std::uint32_t> patterns_;
 };
 
+/// Whether the matrix has as many outputs as the norm has elements.
+bool scales(const Side& side, const Module& norm, const Module& matrix) {
+  const Member& main = matrix.main();
+  const Shape& shape = side.shape(main);
+  const std::int64_t outputs = main.is_kernel ? shape.back() : shape.front();
+  return outputs == norm.main().elements && main.elements > outputs;
+}
+
+/// `conv` of `conv, bn`: what a norm scales tells it from norms of its size.
+void find_companions(Side& side) {
+  constexpr std::uint32_t kMany = static_cast<std::uint32_t>(-1);
+  std::unordered_map<NodeId, std::uint32_t> matrix_in;  // by what holds it: the only one, or kMany
+  const auto is_matrix = [&](const Module& module) { return side.shape(module.main()).size() >= 2; };
+  for (std::uint32_t i = 0; i < side.modules.size(); ++i)
+    if (const Module& module = side.modules[i]; is_matrix(module) && module.node != kRoot)
+      if (const auto [at, is_new] = matrix_in.try_emplace(side.nodes[module.node].parent, i); !is_new) at->second = kMany;
+  for (Module& module : side.modules) {
+    if (module.node == kRoot || is_matrix(module)) continue;
+    const auto found = matrix_in.find(side.nodes[module.node].parent);
+    if (found == matrix_in.end() || found->second == kMany) continue;
+    if (scales(side, module, side.modules[found->second])) module.companion = side.modules[found->second].main().elements;
+  }
+}
+
 }  // namespace
 
 const Member* Module::find(Leaf leaf) const {
@@ -193,6 +217,7 @@ Side side_of(const Listing& listing, std::span<const std::size_t> tensors, Words
   for (Module& module : side.modules) ++side.crowds[module.signature = signature_of(module)];
   TreeMaker maker(side);
   for (std::uint32_t i = 0; i < side.modules.size(); ++i) maker.add(i);
+  find_companions(side);
   return side;
 }
 

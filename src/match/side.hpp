@@ -31,6 +31,7 @@ struct Module {
   std::vector<Member> members;  ///< by leaf
   NodeId node = kRoot;
   std::uint64_t signature = 0;  ///< of the sizes of its tensors
+  std::int64_t companion = 0;   ///< of a norm: elements of the one matrix beside it that it scales, 0 for none
 
   const Member* find(Leaf leaf) const;
   /// Weight, or what stands for it; the bias where there is nothing else.

@@ -397,7 +397,7 @@ class Partnering {
     const auto [first, partner] = pairs.front();
     if (a.places[first].number == b.places[partner].number || words_in_common(a.words, b.words) > 0) return false;
     for (std::size_t k = 0; k < pairs.size(); ++k)
-      if (likenesses_.between(a.blocks[pairs[k].first], b.blocks[pairs[pairs.size() - 1 - k].second]) < kSameKind)
+      if (likenesses_.between(a.blocks[pairs[k].first], b.blocks[pairs[pairs.size() - 1 - k].second]) < kLeastLikeness)
         return false;
     return true;
   }

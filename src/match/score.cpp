@@ -201,6 +201,8 @@ double Scorer::by_tags(const Candidate& a, const Candidate& b, bool has_place_ra
     score += agrees < 0 ? -0.4 : 0.15 * agrees;
   }
   if ((x.tags & kNorm) != (y.tags & kNorm)) score -= 0.2;
+  constexpr Tags kAttended = kQuery | kKey | kValue;  // norms of these are not those of what comes out
+  if ((x.tags & y.tags & kNorm) != 0 && ((x.parts() & kAttended) == 0) != ((y.parts() & kAttended) == 0)) score -= 0.5;
   const auto is_table = [](const Meaning& m) { return (m.tags & (kTokens | kPositions | kTypes | kClassToken)) != 0; };
   if ((x.has_norm_word && !y.has_norm_word && is_table(y)) || (y.has_norm_word && !x.has_norm_word && is_table(x)))
     score -= 0.8;

@@ -287,7 +287,7 @@ class Solver {
       if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
       if (scorer.vote(i, j) < kParentsOnly && are_strays(left[i], right[j])) sure = std::min(sure, kIfComplete);
       if (is_against_pattern(left[i], right[j]) || is_order_unknown(left[i], right[j]) ||
-          contradict(left[i], right[j]))
+          contradict(left[i], right[j]) || scale_others(left[i], right[j]))
         sure = std::min(sure, kDoubtful);
       if (getenv("DBG")) fprintf(stderr, "%d/%zux%zu %s <- %s score %.2f ev %.2f vote %.2f lead %.2f sure %.2f pres %d %d\n", cell_.is_root, left.size(), right.size(), cell_.target_side->name(target(right[j]).main()).c_str(), cell_.source_side->name(source(left[i]).main()).c_str(), scores.at(i, j), scorer.evidence(i, j), scorer.vote(i, j), margin(scores, column_of, i, kFloor), sure, (int)cell_.source[left[i]].presence, (int)cell_.target[right[j]].presence);
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
@@ -332,6 +332,12 @@ class Solver {
     Tags tags = 0;
     for (const Candidate& candidate : candidates) tags |= candidate.meaning.tags;
     return tags;
+  }
+
+  /// Norms of matrices that are not each other's.
+  bool scale_others(std::uint32_t i, std::uint32_t j) const {
+    const std::int64_t a = source(i).companion, b = target(j).companion;
+    return a != 0 && b != 0 && a != b;
   }
 
   /// One stands in an encoder, the other in a decoder; one sees, the other reads.

@@ -171,19 +171,17 @@ bool scales(const Side& side, const Module& norm, const Module& matrix) {
   return outputs == norm.main().elements && main.elements > outputs;
 }
 
-/// `conv` of `conv, bn`: what a norm scales tells it from norms of its size.
+/// `conv` of `conv, bn`, where nothing else stands under their name: what a norm scales tells it from others of its size.
 void find_companions(Side& side) {
-  constexpr std::uint32_t kMany = static_cast<std::uint32_t>(-1);
-  std::unordered_map<NodeId, std::uint32_t> matrix_in;  // by what holds it: the only one, or kMany
   const auto is_matrix = [&](const Module& module) { return side.shape(module.main()).size() >= 2; };
-  for (std::uint32_t i = 0; i < side.modules.size(); ++i)
-    if (const Module& module = side.modules[i]; is_matrix(module) && module.node != kRoot)
-      if (const auto [at, is_new] = matrix_in.try_emplace(side.nodes[module.node].parent, i); !is_new) at->second = kMany;
-  for (Module& module : side.modules) {
-    if (module.node == kRoot || is_matrix(module)) continue;
-    const auto found = matrix_in.find(side.nodes[module.node].parent);
-    if (found == matrix_in.end() || found->second == kMany) continue;
-    if (scales(side, module, side.modules[found->second])) module.companion = side.modules[found->second].main().elements;
+  for (std::uint32_t i = 0; i < side.modules.size(); ++i) {
+    if (is_matrix(side.modules[i])) continue;
+    NodeId holder = side.modules[i].node;
+    while (holder != kRoot && side.nodes[holder].modules < 2) holder = side.nodes[holder].parent;
+    if (holder == kRoot || side.nodes[holder].modules != 2) continue;
+    const std::uint32_t first = side.nodes[holder].first;
+    const Module& other = side.modules[first == i ? first + 1 : first];
+    if (is_matrix(other) && scales(side, side.modules[i], other)) side.modules[i].companion = other.main().elements;
   }
 }
 

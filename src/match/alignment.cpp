@@ -50,7 +50,8 @@ bool zips(std::size_t count, const Likeness& likeness) {
 
 constexpr double kMostAlike = 0.75;
 
-/// Nearly every pair is alike: where the numbers agree, the others are the same blocks with modules taken out or put in.
+/// Nearly every pair is alike: where the numbers agree, the others are the same blocks with modules taken out or put
+/// in.
 bool nearly_zips(std::size_t count, const Likeness& likeness) {
   std::size_t alike = 0;
   for (std::size_t i = 0; i < count; ++i) alike += likeness(i, i) >= kLeastLikeness ? 1 : 0;

@@ -305,11 +305,10 @@ class Partnering {
         scores_[{i, j}] = pairing.score;
         pairings_.push_back(std::move(pairing));
       }
-    std::stable_sort(pairings_.begin(), pairings_.end(),
-                     [](const Pairing& a, const Pairing& b) {
-                       const bool a_repeats = a.alignment.pairs.size() > 1, b_repeats = b.alignment.pairs.size() > 1;
-                       return a_repeats != b_repeats ? a_repeats : a.score > b.score;
-                     });
+    std::stable_sort(pairings_.begin(), pairings_.end(), [](const Pairing& a, const Pairing& b) {
+      const bool a_repeats = a.alignment.pairs.size() > 1, b_repeats = b.alignment.pairs.size() > 1;
+      return a_repeats != b_repeats ? a_repeats : a.score > b.score;
+    });
   }
 
   /// Words that some lists bear on both sides, and not all, tell lists apart.
@@ -330,7 +329,8 @@ class Partnering {
     const auto have = counts(left), want = counts(right);
     std::vector<WordId> telling;
     for (const auto& [word, count] : have)
-      if (const auto found = want.find(word); found != want.end() && count < left.size() && found->second < right.size())
+      if (const auto found = want.find(word);
+          found != want.end() && count < left.size() && found->second < right.size())
         telling.push_back(word);
     return telling;
   }

@@ -31,7 +31,7 @@ struct Candidate {
   Meaning meaning;
   std::vector<WordId> stems;  ///< of the words of the path, each once, sorted
   WordId own_word = 0;        ///< stem of the last word
-  NodeId home = kRoot;  ///< the source block that it or its partner stands in, below the cell's own
+  NodeId home = kRoot;        ///< the source block that it or its partner stands in, below the cell's own
   std::uint32_t home_pattern = 0;
   Presence presence = Presence::Some;
   bool ends_in_number = false;  ///< `w_1`, `fc2`: the number tells parts apart, not units

@@ -165,9 +165,8 @@ class Finder {
   }
 
   bool is_whole_used(std::uint32_t whole, Direction direction) const {
-    return std::any_of(fusions_.begin(), fusions_.end(), [&](const Fusion& fusion) {
-      return fusion.direction == direction && fusion.whole == whole;
-    });
+    return std::any_of(fusions_.begin(), fusions_.end(),
+                       [&](const Fusion& fusion) { return fusion.direction == direction && fusion.whole == whole; });
   }
 
   double suits(const View& one, std::uint32_t whole, const View& many, const Group& group, Direction direction) const {

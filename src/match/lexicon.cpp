@@ -49,6 +49,7 @@ constexpr Entry kEntries[] = {
     {"to out", kOut},
     {"proj out", kOut},
     {"attn", kAttention},
+    {"att", kAttention},
     {"attention", kAttention},
     {"attentions", kAttention},
     {"selfattention", kAttention | kSelf},

@@ -51,7 +51,7 @@ struct Meaning {
   double place = 0;  ///< order of execution that words or numbers tell; comparable within one side only
   bool has_place = false;
   bool has_norm_word = false;
-  bool is_behind = false;  ///< `post`, `after`: the unit that it names is the one before it
+  bool is_behind = false;   ///< `post`, `after`: the unit that it names is the one before it
   bool is_counted = false;  ///< the place is a number behind the word: `norm2`
 
   Tags parts() const { return tags & tag::kParts; }

@@ -253,10 +253,9 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
     const Module& module = side.modules[candidate.module];
     const Member& main = module.main();
     const bool is_alone = main.leaf == Leaf::Alone;
-    candidate.meaning =
-        meaning_of(candidate.path, words,
-                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w,
-                    module.find(Leaf::Bias) != nullptr});
+    candidate.meaning = meaning_of(candidate.path, words,
+                                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias,
+                                    half.has_third_w, module.find(Leaf::Bias) != nullptr});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
     // Between blocks, `downsample` is a layer; within them, `conv_proj` cuts no patches.
     candidate.meaning.tags &= ~(half.home == kRoot ? tag::kShortcut : tag::kPatch);
@@ -386,7 +385,8 @@ class Matcher {
         inner[around] += source_.nodes[node].modules;
     }
     is_outer_.assign(source_.nodes.size(), false);
-    for (NodeId node = 0; node < source_.nodes.size(); ++node) is_outer_[node] = 2 * inner[node] > source_.nodes[node].modules;
+    for (NodeId node = 0; node < source_.nodes.size(); ++node)
+      is_outer_[node] = 2 * inner[node] > source_.nodes[node].modules;
   }
 
   /// Hash of a module's path within its block, equal in all blocks of a list.

@@ -124,8 +124,8 @@ constexpr LeafWords kLeaves[] = {
 
 /// Short for a leaf where others of a norm stand beside it; elsewhere words of their own.
 constexpr LeafWords kLeavesInCompany[] = {
-    {{"", "", "shift"}, Leaf::Bias},   {{"", "", "s"}, Leaf::Scale},      {{"", "", "mu"}, Leaf::Mean},
-    {{"", "", "rm"}, Leaf::Mean},      {{"", "", "rv"}, Leaf::Variance},  {{"", "", "riv"}, Leaf::Variance},
+    {{"", "", "shift"}, Leaf::Bias},     {{"", "", "s"}, Leaf::Scale},     {{"", "", "mu"}, Leaf::Mean},
+    {{"", "", "rm"}, Leaf::Mean},        {{"", "", "rv"}, Leaf::Variance}, {{"", "", "riv"}, Leaf::Variance},
     {{"", "", "sigma"}, Leaf::Variance},
 };
 
@@ -203,22 +203,51 @@ struct Short {
   std::string_view word, stem;
 };
 constexpr Short kShort[] = {
-    {"projection", "proj"},    {"projector", "proj"},      {"convolution", "conv"},  {"embedding", "emb"},
-    {"embed", "emb"},          {"embedder", "emb"},        {"normalization", "norm"}, {"attention", "attn"},
-    {"encoder", "enc"},        {"decoder", "dec"},         {"position", "pos"},      {"positional", "pos"},
-    {"linear", "lin"},         {"image", "img"},           {"visual", "vision"},     {"text", "txt"},           {"context", "txt"},        {"add", "txt"},          {"added", "txt"},
-    {"query", "q"},            {"key", "k"},               {"value", "v"},           {"output", "out"},
-    {"input", "in"},           {"relative", "rel"},        {"residual", "res"},      {"temporal", "time"},
-    {"middle", "mid"},         {"previous", "prev"},       {"reduction", "reduce"},  {"expansion", "expand"},
-    {"upsampler", "upsample"}, {"downsampler", "downsample"}, {"upsampling", "upsample"}, {"downsampling", "downsample"},
-    {"convolutional", "conv"}, {"bottleneck", "neck"},
+    {"projection", "proj"},
+    {"projector", "proj"},
+    {"convolution", "conv"},
+    {"embedding", "emb"},
+    {"embed", "emb"},
+    {"embedder", "emb"},
+    {"normalization", "norm"},
+    {"attention", "attn"},
+    {"encoder", "enc"},
+    {"decoder", "dec"},
+    {"position", "pos"},
+    {"positional", "pos"},
+    {"linear", "lin"},
+    {"image", "img"},
+    {"visual", "vision"},
+    {"text", "txt"},
+    {"context", "txt"},
+    {"add", "txt"},
+    {"added", "txt"},
+    {"query", "q"},
+    {"key", "k"},
+    {"value", "v"},
+    {"output", "out"},
+    {"input", "in"},
+    {"relative", "rel"},
+    {"residual", "res"},
+    {"temporal", "time"},
+    {"middle", "mid"},
+    {"previous", "prev"},
+    {"reduction", "reduce"},
+    {"expansion", "expand"},
+    {"upsampler", "upsample"},
+    {"downsampler", "downsample"},
+    {"upsampling", "upsample"},
+    {"downsampling", "downsample"},
+    {"convolutional", "conv"},
+    {"bottleneck", "neck"},
 };
 
 /// Without the plural's s, and short where the field has a short form.
 std::string_view stem_of(std::string_view word) {
   if (word.size() > 3 && word.ends_with("s") && !word.ends_with("ss") && !word.ends_with("us") && !word.ends_with("is"))
     word.remove_suffix(1);
-  const auto found = std::find_if(std::begin(kShort), std::end(kShort), [&](const Short& row) { return row.word == word; });
+  const auto found =
+      std::find_if(std::begin(kShort), std::end(kShort), [&](const Short& row) { return row.word == word; });
   return found == std::end(kShort) ? word : found->stem;
 }
 

@@ -46,8 +46,9 @@ struct ParsedName {
   std::vector<Token> tokens;    ///< all of them, without the leaf's where `leaf` is not Alone
   std::vector<Token> leaf_own;  ///< the leaf's, for a Scale that turns out to stand alone
   Leaf leaf = Leaf::Alone;
-  bool is_kernel = false;       ///< called `kernel` or `w`: the input's extents come first there
-  bool needs_company = false;  ///< `shift`, `s`, `rm`: a leaf only beside others of its size, else a word like any other
+  bool is_kernel = false;  ///< called `kernel` or `w`: the input's extents come first there
+  bool needs_company =
+      false;  ///< `shift`, `s`, `rm`: a leaf only beside others of its size, else a word like any other
 };
 
 /// O(length). Any bytes.

@@ -171,7 +171,8 @@ bool scales(const Side& side, const Module& norm, const Module& matrix) {
   return outputs == norm.main().elements && main.elements > outputs;
 }
 
-/// `conv` of `conv, bn`, where nothing else stands under their name: what a norm scales tells it from others of its size.
+/// `conv` of `conv, bn`, where nothing else stands under their name: what a norm scales tells it from others of its
+/// size.
 void find_companions(Side& side) {
   const auto is_matrix = [&](const Module& module) { return side.shape(module.main()).size() >= 2; };
   for (std::uint32_t i = 0; i < side.modules.size(); ++i) {

@@ -53,7 +53,7 @@ struct Node {
 struct Side {
   const Listing* listing = nullptr;
   std::vector<Module> modules;
-  std::vector<Node> nodes;  ///< parents before children; [0] is the root
+  std::vector<Node> nodes;                                  ///< parents before children; [0] is the root
   std::unordered_map<std::uint64_t, std::uint32_t> crowds;  ///< how many modules have a signature
 
   const Shape& shape(const Member& member) const { return *listing->tensors[member.tensor].shape; }

@@ -19,7 +19,7 @@ constexpr double kFloor = -0.15;       // worse pairs are none
 constexpr double kIfFilled = 0.94;     // sure where every module of one side of the cell has found its partner
 constexpr double kIfComplete = 0.86;   // sure where those of both sides have
 constexpr double kDoubtful = 0.35;     // another would do nearly as well: right in one case of three, measured
-constexpr std::uint32_t kCrowd = 3;     // modules of one size that make it a common one
+constexpr std::uint32_t kCrowd = 3;    // modules of one size that make it a common one
 constexpr double kParentsOnly = 0.25;  // votes below are for what stands around both, not for themselves
 constexpr double kSettled = 0.95;      // surer pairs vote
 
@@ -289,7 +289,12 @@ class Solver {
       if (is_against_pattern(left[i], right[j]) || is_order_unknown(left[i], right[j]) ||
           contradict(left[i], right[j]) || scale_others(left[i], right[j]))
         sure = std::min(sure, kDoubtful);
-      if (getenv("DBG")) fprintf(stderr, "%d/%zux%zu %s <- %s score %.2f ev %.2f vote %.2f lead %.2f sure %.2f pres %d %d\n", cell_.is_root, left.size(), right.size(), cell_.target_side->name(target(right[j]).main()).c_str(), cell_.source_side->name(source(left[i]).main()).c_str(), scores.at(i, j), scorer.evidence(i, j), scorer.vote(i, j), margin(scores, column_of, i, kFloor), sure, (int)cell_.source[left[i]].presence, (int)cell_.target[right[j]].presence);
+      if (getenv("DBG"))
+        fprintf(stderr, "%d/%zux%zu %s <- %s score %.2f ev %.2f vote %.2f lead %.2f sure %.2f pres %d %d\n",
+                cell_.is_root, left.size(), right.size(), cell_.target_side->name(target(right[j]).main()).c_str(),
+                cell_.source_side->name(source(left[i]).main()).c_str(), scores.at(i, j), scorer.evidence(i, j),
+                scorer.vote(i, j), margin(scores, column_of, i, kFloor), sure, (int)cell_.source[left[i]].presence,
+                (int)cell_.target[right[j]].presence);
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }
@@ -315,8 +320,8 @@ class Solver {
     return has_both && ((a.is_counted ? source_tags_ : target_tags_) & tag::kSecond) == 0;
   }
 
-  /// Outside of blocks, of a size that many modules have, and called by words that have nothing in common: what one side
-  /// has added against what the other has, or what is left of two blocks.
+  /// Outside of blocks, of a size that many modules have, and called by words that have nothing in common: what one
+  /// side has added against what the other has, or what is left of two blocks.
   bool are_strays(std::uint32_t i, std::uint32_t j) const {
     const Candidate &a = cell_.source[i], &b = cell_.target[j];
     if (!cell_.is_root || std::max(crowd(*cell_.source_side, a), crowd(*cell_.target_side, b)) < kCrowd) return false;

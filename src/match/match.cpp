@@ -225,6 +225,18 @@ void settle_attentions(std::vector<Candidate>& candidates) {
       turn(candidate, tag::kAttention, tag::kCross);
 }
 
+/// `ffn/dense` beside `ffn/dense_1`: the first of two, so that it leads up, whatever `dense` says by itself.
+void settle_first_of_two(std::vector<Candidate>& candidates) {
+  std::unordered_map<std::uint64_t, std::size_t> by_path;
+  for (std::size_t i = 0; i < candidates.size(); ++i) by_path.emplace(candidates[i].prefixes.back(), i);
+  for (const Candidate& second : candidates) {
+    const auto& path = second.path;
+    if (path.size() < 2 || path.back().number != 1 || (second.meaning.tags & tag::kFeedForward) == 0) continue;
+    const auto first = by_path.find(second.prefixes[path.size() - 2]);
+    if (first != by_path.end()) turn(candidates[first->second], tag::kDown, tag::kUp);
+  }
+}
+
 /// A side's candidates of a cell, with what their names mean there.
 std::vector<Candidate> candidates_of(const Side& side, const Half& half, const std::vector<Presence>& presence,
                                      const Words& words) {
@@ -261,6 +273,7 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
     candidate.meaning.tags &= ~(half.home == kRoot ? tag::kShortcut : tag::kPatch);
   }
   settle_attentions(candidates);
+  settle_first_of_two(candidates);
   if (half.home != kRoot) place_by_siblings(candidates);
   return candidates;
 }

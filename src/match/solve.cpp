@@ -1,5 +1,3 @@
-#include <cstdio>
-#include <cstdlib>
 #include <algorithm>
 #include <map>
 
@@ -289,12 +287,6 @@ class Solver {
       if (is_against_pattern(left[i], right[j]) || is_order_unknown(left[i], right[j]) ||
           contradict(left[i], right[j]) || scale_others(left[i], right[j]))
         sure = std::min(sure, kDoubtful);
-      if (getenv("DBG"))
-        fprintf(stderr, "%d/%zux%zu %s <- %s score %.2f ev %.2f vote %.2f lead %.2f sure %.2f pres %d %d\n",
-                cell_.is_root, left.size(), right.size(), cell_.target_side->name(target(right[j]).main()).c_str(),
-                cell_.source_side->name(source(left[i]).main()).c_str(), scores.at(i, j), scorer.evidence(i, j),
-                scorer.vote(i, j), margin(scores, column_of, i, kFloor), sure, (int)cell_.source[left[i]].presence,
-                (int)cell_.target[right[j]].presence);
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }

@@ -12,7 +12,7 @@ import argparse, copy, json, os, pathlib, random, re, subprocess, sys, tempfile
 
 SOURCE_WORDS = ["aux", "adapter", "ema", "side", "memory", "queue", "probe", "out2", "fc3", "norm3"]
 TARGET_WORDS = ["gater", "extra", "proj2", "ln_aux", "bias_net", "fuse", "branch", "teacher", "head2", "mlp2"]
-BANDS = [0, 0.5, 0.75, 0.85, 0.91, 0.955, 0.965, 0.98, 1]
+BANDS = [0, 0.5, 0.85, 0.98, 1]
 LAYER = re.compile(r"(?:^|[._/])(?:layers?|blocks?|blk|h|stages)[._](\d+)[._]")
 
 
@@ -98,7 +98,7 @@ def main():
     for low, high in reversed(list(zip(BANDS, BANDS[1:] + [1.01]))):
         band = [right for sure, right in answers if low <= sure < high]
         above = sum(right for sure, right in answers if sure >= low)
-        if band: print(row.format(f"{low:g} .. {min(high, 1):g}", len(band), f"{sum(band) / len(band):.4f}", f"{above / max(wanted, 1):.3f}"))
+        if band: print(row.format(f"{low:g} .. {high:g}" if low < 1 else "1", len(band), f"{sum(band) / len(band):.4f}", f"{above / max(wanted, 1):.3f}"))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 #include <string>
+#include <unordered_map>
 
 #include "diagnose/names.hpp"
 
@@ -176,6 +177,48 @@ constexpr std::string_view kPlainLeaves[] = {"weight", "bias",  "running_mean", 
 
 bool is_among(std::string_view word, Words list) { return std::find(list.begin(), list.end(), word) != list.end(); }
 
+/// What a word of a name, or its leaf, says.
+enum Sign : unsigned {
+  kAdapterPart = 1,
+  kCopyPart = 2,
+  kDerivedPart = 4,
+  kTrainingPart = 8,
+  kAdapterLeaf = 16,
+  kDerivedLeaf = 32,
+  kWeightNormLeaf = 64,
+  kQuantLeaf = 128,
+};
+using Signs = std::unordered_map<std::string_view, unsigned>;
+
+/// All lists in one table: a checkpoint has many names, and each is asked for every family.
+unsigned signs_of(std::string_view word, const Signs& table) {
+  const auto found = table.find(word);
+  return found == table.end() ? 0 : found->second;
+}
+
+Signs signs(std::initializer_list<std::pair<Words, unsigned>> lists) {
+  Signs table;
+  for (const auto& [words, sign] : lists)
+    for (const std::string_view word : words) table[word] |= sign;
+  return table;
+}
+
+const Signs& part_signs() {
+  static const auto* made = new Signs(signs({{kAdapterParts, kAdapterPart},
+                                             {kCopyParts, kCopyPart},
+                                             {kDerivedParts, kDerivedPart},
+                                             {kTrainingParts, kTrainingPart}}));
+  return *made;
+}
+
+const Signs& leaf_signs() {
+  static const auto* made = new Signs(signs({{kAdapterLeaves, kAdapterLeaf},
+                                             {kDerivedLeaves, kDerivedLeaf},
+                                             {kWeightNormLeaves, kWeightNormLeaf},
+                                             {kQuantLeaves, kQuantLeaf}}));
+  return *made;
+}
+
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 /// Calls `take(word)` for each word in lower case: parted at `.`, `_`, `-`, `/` and humps; digits at the end are left
@@ -204,24 +247,35 @@ bool has_word(std::string_view name, Words list) {
   return any_word(name, [&](std::string_view word) { return is_among(word, list); });
 }
 
+/// What the words of a name say together.
+unsigned signs_in(std::string_view name) {
+  unsigned all = 0;
+  any_word(name, [&](std::string_view word) {
+    all |= signs_of(word, part_signs());
+    return false;
+  });
+  return all;
+}
+
 bool has_part(std::string_view name, std::string_view mark) { return name.find(mark) != std::string_view::npos; }
 
 /// Vector quantisation is no quantised weight.
-bool is_quantised(std::string_view name, std::string_view leaf) {
-  if (has_part(name, "codebook") || has_part(name, "embed")) return is_among(leaf, kQuantLeaves) && leaf != "scale";
-  if (is_among(leaf, kQuantLeaves)) return true;
+bool is_quantised(std::string_view name, std::string_view leaf, unsigned signs) {
+  const bool is_leaf = (signs & kQuantLeaf) != 0;
+  if (has_part(name, "codebook") || has_part(name, "embed")) return is_leaf && leaf != "scale";
+  if (is_leaf) return true;
   if (leaf.starts_with("bitsandbytes__") || has_part(name, "quant_state") || has_part(name, "activation_post_process"))
     return true;
   return has_part(name, "uantizer") || has_part(name, "_quant.") || has_part(name, "fake_quant") ||
          has_part(name, "quant_");
 }
 
-bool is_weight_norm(std::string_view name, std::string_view leaf) {
-  return is_among(leaf, kWeightNormLeaves) || has_part(name, "parametrizations.");
+bool is_weight_norm(std::string_view name, unsigned signs) {
+  return (signs & kWeightNormLeaf) != 0 || has_part(name, "parametrizations.");
 }
 
-bool is_adapter(std::string_view name, std::string_view leaf) {
-  return has_word(name, kAdapterParts) || is_among(leaf, kAdapterLeaves) || has_part(name, ".base_layer.") ||
+bool is_adapter(std::string_view name, unsigned signs) {
+  return (signs & (kAdapterPart | kAdapterLeaf)) != 0 || has_part(name, ".base_layer.") ||
          has_part(name, "modules_to_save") || has_part(name, "prefix_encoder");
 }
 
@@ -233,15 +287,16 @@ Family family_of(std::string_view name) {
   if (has_part(name, "_flat_param") || has_part(name, "flat_param_") || has_part(name, "_fsdp_wrapped_module"))
     return Family::Shard;
   if (leaf == "_extra_state") return Family::ExtraState;
-  if (is_quantised(name, leaf)) return Family::Quantised;
-  if (is_adapter(name, leaf)) return Family::Adapter;
-  if (has_word(name, kCopyParts)) return Family::Copy;
-  if (is_weight_norm(name, leaf)) return Family::WeightNorm;
-  if (is_among(leaf, kDerivedLeaves) || (has_word(name, kDerivedParts) && leaf != "weight" && leaf != "bias"))
+  const unsigned signs = signs_of(leaf, leaf_signs()) | signs_in(name);
+  if (is_quantised(name, leaf, signs)) return Family::Quantised;
+  if (is_adapter(name, signs)) return Family::Adapter;
+  if ((signs & kCopyPart) != 0) return Family::Copy;
+  if (is_weight_norm(name, signs)) return Family::WeightNorm;
+  if ((signs & kDerivedLeaf) != 0 || ((signs & kDerivedPart) != 0 && leaf != "weight" && leaf != "bias"))
     return Family::Derived;
   if (leaf == "total_ops" || leaf == "total_params") return Family::Training;  // a profiler's counters
   const auto is_auxiliary = [](std::string_view word) { return word.starts_with("aux"); };
-  if (has_word(name, kTrainingParts) || any_word(name, is_auxiliary)) return Family::Training;
+  if ((signs & kTrainingPart) != 0 || any_word(name, is_auxiliary)) return Family::Training;
   if ((leaf == "gamma" || leaf == "beta") && is_normalisation(module_of(name))) return Family::NormNames;
   if (leaf == "running_mean" || leaf == "running_var") return Family::NormStatistics;
   return Family::None;

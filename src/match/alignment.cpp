@@ -48,6 +48,16 @@ bool zips(std::size_t count, const Likeness& likeness) {
   return true;
 }
 
+constexpr double kMostAlike = 0.75;
+
+/// Nearly every pair is alike: where the numbers agree, the others are the same blocks with modules taken out or put
+/// in.
+bool nearly_zips(std::size_t count, const Likeness& likeness) {
+  std::size_t alike = 0;
+  for (std::size_t i = 0; i < count; ++i) alike += likeness(i, i) >= kLeastLikeness ? 1 : 0;
+  return static_cast<double>(alike) >= kMostAlike * static_cast<double>(count) && count > 1;
+}
+
 Alignment zipped(std::size_t count, bool is_sure) {
   Alignment result;
   for (std::size_t i = 0; i < count; ++i) result.pairs.emplace_back(i, i);
@@ -155,7 +165,7 @@ bool begin_alike(const std::vector<std::size_t>& left, const std::vector<std::si
 }  // namespace
 
 Alignment align(const std::vector<Place>& a, const std::vector<Place>& b, const Likeness& likeness) {
-  if (a.size() == b.size() && same_numbers(a, b) && zips(a.size(), likeness)) return zipped(a.size(), true);
+  if (a.size() == b.size() && same_numbers(a, b) && nearly_zips(a.size(), likeness)) return zipped(a.size(), true);
   const bool are_regular = is_regular(a) && is_regular(b);
   if (a.size() * b.size() > kMaxCells) return align_like(a, b, likeness, are_regular);
   const auto left = with_likes(a.size(), b.size(), likeness);

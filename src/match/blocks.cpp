@@ -20,7 +20,7 @@ struct List {
   std::vector<Place> places;
   double mass = 0;
   Tags tags = 0;
-  std::set<WordId> words;
+  std::set<WordId> words;  ///< stems of its path
 };
 
 std::vector<Token> path_of(const Side& side, NodeId node) {
@@ -28,6 +28,13 @@ std::vector<Token> path_of(const Side& side, NodeId node) {
   for (; node != kRoot; node = side.nodes[node].parent) path.push_back(side.nodes[node].token);
   std::reverse(path.begin(), path.end());
   return path;
+}
+
+/// `dense_h_to_4h` in every layer: a number that is always the same counts nothing.
+bool is_one_number(const Side& side, const std::vector<NodeId>& blocks) {
+  return blocks.size() > 1 && std::all_of(blocks.begin(), blocks.end(), [&](NodeId block) {
+           return side.nodes[block].token == side.nodes[blocks.front()].token;
+         });
 }
 
 /// Nodes under a number by pattern: what holds two modules or more is a block; `conv1`, `conv2` are modules with a
@@ -43,6 +50,7 @@ std::map<std::uint32_t, std::vector<NodeId>> blocks_by_pattern(const Side& side)
       single[node.pattern].push_back(index);
   }
   for (auto& [pattern, blocks] : single) by_pattern.try_emplace(pattern, std::move(blocks));
+  std::erase_if(by_pattern, [&](const auto& row) { return is_one_number(side, row.second); });
   return by_pattern;
 }
 
@@ -57,7 +65,7 @@ std::vector<List> lists_of(const Side& side, const Words& words) {
     const auto path = path_of(side, blocks.front());
     list.tags = meaning_of(path, words, {}).towers();
     for (const Token& token : path)
-      if (!token.is_number()) list.words.insert(token.word);
+      if (!token.is_number()) list.words.insert(words.stem(token.word));
     for (const NodeId block : blocks) {
       const Node& node = side.nodes[block];
       const bool opens = list.blocks.empty() || side.nodes[list.blocks.back()].parent != node.parent;
@@ -254,6 +262,8 @@ bool holds(const Sizes& all, const Sizes& some) {
 constexpr double kLeastScore = 0.15;
 constexpr std::uint32_t kLeastTwin = 3;  // modules of a block that its sizes identify
 constexpr double kSureMargin = 0.08;
+constexpr double kSameKind = 0.6;
+constexpr std::size_t kMostStages = 5;
 constexpr std::size_t kMaxPairings = 4096;
 
 class Partnering {
@@ -265,7 +275,8 @@ class Partnering {
         left_(lists_of(source, words)),
         right_(lists_of(target, words)),
         left_kinds_(kinds_in(source, left_)),
-        right_kinds_(kinds_in(target, right_)) {
+        right_kinds_(kinds_in(target, right_)),
+        telling_(telling_words(left_, right_)) {
     result_.of_source.assign(source.nodes.size(), BlockPartners::kNone);
     result_.of_target.assign(target.nodes.size(), BlockPartners::kNone);
     result_.is_sure.assign(source.nodes.size(), false);
@@ -290,12 +301,38 @@ class Partnering {
         if (pairing.score < kLeastScore) continue;
         pairing.source = i;
         pairing.target = j;
-        pairing.score += lexical(left_[i], right_[j]);
+        pairing.score += lexical(left_[i], right_[j]) + contrast(left_[i].words, right_[j].words);
         scores_[{i, j}] = pairing.score;
         pairings_.push_back(std::move(pairing));
       }
-    std::stable_sort(pairings_.begin(), pairings_.end(),
-                     [](const Pairing& a, const Pairing& b) { return a.score > b.score; });
+    std::stable_sort(pairings_.begin(), pairings_.end(), [](const Pairing& a, const Pairing& b) {
+      const bool a_repeats = a.alignment.pairs.size() > 1, b_repeats = b.alignment.pairs.size() > 1;
+      return a_repeats != b_repeats ? a_repeats : a.score > b.score;
+    });
+  }
+
+  /// Words that some lists bear on both sides, and not all, tell lists apart.
+  double contrast(const std::set<WordId>& a, const std::set<WordId>& b) const {
+    double score = 0;
+    for (const WordId word : telling_)
+      if (a.contains(word) || b.contains(word)) score += a.contains(word) == b.contains(word) ? 0.05 : -0.1;
+    return std::clamp(score, -0.2, 0.1);
+  }
+
+  static std::vector<WordId> telling_words(const std::vector<List>& left, const std::vector<List>& right) {
+    const auto counts = [](const std::vector<List>& lists) {
+      std::map<WordId, std::size_t> counted;
+      for (const List& list : lists)
+        for (const WordId word : list.words) ++counted[word];
+      return counted;
+    };
+    const auto have = counts(left), want = counts(right);
+    std::vector<WordId> telling;
+    for (const auto& [word, count] : have)
+      if (const auto found = want.find(word);
+          found != want.end() && count < left.size() && found->second < right.size())
+        telling.push_back(word);
+    return telling;
   }
 
   void take(std::size_t index) {
@@ -351,6 +388,20 @@ class Partnering {
     return found == scores_.end() ? -1 : found->second;
   }
 
+  /// A few stages of one kind, counted from 1 on one side and from 0 on the other, under names that have no word in
+  /// common: decoders of pyramids count from either end, and nothing tells from which.
+  bool may_count_back(const Pairing& pairing) {
+    const List &a = left_[pairing.source], &b = right_[pairing.target];
+    const auto& pairs = pairing.alignment.pairs;
+    if (pairs.size() < 2 || pairs.size() > kMostStages || (a.tags & b.tags) != 0) return false;
+    const auto [first, partner] = pairs.front();
+    if (a.places[first].number == b.places[partner].number || words_in_common(a.words, b.words) > 0) return false;
+    for (std::size_t k = 0; k < pairs.size(); ++k)
+      if (likenesses_.between(a.blocks[pairs[k].first], b.blocks[pairs[pairs.size() - 1 - k].second]) < kLeastLikeness)
+        return false;
+    return true;
+  }
+
   bool stands_in_partner(NodeId x) const {
     for (NodeId up = source_.nodes[x].parent; up != kRoot; up = source_.nodes[up].parent)
       if (result_.of_source[up] != BlockPartners::kNone) return true;
@@ -358,19 +409,25 @@ class Partnering {
   }
 
   void settle_sure() {
+    std::vector<bool> is_open(source_.nodes.size(), false);
     for (const Taken& taken : taken_) {
       const Pairing& pairing = pairings_[taken.pairing];
-      const bool is_sure = pairing.alignment.is_sure && !has_rival(pairing);
+      const bool counts_back = may_count_back(pairing), is_sure = pairing.alignment.is_sure && !has_rival(pairing);
       std::unordered_map<std::uint64_t, std::size_t> twins;
       for (const auto& [x, y] : taken.blocks)
         if (source_.nodes[x].signature == target_.nodes[y].signature) ++twins[source_.nodes[x].signature];
       for (const auto& [x, y] : taken.blocks) {
-        result_.is_sure[x] = is_sure || are_twins(x, y, twins);
+        result_.is_sure[x] = is_sure || (are_twins(x, y, twins) && !has_free_twin(pairing, x, y));
+        is_open[x] = counts_back;
         if (!pairing.alignment.is_sure && stands_in_partner(x)) {  // the block around settles it better
           result_.of_source[x] = BlockPartners::kNone;
           result_.of_target[y] = BlockPartners::kNone;
         }
       }
+    }
+    for (NodeId node = 1; node < source_.nodes.size(); ++node) {
+      is_open[node] = is_open[node] || is_open[source_.nodes[node].parent];
+      if (is_open[node]) result_.is_sure[node] = false;
     }
   }
 
@@ -385,6 +442,18 @@ class Partnering {
       return found != counts.end() && found->second == all;
     };
     return are_all(left_kinds_) && are_all(right_kinds_);
+  }
+
+  /// A block that found no partner and is much like this one: one of them lost or got modules, and it may be the other.
+  bool has_free_twin(const Pairing& pairing, NodeId x, NodeId y) {
+    const List &a = left_[pairing.source], &b = right_[pairing.target];
+    const auto is_free_twin = [&](NodeId left, NodeId right, const std::vector<NodeId>& partner, NodeId block) {
+      return partner[block] == BlockPartners::kNone && likenesses_.between(left, right) >= kSameKind;
+    };
+    return std::any_of(pairing.alignment.likes_a.begin(), pairing.alignment.likes_a.end(),
+                       [&](std::size_t i) { return is_free_twin(a.blocks[i], y, result_.of_source, a.blocks[i]); }) ||
+           std::any_of(pairing.alignment.likes_b.begin(), pairing.alignment.likes_b.end(),
+                       [&](std::size_t j) { return is_free_twin(x, b.blocks[j], result_.of_target, b.blocks[j]); });
   }
 
   static std::unordered_map<std::uint64_t, std::size_t> kinds_in(const Side& side, const std::vector<List>& lists) {
@@ -459,6 +528,7 @@ class Partnering {
   Likenesses likenesses_;
   std::vector<List> left_, right_;
   std::unordered_map<std::uint64_t, std::size_t> left_kinds_, right_kinds_;  ///< how many blocks of each signature
+  std::vector<WordId> telling_;
   std::vector<Pairing> pairings_;
   struct Taken {
     std::size_t pairing = 0;

@@ -29,7 +29,9 @@ struct Candidate {
   std::uint64_t family = 0;             ///< hash of the path with its numbers left out
   std::uint64_t unit = 0;               ///< hash of the path without the words that tell parts apart: `q`, `k`, `v`
   Meaning meaning;
-  NodeId home = kRoot;  ///< the source block that it or its partner stands in, below the cell's own
+  std::vector<WordId> stems;  ///< of the words of the path, each once, sorted
+  WordId own_word = 0;        ///< stem of the last word
+  NodeId home = kRoot;        ///< the source block that it or its partner stands in, below the cell's own
   std::uint32_t home_pattern = 0;
   Presence presence = Presence::Some;
   bool ends_in_number = false;  ///< `w_1`, `fc2`: the number tells parts apart, not units
@@ -82,7 +84,7 @@ struct Solution {
 };
 
 /// Words that tell much are those that few modules bear.
-using WordWeights = std::vector<double>;  ///< by WordId
+using WordWeights = std::vector<double>;  ///< by stem
 
 Solution solve(const Cell& cell, const Votes& votes, const WordWeights& weights);
 

@@ -1,9 +1,11 @@
 #include "match/fusion.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 
 #include "match/hash.hpp"
+#include "match/score.hpp"
 
 namespace tenon::match {
 namespace {
@@ -76,12 +78,20 @@ bool adds_up(const View& one, std::uint32_t whole, const View& many, const Group
   return true;
 }
 
-/// What the whole may consist of. `fc1` of a gated network is called as if it had one part.
-std::vector<Tags> readings(Tags parts) {
+/// What the whole may consist of. `fc1` of a gated network is called as if it had one part; `att_proj` and `linear_0`
+/// tell the unit at most, or call the parts what the whole does.
+std::vector<Tags> readings(const Meaning& meaning) {
+  const Tags parts = meaning.parts(), units = meaning.units();
   if (parts == kUp) return {kGate | kUp};
   if (bits_of(parts).size() >= 2) return {parts};
+  if (meaning.things() != 0 || bits_of(parts).size() == 1) return {};
+  if ((units & (kAttention | kCross)) != 0) return {kQuery | kKey | kValue, kKey | kValue};
+  if ((units & kFeedForward) != 0) return {kGate | kUp};
   return {};
 }
+
+/// The names tell the whole's parts: no proof by arithmetic alone.
+bool is_named(Tags whole, Tags parts) { return whole == parts || (whole == kUp && parts == (kGate | kUp)); }
 
 class Finder {
  public:
@@ -99,8 +109,19 @@ class Finder {
     std::map<Tags, std::vector<std::uint32_t>> wholes;
     for (std::uint32_t i = 0; i < one.size(); ++i)
       if (is_matrix(one, i))
-        for (const Tags parts : readings(one.meaning(i).parts())) wholes[parts].push_back(i);
-    for (const auto& [parts, list] : wholes) pair_up(one, list, many, groups_of(many, bits_of(parts)), direction);
+        for (const Tags parts : readings(one.meaning(i)))
+          if (is_named(one.meaning(i).parts(), parts) || !has_counterpart(one, i, many)) wholes[parts].push_back(i);
+    std::vector<Tags> order;  // q, k and v before k and v
+    for (const auto& [parts, list] : wholes) order.push_back(parts);
+    std::stable_sort(order.begin(), order.end(), [](Tags a, Tags b) { return std::popcount(a) > std::popcount(b); });
+    for (const Tags parts : order) pair_up(one, wholes[parts], many, groups_of(many, bits_of(parts)), direction);
+  }
+
+  /// Something on the other side has the whole's own size.
+  static bool has_counterpart(const View& one, std::uint32_t whole, const View& many) {
+    for (std::uint32_t i = 0; i < many.size(); ++i)
+      if (many.module(i).main().elements == one.module(whole).main().elements) return true;
+    return false;
   }
 
   /// A whole and a group that could be each other's.
@@ -114,10 +135,13 @@ class Finder {
   void pair_up(const View& one, const std::vector<std::uint32_t>& wholes, const View& many,
                const std::vector<Group>& groups, Direction direction) {
     std::vector<Fit> fits;
+    const auto telling = telling_of(one, wholes, many, groups);
     for (const std::uint32_t whole : wholes)
       for (std::size_t g = 0; g < groups.size(); ++g) {
-        if (is_used(groups[g], direction) || !adds_up(one, whole, many, groups[g])) continue;
-        const double score = suits(one, whole, many, groups[g], direction);
+        if (is_whole_used(whole, direction) || is_used(groups[g], direction)) continue;
+        if (!adds_up(one, whole, many, groups[g])) continue;
+        const double score = suits(one, whole, many, groups[g], direction) +
+                             contrast(telling, (*one.candidates)[whole], first_of(many, groups[g]));
         if (score > -0.4) fits.push_back({whole, g, score});
       }
     for (const Fit& fit : fits) {
@@ -126,6 +150,23 @@ class Finder {
       });
       if (!has_rival) take(fit.whole, groups[fit.group], direction);
     }
+  }
+
+  static const Candidate& first_of(const View& many, const Group& group) {
+    return (*many.candidates)[group.begin()->second];
+  }
+
+  static std::vector<WordId> telling_of(const View& one, const std::vector<std::uint32_t>& wholes, const View& many,
+                                        const std::vector<Group>& groups) {
+    std::vector<const Candidate*> left, right;
+    for (const std::uint32_t whole : wholes) left.push_back(&(*one.candidates)[whole]);
+    for (const Group& group : groups) right.push_back(&first_of(many, group));
+    return telling_stems(left, right);
+  }
+
+  bool is_whole_used(std::uint32_t whole, Direction direction) const {
+    return std::any_of(fusions_.begin(), fusions_.end(),
+                       [&](const Fusion& fusion) { return fusion.direction == direction && fusion.whole == whole; });
   }
 
   double suits(const View& one, std::uint32_t whole, const View& many, const Group& group, Direction direction) const {

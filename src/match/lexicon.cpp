@@ -49,12 +49,13 @@ constexpr Entry kEntries[] = {
     {"to out", kOut},
     {"proj out", kOut},
     {"attn", kAttention},
+    {"att", kAttention},
     {"attention", kAttention},
     {"attentions", kAttention},
-    {"selfattention", kAttention},
-    {"selfattn", kAttention},
-    {"self attn", kAttention},
-    {"self attention", kAttention},
+    {"selfattention", kAttention | kSelf},
+    {"selfattn", kAttention | kSelf},
+    {"self attn", kAttention | kSelf},
+    {"self attention", kAttention | kSelf},
     {"mha", kAttention},
     {"sa", kAttention},
     {"msa", kAttention},
@@ -69,10 +70,11 @@ constexpr Entry kEntries[] = {
     {"encoder attention", kCross},
     {"enc dec attention", kCross},
     {"encoder decoder attention", kCross},
-    {"multihead attn", kCross},
+    {"multihead attn", kCross | kSecond},
     {"src attn", kCross},
     {"context attn", kCross},
     {"ca", kCross},
+    {"cross", kCross},
     {"attn 2", kCross},
     {"xattn", kCross},
     {"inter attention", kCross},
@@ -354,7 +356,7 @@ class Reader {
       tags = found->second;
     }
     if (length == 0) {
-      other(path_[at]);
+      other(path_[at], at > 0 && path_[at - 1] == "0");
       return 1;
     }
     // `token_and_position_embedding/token_embedding`: the phrase nearer to the tensor names the table.
@@ -371,13 +373,14 @@ class Reader {
     last_ = tags;
   }
 
-  void other(const std::string& word) {
+  void other(const std::string& word, bool is_first) {
     if (word == "up" && has(kFeedForward)) meaning_.tags |= kUp;  // elsewhere it is a direction: `bottom_up`
     if (word == "down" && has(kFeedForward)) meaning_.tags |= kDown;
     if (is_one_of(word, {"post", "after"})) is_post_ = true;
     if (is_one_of(word, {"pre", "before", "input", "in"})) is_pre_ = true;
     if (is_one_of(word, {"final", "last", "f", "output", "out"})) is_final_ = true;
-    if (is_one_of(word, {"proj", "projection", "out", "output", "dense", "lin", "fc"})) is_closing_ = true;
+    // `net.0.proj` opens a sequence, whatever its word says.
+    if (is_one_of(word, {"proj", "projection", "out", "output", "dense", "lin", "fc"}) && !is_first) is_closing_ = true;
     if (is_one_of(word, {"proj", "projection"})) meaning_.tags |= kProjection;
   }
 
@@ -407,7 +410,7 @@ class Reader {
   }
 
   void settle_things() {
-    if (kind_.axes != 2) meaning_.tags &= ~kTokens;
+    if (kind_.axes != 2 || kind_.has_bias) meaning_.tags &= ~kTokens;
     if (path_.size() == 1 && path_[0] == "output" && !(kind_.axes < 2)) meaning_.tags |= kHead;
     if (has(kPositions | kTypes | kPatch | kClassToken | kDistilled | kMaskToken | kRelative | kTime | kStem))
       meaning_.tags &= ~kTokens;
@@ -417,11 +420,11 @@ class Reader {
     if (has(kDistilled) && has(kClassToken)) meaning_.tags &= ~kClassToken;
   }
 
-  /// `norm1`, `ln_2`: the number right behind the word.
+  /// `norm1`, `ln_2`: the digit right behind the word.
   double number_behind_norm() const {
     for (std::size_t i = 1; i < path_.size(); ++i)
       if (is_one_of(path_[i - 1], {"norm", "ln", "layernorm", "bn", "gn", "ls", "gamma", "lambda"}) &&
-          path_[i].find_first_not_of("0123456789") == std::string::npos)
+          path_[i].find_first_not_of("0123456789") == std::string::npos && path_[i].size() == 1)
         return std::stod(path_[i]);
     return -1;
   }
@@ -454,6 +457,7 @@ class Reader {
     else
       meaning_.place = Meaning::kNoPlace;
     meaning_.is_behind = is_post_;
+    meaning_.is_counted = !has(kUnits) && number >= 0;
     if (is_norm() && is_post_) meaning_.tags &= ~kUnits;  // a norm behind one unit is the one before the next
   }
 

@@ -34,6 +34,10 @@ inline constexpr Tags kNorm = 1U << 18, kTokens = 1U << 19, kPositions = 1U << 2
                       kPointwise = Tags{1} << 33, kReduce = Tags{1} << 34, kExpand = Tags{1} << 35,
                       kTime = Tags{1} << 36, kLogitScale = Tags{1} << 37, kStem = Tags{1} << 38,
                       kProjection = Tags{1} << 39, kIndexTable = Tags{1} << 40, kExpert = Tags{1} << 41;
+// Runs behind the self attention: so in torch's own decoder layer, whose names fix the order.
+inline constexpr Tags kSecond = Tags{1} << 42;
+// Called an attention to itself: one without that word beside it looks elsewhere.
+inline constexpr Tags kSelf = Tags{1} << 43;
 inline constexpr Tags kThings = kTokens | kPositions | kTypes | kClassToken | kDistilled | kMaskToken | kPatch | kHead |
                                 kPooler | kRelative | kLayerScale | kRouter | kShortcut | kDepthwise | kPointwise |
                                 kReduce | kExpand | kTime | kLogitScale | kStem | kIndexTable;
@@ -47,7 +51,8 @@ struct Meaning {
   double place = 0;  ///< order of execution that words or numbers tell; comparable within one side only
   bool has_place = false;
   bool has_norm_word = false;
-  bool is_behind = false;  ///< `post`, `after`: the unit that it names is the one before it
+  bool is_behind = false;   ///< `post`, `after`: the unit that it names is the one before it
+  bool is_counted = false;  ///< the place is a number behind the word: `norm2`
 
   Tags parts() const { return tags & tag::kParts; }
   Tags units() const { return tags & tag::kUnits; }
@@ -55,11 +60,15 @@ struct Meaning {
   Tags towers() const { return tags & tag::kTowers; }
 };
 
+/// Where norms stand that belong to an attention of whatever kind.
+inline bool is_place_of_attention(double place) { return place >= 1 && place < 4; }
+
 /// What is known of a module beside its name.
 struct Kind {
   std::size_t axes = 2;      ///< of its main tensor, not counting those of one element; 1: a norm, a scale
   bool is_alone = false;     ///< a parameter of its own, not a module's weight
   bool has_third_w = false;  ///< `w3` stands beside it: then `w1` is the gate
+  bool has_bias = false;     ///< then it is no table of tokens
 };
 
 /// Where the norm of one unit stands among a block's; Meaning::kNoPlace for none or several.

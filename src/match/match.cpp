@@ -19,7 +19,7 @@ namespace {
 constexpr int kRounds = 3;                             // of votes
 constexpr std::uint64_t kShared = 0x7368617265640000;  // seed of the paths that lists share
 constexpr std::size_t kLeastList = 3;                  // blocks of a list that show a pattern
-constexpr std::size_t kMostOdd = 5;                    // one module of so many may be a block's own
+constexpr std::size_t kMostOdd = 3;                    // one module of so many may be a block's own
 constexpr double kApply = 0.95;                        // surer matches are done unasked
 
 /// Which tensors bear one name and shape on both sides, and which are left.
@@ -114,7 +114,7 @@ WordWeights weights_of(const Side& source, const Side& target, const Words& word
   std::vector<double> count(words.size(), 0);
   for (const Side* side : {&source, &target})
     for (const Node& node : side->nodes)
-      if (!node.token.is_number()) count[node.token.word] += node.modules;
+      if (!node.token.is_number()) count[words.stem(node.token.word)] += node.modules;
   const double all = static_cast<double>(source.modules.size() + target.modules.size());
   WordWeights weights;
   for (const double n : count) weights.push_back(std::log(1 + all / std::max(n, 1.0)));
@@ -149,6 +149,20 @@ std::uint64_t unit_of(std::span<const Token> path, const Words& words) {
     is_behind_part = is_part;
   }
   return hash;
+}
+
+std::vector<WordId> stems_of(std::span<const Token> path, const Words& words) {
+  std::vector<WordId> stems;
+  for (const Token& token : path)
+    if (!token.is_number()) stems.push_back(words.stem(token.word));
+  std::sort(stems.begin(), stems.end());
+  stems.erase(std::unique(stems.begin(), stems.end()), stems.end());
+  return stems;
+}
+
+WordId own_word_of(std::span<const Token> path, const Words& words) {
+  const auto last = std::find_if(path.rbegin(), path.rend(), [](const Token& token) { return !token.is_number(); });
+  return last == path.rend() ? 0 : words.stem(last->word);
 }
 
 /// Where a cell begins on a side, and its modules.
@@ -188,6 +202,41 @@ void place_by_siblings(std::vector<Candidate>& candidates) {
   }
 }
 
+void turn(Candidate& candidate, Tags from, Tags to) {
+  if ((candidate.meaning.tags & from) != 0) candidate.meaning.tags = (candidate.meaning.tags & ~from) | to;
+}
+
+/// The only attention there is may be called cross attention; beside `self_attention`, a plain `attention` is one.
+void settle_attentions(std::vector<Candidate>& candidates) {
+  Tags all = 0;
+  for (const Candidate& candidate : candidates) all |= candidate.meaning.tags;
+  if ((all & tag::kAttention) == 0)
+    for (Candidate& candidate : candidates) turn(candidate, tag::kCross, tag::kAttention);
+  if ((all & tag::kSelf) == 0 || (all & tag::kCross) != 0) return;
+  const auto is_plain = [](const Candidate& candidate) {
+    return (candidate.meaning.tags & (tag::kAttention | tag::kSelf)) == tag::kAttention;
+  };
+  std::vector<Token> roots;  // of matrices: a norm by itself may be named after either
+  for (const Candidate& candidate : candidates)
+    if (is_plain(candidate) && (candidate.meaning.tags & tag::kNorm) == 0 && !candidate.path.empty())
+      roots.push_back(candidate.path.front());
+  for (Candidate& candidate : candidates)
+    if (is_plain(candidate) && std::find(roots.begin(), roots.end(), candidate.path.front()) != roots.end())
+      turn(candidate, tag::kAttention, tag::kCross);
+}
+
+/// `ffn/dense` beside `ffn/dense_1`: the first of two, so that it leads up, whatever `dense` says by itself.
+void settle_first_of_two(std::vector<Candidate>& candidates) {
+  std::unordered_map<std::uint64_t, std::size_t> by_path;
+  for (std::size_t i = 0; i < candidates.size(); ++i) by_path.emplace(candidates[i].prefixes.back(), i);
+  for (const Candidate& second : candidates) {
+    const auto& path = second.path;
+    if (path.size() < 2 || path.back().number != 1 || (second.meaning.tags & tag::kFeedForward) == 0) continue;
+    const auto first = by_path.find(second.prefixes[path.size() - 2]);
+    if (first != by_path.end()) turn(candidates[first->second], tag::kDown, tag::kUp);
+  }
+}
+
 /// A side's candidates of a cell, with what their names mean there.
 std::vector<Candidate> candidates_of(const Side& side, const Half& half, const std::vector<Presence>& presence,
                                      const Words& words) {
@@ -204,28 +253,27 @@ std::vector<Candidate> candidates_of(const Side& side, const Half& half, const s
                         family_of(path),
                         unit_of(path, words),
                         {},
+                        stems_of(path, words),
+                        own_word_of(path, words),
                         kRoot,
                         0,
                         presence[index],
                         !path.empty() && path.back().is_number()};
     candidates.push_back(std::move(candidate));
   }
-  bool has_self = false;
   for (Candidate& candidate : candidates) {
     const Module& module = side.modules[candidate.module];
     const Member& main = module.main();
     const bool is_alone = main.leaf == Leaf::Alone;
-    candidate.meaning =
-        meaning_of(candidate.path, words,
-                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias, half.has_third_w});
+    candidate.meaning = meaning_of(candidate.path, words,
+                                   {squeezed(side.shape(main)).size(), is_alone || main.leaf == Leaf::Bias,
+                                    half.has_third_w, module.find(Leaf::Bias) != nullptr});
     if (module.find(Leaf::Mean) != nullptr) candidate.meaning.tags |= tag::kNorm;
-    if (half.home == kRoot) candidate.meaning.tags &= ~tag::kShortcut;  // between blocks, `downsample` is a layer
-    has_self = has_self || (candidate.meaning.tags & tag::kAttention) != 0;
+    // Between blocks, `downsample` is a layer; within them, `conv_proj` cuts no patches.
+    candidate.meaning.tags &= ~(half.home == kRoot ? tag::kShortcut : tag::kPatch);
   }
-  if (!has_self)  // the only attention there is: no matter what it looks at
-    for (Candidate& candidate : candidates)
-      if ((candidate.meaning.tags & tag::kCross) != 0)
-        candidate.meaning.tags = (candidate.meaning.tags & ~tag::kCross) | tag::kAttention;
+  settle_attentions(candidates);
+  settle_first_of_two(candidates);
   if (half.home != kRoot) place_by_siblings(candidates);
   return candidates;
 }
@@ -305,11 +353,7 @@ class Matcher {
     const auto source_homes = homes_of(source_, partners_.of_source, partners_.source_left);
     const auto target_homes = homes_of(target_, partners_.of_target, partners_.target_left);
     drafts_.push_back({});
-    is_outer_.assign(source_.nodes.size(), false);
-    for (NodeId node = 1; node < source_.nodes.size(); ++node) {
-      const NodeId around = source_homes[source_.nodes[node].parent];
-      if (partners_.of_source[node] != BlockPartners::kNone && around != BlockPartners::kNone) is_outer_[around] = true;
-    }
+    mark_outer(source_homes);
     const auto has_third = [&](const Side& side) {
       return std::any_of(side.modules.begin(), side.modules.end(),
                          [&](const Module& module) { return ends_in_third_w(module.path, words_); });
@@ -343,6 +387,19 @@ class Matcher {
     });
     order_.push_back(0);
     for (const std::size_t d : order_) above_.push_back(d == 0 ? 0 : above(d));
+  }
+
+  /// Stages: blocks of whose modules most stand in blocks of their own. What is left there may stand in the next stage.
+  void mark_outer(const std::vector<NodeId>& homes) {
+    std::vector<std::uint32_t> inner(source_.nodes.size(), 0);
+    for (NodeId node = 1; node < source_.nodes.size(); ++node) {
+      const NodeId around = homes[source_.nodes[node].parent];
+      if (partners_.of_source[node] != BlockPartners::kNone && homes[node] == node && around != BlockPartners::kNone)
+        inner[around] += source_.nodes[node].modules;
+    }
+    is_outer_.assign(source_.nodes.size(), false);
+    for (NodeId node = 0; node < source_.nodes.size(); ++node)
+      is_outer_[node] = 2 * inner[node] > source_.nodes[node].modules;
   }
 
   /// Hash of a module's path within its block, equal in all blocks of a list.

@@ -47,6 +47,19 @@ bool is_counting_letter(std::string_view name, std::size_t at) {
   return at + 1 == name.size() || !(is_letter(name[at + 1]) || is_digit(name[at + 1]));
 }
 
+/// `1x1`, `3x3x3`: extents of a kernel are a word. Returns where it ends, `at` where there is none.
+std::size_t kernel_end(std::string_view name, std::size_t at) {
+  const auto digits = [&](std::size_t from) {
+    while (from < name.size() && is_digit(name[from])) ++from;
+    return from;
+  };
+  std::size_t end = digits(at);
+  bool is_kernel = false;
+  for (; end + 1 < name.size() && name[end] == 'x' && is_digit(name[end + 1]); is_kernel = true) end = digits(end + 1);
+  const bool goes_on = end < name.size() && is_letter(name[end]);
+  return is_kernel && !goes_on ? end : at;
+}
+
 /// `f.a.0`, `branch.b.conv`: a letter of its own that counts; the last word is none (`b` is a bias).
 bool is_counting_word(std::string_view name, std::size_t at) {
   const auto is_sign = [](char c) { return !is_letter(c) && !is_digit(c); };
@@ -58,7 +71,10 @@ std::vector<Token> tokens_of(std::string_view name, Words& words) {
   std::vector<Token> tokens;
   std::size_t at = 0;
   while (at < name.size()) {
-    if (is_digit(name[at])) {
+    if (const std::size_t kernel = kernel_end(name, at); kernel > at) {
+      tokens.push_back({words.id(name.substr(at, kernel - at)), -1});
+      at = kernel;
+    } else if (is_digit(name[at])) {
       tokens.push_back({0, number_at(name, at)});
       if (is_counting_letter(name, at)) tokens.push_back({0, name[at++] - 'a'});
     } else if (is_letter(name[at]) && is_counting_word(name, at)) {
@@ -97,12 +113,20 @@ constexpr LeafWords kLeaves[] = {
     {{"", "", "kernel"}, Leaf::Weight},
     {{"", "", "w"}, Leaf::Weight},
     {{"", "", "bias"}, Leaf::Bias},
+    {{"", "", "biases"}, Leaf::Bias},
     {{"", "", "beta"}, Leaf::Bias},
     {{"", "", "offset"}, Leaf::Bias},
     {{"", "", "b"}, Leaf::Bias},
     {{"", "", "gamma"}, Leaf::Scale},
     {{"", "", "scale"}, Leaf::Scale},
     {{"", "", "g"}, Leaf::Scale},
+};
+
+/// Short for a leaf where others of a norm stand beside it; elsewhere words of their own.
+constexpr LeafWords kLeavesInCompany[] = {
+    {{"", "", "shift"}, Leaf::Bias},     {{"", "", "s"}, Leaf::Scale},     {{"", "", "mu"}, Leaf::Mean},
+    {{"", "", "rm"}, Leaf::Mean},        {{"", "", "rv"}, Leaf::Variance}, {{"", "", "riv"}, Leaf::Variance},
+    {{"", "", "sigma"}, Leaf::Variance},
 };
 
 /// How many of the last tokens are the leaf's words; 0 when they are other words.
@@ -142,6 +166,91 @@ bool take_parametrization(ParsedName& parsed, const Words& words) {
   return true;
 }
 
+/// Moves the words of a leaf from the end of the tokens to the leaf.
+bool take_leaf(ParsedName& parsed, std::span<const LeafWords> leaves, const Words& words) {
+  for (const LeafWords& leaf : leaves) {
+    const std::size_t length = leaf_length(parsed.tokens, leaf, words);
+    if (length == 0) continue;
+    const auto begin = parsed.tokens.end() - static_cast<std::ptrdiff_t>(length);
+    const std::string& last = words.text(parsed.tokens.back().word);
+    parsed.is_kernel = last == "kernel" || last == "w";
+    parsed.leaf_own.assign(begin, parsed.tokens.end());
+    parsed.tokens.erase(begin, parsed.tokens.end());
+    parsed.leaf = leaf.leaf;
+    return true;
+  }
+  return false;
+}
+
+/// `Wq` and `bq`, `W1` and `b1`: leaf and part in one word. The part stays, as the weight's is called.
+bool take_glued_leaf(ParsedName& parsed, Words& words) {
+  auto& tokens = parsed.tokens;
+  if (tokens.size() < 2) return false;
+  const bool has_number = tokens.back().is_number();
+  Token& token = tokens[tokens.size() - (has_number ? 2 : 1)];
+  if (token.is_number()) return false;
+  const std::string text = words.text(token.word);
+  const std::string_view part = std::string_view(text).substr(1);
+  const bool is_part = has_number ? part.empty() : part == "q" || part == "k" || part == "v" || part == "o";
+  if (!is_part || (text[0] != 'w' && text[0] != 'b')) return false;
+  parsed.leaf = text[0] == 'w' ? Leaf::Weight : Leaf::Bias;
+  parsed.is_kernel = text[0] == 'w';
+  token.word = words.id("w" + std::string(part));
+  return true;
+}
+
+struct Short {
+  std::string_view word, stem;
+};
+constexpr Short kShort[] = {
+    {"projection", "proj"},
+    {"projector", "proj"},
+    {"convolution", "conv"},
+    {"embedding", "emb"},
+    {"embed", "emb"},
+    {"embedder", "emb"},
+    {"normalization", "norm"},
+    {"attention", "attn"},
+    {"encoder", "enc"},
+    {"decoder", "dec"},
+    {"position", "pos"},
+    {"positional", "pos"},
+    {"linear", "lin"},
+    {"image", "img"},
+    {"visual", "vision"},
+    {"text", "txt"},
+    {"context", "txt"},
+    {"add", "txt"},
+    {"added", "txt"},
+    {"query", "q"},
+    {"key", "k"},
+    {"value", "v"},
+    {"output", "out"},
+    {"input", "in"},
+    {"relative", "rel"},
+    {"residual", "res"},
+    {"temporal", "time"},
+    {"middle", "mid"},
+    {"previous", "prev"},
+    {"reduction", "reduce"},
+    {"expansion", "expand"},
+    {"upsampler", "upsample"},
+    {"downsampler", "downsample"},
+    {"upsampling", "upsample"},
+    {"downsampling", "downsample"},
+    {"convolutional", "conv"},
+    {"bottleneck", "neck"},
+};
+
+/// Without the plural's s, and short where the field has a short form.
+std::string_view stem_of(std::string_view word) {
+  if (word.size() > 3 && word.ends_with("s") && !word.ends_with("ss") && !word.ends_with("us") && !word.ends_with("is"))
+    word.remove_suffix(1);
+  const auto found =
+      std::find_if(std::begin(kShort), std::end(kShort), [&](const Short& row) { return row.word == word; });
+  return found == std::end(kShort) ? word : found->stem;
+}
+
 /// Collections that Flax and Haiku put before every name of a kind, and TensorFlow's `:0` behind it.
 std::string_view without_collection(std::string_view name) {
   for (const std::string_view first : {"params", "batch_stats"})
@@ -154,12 +263,16 @@ std::string_view without_collection(std::string_view name) {
 
 }  // namespace
 
-Words::Words() : texts_{""} {}
+Words::Words() : texts_{""}, stems_{0} {}
 
 WordId Words::id(std::string_view word) {
   const auto [at, is_new] = ids_.try_emplace(std::string(word), static_cast<WordId>(texts_.size()));
-  if (is_new) texts_.push_back(at->first);
-  return at->second;
+  if (!is_new) return at->second;
+  const WordId made = at->second;
+  texts_.push_back(at->first);
+  stems_.push_back(made);
+  if (const std::string_view stem = stem_of(word); stem != word) stems_[made] = stems_[id(stem)];
+  return made;
 }
 
 ParsedName parse_name(std::string_view name, Words& words) {
@@ -167,17 +280,9 @@ ParsedName parse_name(std::string_view name, Words& words) {
   parsed.tokens = tokens_of(without_collection(name), words);
   if (take_parametrization(parsed, words)) return parsed;
   move_recurrent_leaf(parsed.tokens, words);
-  for (const LeafWords& leaf : kLeaves) {
-    const std::size_t length = leaf_length(parsed.tokens, leaf, words);
-    if (length == 0) continue;
-    const auto begin = parsed.tokens.end() - static_cast<std::ptrdiff_t>(length);
-    const std::string& last = words.text(parsed.tokens.back().word);
-    parsed.is_kernel = last == "kernel" || last == "w";
-    parsed.leaf_own.assign(begin, parsed.tokens.end());
-    parsed.tokens.erase(begin, parsed.tokens.end());
-    parsed.leaf = leaf.leaf;
-    break;
-  }
+  if (take_leaf(parsed, kLeaves, words)) return parsed;
+  parsed.needs_company = take_leaf(parsed, kLeavesInCompany, words);
+  if (!parsed.needs_company) take_glued_leaf(parsed, words);
   return parsed;
 }
 

@@ -29,11 +29,14 @@ class Words {
   Words();
   WordId id(std::string_view word);
   const std::string& text(WordId word) const { return texts_[word]; }
+  /// The word that stands for this one in comparisons: singular, and the usual short form (`proj` of `projections`).
+  WordId stem(WordId word) const { return stems_[word]; }
   std::size_t size() const { return texts_.size(); }
 
  private:
   std::unordered_map<std::string, WordId> ids_;
   std::vector<std::string> texts_;
+  std::vector<WordId> stems_;
 };
 
 /// What a tensor is within its module. `Scale` is the `gamma` or `scale` of a norm, or a parameter of its own.
@@ -44,6 +47,8 @@ struct ParsedName {
   std::vector<Token> leaf_own;  ///< the leaf's, for a Scale that turns out to stand alone
   Leaf leaf = Leaf::Alone;
   bool is_kernel = false;  ///< called `kernel` or `w`: the input's extents come first there
+  bool needs_company =
+      false;  ///< `shift`, `s`, `rm`: a leaf only beside others of its size, else a word like any other
 };
 
 /// O(length). Any bytes.

@@ -34,16 +34,27 @@ class Scorer {
   };
   std::vector<Row> rows_of(const std::vector<Candidate>& all, const std::vector<std::uint32_t>& which) const;
   void rank_places(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const;
+  bool rank(std::vector<Row>& rows, const std::vector<Candidate>& all, std::size_t group) const;
   void settle_places();
   double by_tags(const Candidate& a, const Candidate& b, bool has_place_rank) const;
+  double by_companion(const Candidate& a, const Candidate& b) const;
   double by_words(const Candidate& a, const Candidate& b) const;
 
   const Cell& cell_;
   const Votes& votes_;
   const WordWeights& weights_;
+  std::vector<WordId> telling_;  ///< see telling_stems
   std::vector<Row> source_, target_;
   bool uses_place_[3] = {false, false, false};
 };
+
+/// Stems that tell candidates apart on both sides: some bear them, as many here as there, and not all.
+std::vector<WordId> telling_stems(const std::vector<const Candidate*>& source,
+                                  const std::vector<const Candidate*>& target);
+
+/// Above 0 where both or neither bear the telling stems, below where one does; at most kMostContrast.
+double contrast(const std::vector<WordId>& telling, const Candidate& a, const Candidate& b);
+inline constexpr double kMostContrast = 0.4;
 
 /// Whether leaves of both modules agree in number of elements wherever both have them; their share in common in
 /// `share`.

@@ -40,21 +40,37 @@ bool natural_less(const std::vector<Token>& a, const std::vector<Token>& b, cons
   return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), less);
 }
 
-/// A lone `gamma` or `scale` is a parameter of its own: its word says what it is. With a bias it is a norm's weight.
+/// The leaf's words again, as words of the path.
+void restore_leaf(ParsedName& name) {
+  name.leaf = Leaf::Alone;
+  name.tokens.insert(name.tokens.end(), name.leaf_own.begin(), name.leaf_own.end());
+}
+
+/// A lone `gamma` or `scale` is a parameter of its own: its word says what it is. Beside a bias (or `shift`) of its
+/// size it is a norm's weight.
 void settle_scales(std::vector<Named>& rows) {
-  std::unordered_map<std::uint64_t, bool> has_bias;
-  for (const Named& row : rows)
-    if (row.name.leaf == Leaf::Bias || row.name.leaf == Leaf::Mean)
-      has_bias[hash_of(row.name.tokens, row.name.tokens.size())] = true;
+  struct Company {
+    int rows = 0;
+    bool has_weight = false, has_bias = false;
+  };
+  const auto key = [](const Named& row) {
+    return combined(hash_of(row.name.tokens, row.name.tokens.size()), static_cast<std::uint64_t>(row.elements));
+  };
+  std::unordered_map<std::uint64_t, Company> company;
+  for (const Named& row : rows) {
+    if (row.name.leaf == Leaf::Alone) continue;
+    Company& here = company[key(row)];
+    ++here.rows;
+    here.has_bias = here.has_bias || row.name.leaf == Leaf::Bias || row.name.leaf == Leaf::Mean;
+    here.has_weight = here.has_weight || row.name.leaf == Leaf::Weight;
+  }
   for (Named& row : rows) {
-    if (row.name.leaf != Leaf::Scale) continue;
-    if (has_bias.contains(hash_of(row.name.tokens, row.name.tokens.size()))) {
+    if (row.name.leaf != Leaf::Scale && !row.name.needs_company) continue;
+    const Company& here = company[key(row)];
+    if (here.rows < 2 || (row.name.leaf == Leaf::Scale && (!here.has_bias || here.has_weight)))
+      restore_leaf(row.name);
+    else if (row.name.leaf == Leaf::Scale)
       row.name.leaf = Leaf::Weight;
-      continue;
-    }
-    row.name.leaf = Leaf::Alone;
-    auto& tokens = row.name.tokens;
-    tokens.insert(tokens.end(), row.name.leaf_own.begin(), row.name.leaf_own.end());
   }
 }
 
@@ -76,7 +92,7 @@ std::vector<Module> modules_of(std::vector<Named> rows, const Listing& listing, 
     Named& row = rows[index];
     const bool continues =
         !modules.empty() && modules.back().path == row.name.tokens && modules.back().find(row.name.leaf) == nullptr;
-    if (!continues) modules.push_back({std::move(row.name.tokens), {}, kRoot});
+    if (!continues) modules.push_back({std::move(row.name.tokens), {}, kRoot, 0, 0});
     modules.back().members.push_back({row.tensor, row.name.leaf, row.name.is_kernel, row.elements});
   }
   return modules;
@@ -117,7 +133,7 @@ class TreeMaker {
 
  private:
   void count(const Module& module) {
-    const std::uint64_t signature = signature_of(module);
+    const std::uint64_t signature = module.signature;
     const double mass = mass_of(module);
     for (NodeId node = module.node;; node = side_.nodes[node].parent) {
       Node& here = side_.nodes[node];
@@ -147,6 +163,29 @@ class TreeMaker {
   std::unordered_map<std::uint64_t, std::uint32_t> patterns_;
 };
 
+/// Whether the matrix has as many outputs as the norm has elements.
+bool scales(const Side& side, const Module& norm, const Module& matrix) {
+  const Member& main = matrix.main();
+  const Shape& shape = side.shape(main);
+  const std::int64_t outputs = main.is_kernel ? shape.back() : shape.front();
+  return outputs == norm.main().elements && main.elements > outputs;
+}
+
+/// `conv` of `conv, bn`, where nothing else stands under their name: what a norm scales tells it from others of its
+/// size.
+void find_companions(Side& side) {
+  const auto is_matrix = [&](const Module& module) { return side.shape(module.main()).size() >= 2; };
+  for (std::uint32_t i = 0; i < side.modules.size(); ++i) {
+    if (is_matrix(side.modules[i])) continue;
+    NodeId holder = side.modules[i].node;
+    while (holder != kRoot && side.nodes[holder].modules < 2) holder = side.nodes[holder].parent;
+    if (holder == kRoot || side.nodes[holder].modules != 2) continue;
+    const std::uint32_t first = side.nodes[holder].first;
+    const Module& other = side.modules[first == i ? first + 1 : first];
+    if (is_matrix(other) && scales(side, side.modules[i], other)) side.modules[i].companion = other.main().elements;
+  }
+}
+
 }  // namespace
 
 const Member* Module::find(Leaf leaf) const {
@@ -174,8 +213,10 @@ Side side_of(const Listing& listing, std::span<const std::size_t> tensors, Words
   Side side;
   side.listing = &listing;
   side.modules = modules_of(std::move(rows), listing, words);
+  for (Module& module : side.modules) ++side.crowds[module.signature = signature_of(module)];
   TreeMaker maker(side);
   for (std::uint32_t i = 0; i < side.modules.size(); ++i) maker.add(i);
+  find_companions(side);
   return side;
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include <tenon/listing.hpp>
@@ -29,6 +30,8 @@ struct Module {
   std::vector<Token> path;
   std::vector<Member> members;  ///< by leaf
   NodeId node = kRoot;
+  std::uint64_t signature = 0;  ///< of the sizes of its tensors
+  std::int64_t companion = 0;   ///< of a norm: elements of the one matrix beside it that it scales, 0 for none
 
   const Member* find(Leaf leaf) const;
   /// Weight, or what stands for it; the bias where there is nothing else.
@@ -50,7 +53,8 @@ struct Node {
 struct Side {
   const Listing* listing = nullptr;
   std::vector<Module> modules;
-  std::vector<Node> nodes;  ///< parents before children; [0] is the root
+  std::vector<Node> nodes;                                  ///< parents before children; [0] is the root
+  std::unordered_map<std::uint64_t, std::uint32_t> crowds;  ///< how many modules have a signature
 
   const Shape& shape(const Member& member) const { return *listing->tensors[member.tensor].shape; }
   const std::string& name(const Member& member) const { return listing->tensors[member.tensor].name; }

@@ -17,6 +17,8 @@ constexpr double kFloor = -0.15;       // worse pairs are none
 constexpr double kIfFilled = 0.94;     // sure where every module of one side of the cell has found its partner
 constexpr double kIfComplete = 0.86;   // sure where those of both sides have
 constexpr double kDoubtful = 0.35;     // another would do nearly as well: right in one case of three, measured
+constexpr std::uint32_t kCrowd = 3;    // modules of one size that make it a common one
+constexpr double kParentsOnly = 0.25;  // votes below are for what stands around both, not for themselves
 constexpr double kSettled = 0.95;      // surer pairs vote
 
 constexpr Tags kTables = tag::kTokens | tag::kPositions | tag::kTypes | tag::kRelative | tag::kIndexTable;
@@ -42,6 +44,8 @@ class Solver {
       : cell_(cell),
         votes_(votes),
         weights_(weights),
+        source_tags_(tags_of(cell.source)),
+        target_tags_(tags_of(cell.target)),
         source_used_(cell.source.size(), false),
         target_used_(cell.target.size(), false) {}
 
@@ -119,6 +123,7 @@ class Solver {
       for (std::uint32_t j = 0; j < cell_.target.size(); ++j) {
         const Member* bias = target(j).find(Leaf::Bias);
         if (bias == nullptr || bias->elements != lone.main().elements || !suits(i, j) || is_linked(j, *bias)) continue;
+        if (!is_linked(j, target(j).main())) continue;  // on its own on both sides: a module like others
         solution_.links.push_back({{{i, 0}}, {j, index_of(target(j), bias)}, How::Rename, 0, 1, 0.97, {}, false});
         source_used_[i] = true;
         break;
@@ -168,13 +173,14 @@ class Solver {
     return families;
   }
 
-  /// The one family whose members are as many as the first axis is long, of the shape of the others, and the same part.
+  /// The one family whose members are as many as the first axis is long, of the shape of the others, and the same part;
+  /// of several, the one that is called alike.
   static const std::vector<std::uint32_t>* stack_for(const Candidate& whole, const Side& side, const Families& families,
                                                      const Side& other, const std::vector<Candidate>& candidates) {
     const Shape& shape = side.shape(side.modules[whole.module].main());
-    if (shape.size() != 3 || shape[0] < 2) return nullptr;
+    if (shape.size() < 2 || shape[0] < 2) return nullptr;
     const Shape inner(shape.begin() + 1, shape.end());
-    const std::vector<std::uint32_t>* found = nullptr;
+    std::vector<const std::vector<std::uint32_t>*> fitting, alike;
     for (const auto& [family, members] : families) {
       const bool fits = static_cast<std::int64_t>(members.size()) == shape[0] &&
                         std::all_of(members.begin(), members.end(), [&](std::uint32_t index) {
@@ -184,10 +190,11 @@ class Solver {
                                  part.meaning.parts() == whole.meaning.parts();
                         });
       if (!fits) continue;
-      if (found != nullptr) return nullptr;
-      found = &members;
+      fitting.push_back(&members);
+      if (candidates[members.front()].own_word == whole.own_word) alike.push_back(&members);
     }
-    return found;
+    if (shape.size() == 3 && fitting.size() == 1) return fitting.front();
+    return alike.size() == 1 ? alike.front() : nullptr;
   }
 
   /// Gates and ups of all experts in one tensor, each expert's gate before its up: the one family of each.
@@ -276,7 +283,10 @@ class Solver {
       double sure = confidence(scores, column_of, i, scorer.evidence(i, j), axes, are_running_norms(left[i], right[j]));
       const bool is_only = left.size() == 1 && right.size() == 1;
       if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
-      if (is_against_pattern(left[i], right[j])) sure = std::min(sure, kDoubtful);
+      if (scorer.vote(i, j) < kParentsOnly && are_strays(left[i], right[j])) sure = std::min(sure, kIfComplete);
+      if (is_against_pattern(left[i], right[j]) || is_order_unknown(left[i], right[j]) ||
+          contradict(left[i], right[j]) || scale_others(left[i], right[j]))
+        sure = std::min(sure, kDoubtful);
       link_pair(left[i], right[j], sure, runner_up(scores, i, j, left));
     }
   }
@@ -289,7 +299,50 @@ class Solver {
     if ((a.meaning.things() & b.meaning.things()) != 0) return false;
     if (a_odd != b_odd && (cell_.is_root || a.presence == Presence::Regular || b.presence == Presence::Regular))
       return true;
-    return (a.meaning.parts() & b.meaning.parts()) == 0 && own_word(a) != own_word(b);
+    return (a.meaning.parts() & b.meaning.parts()) == 0 && a.own_word != b.own_word;
+  }
+
+  /// `norm1` against the norm of an attention, in a block with two: which runs first, a number does not tell.
+  bool is_order_unknown(std::uint32_t i, std::uint32_t j) const {
+    const Meaning &a = cell_.source[i].meaning, &b = cell_.target[j].meaning;
+    if (!a.has_place || !b.has_place || a.is_counted == b.is_counted) return false;
+    if (!is_place_of_attention(a.is_counted ? b.place : a.place)) return false;
+    const Tags units = source_tags_ | target_tags_;
+    const bool has_both = (units & tag::kAttention) != 0 && (units & tag::kCross) != 0;
+    return has_both && ((a.is_counted ? source_tags_ : target_tags_) & tag::kSecond) == 0;
+  }
+
+  /// Outside of blocks, of a size that many modules have, and called by words that have nothing in common: what one
+  /// side has added against what the other has, or what is left of two blocks.
+  bool are_strays(std::uint32_t i, std::uint32_t j) const {
+    const Candidate &a = cell_.source[i], &b = cell_.target[j];
+    if (!cell_.is_root || std::max(crowd(*cell_.source_side, a), crowd(*cell_.target_side, b)) < kCrowd) return false;
+    if ((a.meaning.things() & b.meaning.things()) != 0 || (a.meaning.parts() & b.meaning.parts()) != 0) return false;
+    return a.own_word != b.own_word && !(a.meaning.has_norm_word && b.meaning.has_norm_word);
+  }
+
+  static std::uint32_t crowd(const Side& side, const Candidate& candidate) {
+    return side.crowds.at(side.modules[candidate.module].signature);
+  }
+
+  static Tags tags_of(const std::vector<Candidate>& candidates) {
+    Tags tags = 0;
+    for (const Candidate& candidate : candidates) tags |= candidate.meaning.tags;
+    return tags;
+  }
+
+  /// Norms of matrices that are not each other's.
+  bool scale_others(std::uint32_t i, std::uint32_t j) const {
+    const std::int64_t a = source(i).companion, b = target(j).companion;
+    return a != 0 && b != 0 && a != b;
+  }
+
+  /// One stands in an encoder, the other in a decoder; one sees, the other reads.
+  bool contradict(std::uint32_t i, std::uint32_t j) const {
+    const Tags a = cell_.source[i].meaning.tags, b = cell_.target[j].meaning.tags;
+    for (const Tags towers : {tag::kVision | tag::kText, tag::kEncoder | tag::kDecoder})
+      if ((a & towers) != 0 && (b & towers) != 0 && (a & b & towers) == 0) return true;
+    return false;
   }
 
   /// Both are called norms and keep statistics: four tensors of one size.
@@ -299,12 +352,6 @@ class Solver {
     };
     return is_one(source(i)) && is_one(target(j)) && cell_.source[i].meaning.has_norm_word &&
            cell_.target[j].meaning.has_norm_word;
-  }
-
-  static WordId own_word(const Candidate& candidate) {
-    const auto& path = candidate.path;
-    const auto last = std::find_if(path.rbegin(), path.rend(), [](const Token& token) { return !token.is_number(); });
-    return last == path.rend() ? 0 : last->word;
   }
 
   /// Margin against the next best, and what names, places and votes say. Without them a shape must be one of its kind.
@@ -449,6 +496,7 @@ class Solver {
   const Cell& cell_;
   const Votes& votes_;
   const WordWeights& weights_;
+  Tags source_tags_ = 0, target_tags_ = 0;  ///< of all candidates
   std::vector<bool> source_used_, target_used_;
   Solution solution_;
 };

@@ -29,19 +29,21 @@ void Votes::add(const std::vector<std::uint64_t>& source, const std::vector<std:
 
 double Votes::score(const std::vector<std::uint64_t>& source, const std::vector<std::uint64_t>& target) const {
   if (source.empty() || target.empty()) return 0;
+  const double whole = at(pairs_, combined(source.back(), target.back()));
+  const double own = whole < kFewest ? whole : 0;
   double best = 0;
   for (std::size_t i = 0; i < source.size(); ++i) {
-    const double seen_a = at(source_, source[i]);
+    const double seen_a = at(source_, source[i]) - own;
     if (seen_a <= 0) continue;
     for (std::size_t j = 0; j < target.size(); ++j) {
-      const double together = at(pairs_, combined(source[i], target[j]));
-      if (together < kFewest && i + 1 == source.size() && j + 1 == target.size()) continue;  // its own vote
-      const double share = together / std::max(seen_a, at(target_, target[j]));
+      const double together = at(pairs_, combined(source[i], target[j])) - own;
+      if (together <= 0) continue;
+      const double share = together / std::max(seen_a, at(target_, target[j]) - own);
       best = std::max(best, share * 0.5 * (depth(i, source) + depth(j, target)));
     }
   }
   const double known = std::max(at(source_, source.back()), at(target_, target.back()));
-  if (known > 0 && at(pairs_, combined(source.back(), target.back())) <= 0) return kElsewhere;
+  if (known > 0 && whole <= 0) return kElsewhere;
   return best;
 }
 

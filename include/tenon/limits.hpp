@@ -20,6 +20,11 @@ struct Limits {
   std::uint64_t inflate_ratio = 1'100;                   ///< deflate itself stays below 1 032 : 1
   std::uint64_t inflated_record_bytes = 1ULL << 30;      ///< of a record that is not a tensor's storage
   std::uint64_t safetensors_header_bytes = 100'000'000;  ///< the official cap
+  std::uint64_t gguf_metadata = 1'000'000;               ///< pairs of key and value; a real file has some fifty
+  std::uint64_t gguf_tensors = 1'000'000;
+  std::uint64_t gguf_array_depth = 100;  ///< arrays within arrays
+  std::uint64_t tar_members = 100'000;
+  std::uint64_t tabled_tensors = 1'000'000;  ///< of tables that have a count in front: PyTorch tar, TorchSharp
   std::uint64_t json_depth = 100;
   std::uint64_t json_file_bytes = 1ULL << 30;      ///< blueprints and plans
   std::uint64_t expanded_view_bytes = 1ULL << 30;  ///< dense bytes of a view that is larger than its storage (stride 0)

@@ -7,6 +7,7 @@
 #include "base/cursor.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "formats/gguf.hpp"
 #include "formats/torch_legacy.hpp"
 
 namespace tenon::formats {
@@ -23,7 +24,6 @@ struct Magic {
   std::string_view next;
 };
 constexpr Magic kMagics[] = {
-    {0, "GGUF", "a GGUF file", kLater},
     {0, "tjgg", "a GGML file of the time before GGUF", kLater},
     {0, "fmgg", "a GGML file of the time before GGUF", kLater},
     {0, "algg", "a GGML adapter of the time before GGUF", kLater},
@@ -156,13 +156,15 @@ bool looks_like_onnx(std::string_view head) {  // ModelProto: field 1 (ir_versio
 bool is_archive(std::span<const std::byte> bytes) {
   if (container::begins_like_zip(bytes)) return true;
   // Only what begins as nothing else is told by its end: the signature may stand among a tensor's bytes by chance.
-  return !looks_like_torch_legacy(bytes) && !has_safetensors_header(bytes) && container::ends_like_zip(bytes);
+  return !looks_like_torch_legacy(bytes) && !has_safetensors_header(bytes) && !looks_like_gguf(bytes) &&
+         container::ends_like_zip(bytes);
 }
 
 Known detect(std::span<const std::byte> bytes, const std::string& path) {
   refuse_nothing(bytes, path);
   if (is_archive(bytes)) return Known::Zip;
   if (looks_like_torch_legacy(bytes)) return Known::TorchLegacy;
+  if (looks_like_gguf(bytes)) return Known::Gguf;
   const std::string_view head = base::as_text(bytes.first(std::min<std::size_t>(bytes.size(), 1024)));
   refuse_pointer(head, path);
   refuse_magic(head, path);

@@ -9,6 +9,7 @@
 #include <tenon/save.hpp>
 
 #include "formats/detect.hpp"
+#include "formats/gguf.hpp"
 #include "formats/safetensors.hpp"
 #include "formats/torch_legacy.hpp"
 #include "formats/torch_zip.hpp"
@@ -34,6 +35,7 @@ constexpr std::pair<formats::Known, formats::Reader> kReaders[] = {
     {formats::Known::Zip, open_zip},
     {formats::Known::TorchLegacy, formats::open_torch_legacy},
     {formats::Known::Safetensors, formats::open_safetensors},
+    {formats::Known::Gguf, formats::open_gguf},
 };
 
 formats::Reader reader_for(formats::Known known) {

@@ -8,7 +8,10 @@
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "formats/gguf.hpp"
+#include "formats/pickle.hpp"
 #include "formats/torch_legacy.hpp"
+#include "formats/torch_tar.hpp"
+#include "formats/torchsharp.hpp"
 
 namespace tenon::formats {
 
@@ -140,12 +143,6 @@ bool looks_like_text(std::string_view head) {
   });
 }
 
-bool looks_like_pickle(std::string_view head) {
-  if (head.size() > 2 && head[0] == '\x80' && head[1] >= 0 && head[1] <= 5) return true;
-  return head.size() > 2 && std::string_view("(c]}lI").find(head[0]) != std::string_view::npos &&
-         !looks_like_text(head.substr(0, 8));
-}
-
 bool looks_like_onnx(std::string_view head) {  // ModelProto: field 1 (ir_version) a small varint, then field 2, 7 or 8
   return head.size() > 3 && head[0] == '\x08' && head[1] > 0 && head[1] < 32 &&
          (head[2] == '\x12' || head[2] == '\x3a' || head[2] == '\x42');
@@ -165,16 +162,18 @@ Known detect(std::span<const std::byte> bytes, const std::string& path) {
   if (is_archive(bytes)) return Known::Zip;
   if (looks_like_torch_legacy(bytes)) return Known::TorchLegacy;
   if (looks_like_gguf(bytes)) return Known::Gguf;
+  if (looks_like_torch_tar(bytes)) return Known::TorchTar;
   const std::string_view head = base::as_text(bytes.first(std::min<std::size_t>(bytes.size(), 1024)));
   refuse_pointer(head, path);
   refuse_magic(head, path);
+  if (has_safetensors_header(bytes)) return Known::Safetensors;
+  // These two have no mark and are tried: a file that is neither fails within a few bytes.
+  if (looks_like_pickle(bytes)) return Known::Pickle;
+  if (looks_like_torchsharp(bytes)) return Known::TorchSharp;
   if (looks_like_safetensors(bytes) && !looks_like_text(head)) return Known::Safetensors;
   refuse_web_page(head, path);
   if (head.starts_with("PK"))
     refuse(Code::Corrupt, path, "the archive's first entry is damaged", "PK\\3\\4", {}, kFetchAgain);
-  if (looks_like_pickle(head))
-    refuse(Code::Unsupported, path, "this is a bare pickle, not a file that torch.save wrote",
-           "a PyTorch or safetensors file", {}, "tenon does not read bare pickles yet");
   if (looks_like_onnx(head))
     refuse(Code::Unsupported, path, "this is an ONNX model", "a PyTorch or safetensors file", {}, kLater);
   if (bytes.size() < 8)

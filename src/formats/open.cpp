@@ -10,9 +10,12 @@
 
 #include "formats/detect.hpp"
 #include "formats/gguf.hpp"
+#include "formats/pickle.hpp"
 #include "formats/safetensors.hpp"
 #include "formats/torch_legacy.hpp"
+#include "formats/torch_tar.hpp"
 #include "formats/torch_zip.hpp"
+#include "formats/torchsharp.hpp"
 
 namespace tenon {
 
@@ -36,6 +39,9 @@ constexpr std::pair<formats::Known, formats::Reader> kReaders[] = {
     {formats::Known::TorchLegacy, formats::open_torch_legacy},
     {formats::Known::Safetensors, formats::open_safetensors},
     {formats::Known::Gguf, formats::open_gguf},
+    {formats::Known::TorchTar, formats::open_torch_tar},
+    {formats::Known::TorchSharp, formats::open_torchsharp},
+    {formats::Known::Pickle, formats::open_pickle},
 };
 
 formats::Reader reader_for(formats::Known known) {

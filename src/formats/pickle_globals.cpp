@@ -15,6 +15,7 @@ constexpr std::pair<std::string_view, std::string_view> kModules[] = {
     {"numpy._core.multiarray", "numpy.core.multiarray"},
     {"numpy._core.numeric", "numpy.core.numeric"},
     {"torch.nn.modules.parameter", "torch.nn.parameter"},
+    {"sklearn.externals.joblib.numpy_pickle", "joblib.numpy_pickle"},
 };
 
 constexpr Row kMeanings[] = {
@@ -39,6 +40,7 @@ constexpr Row kMeanings[] = {
     {"numpy.core.numeric._frombuffer", Meaning::NumpyFromBuffer},
     {"numpy.core.multiarray.scalar", Meaning::NumpyScalar},
     {"numpy.dtype", Meaning::NumpyDType},
+    {"joblib.numpy_pickle.NumpyArrayWrapper", Meaning::JoblibArray},
     {"collections.OrderedDict", Meaning::Mapping},
     {"collections.Counter", Meaning::Mapping},
     {"collections.defaultdict", Meaning::DefaultDict},

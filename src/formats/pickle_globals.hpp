@@ -36,6 +36,7 @@ enum class Meaning : std::uint8_t {
   NumpyFromBuffer,
   NumpyScalar,
   NumpyDType,
+  JoblibArray,  ///< joblib's NumpyArrayWrapper: its elements stand behind it in the stream
   // Python
   Mapping,
   DefaultDict,  ///< dict and its kin

@@ -54,6 +54,8 @@ class TensorRebuilder {
   void require_whole_bytes(const Step& step, std::uint64_t offset_bits) const;
   void require_within_window(const Step& step, std::uint64_t offset_bytes) const;
   void rebuild_meta(Step& step);
+  void take_row(Step& step, const TensorInfo& known);
+  void place_raw(Step& step, NodeId object);
   void rebuild_bare_storage(Step& step);
   void rebuild_numpy(Step& step, const PickleGraph::NumpyArray& array, NodeId array_node);
   void rebuild_from_buffer(Step& step);

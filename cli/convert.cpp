@@ -81,6 +81,8 @@ int run(const Options& options, Session& session) {
       write_output(std::move(tensors), options.out, how, options.dry_run ? Writing::Rehearse : Writing::ToDisk);
   outcome.notes = saved.notes;
   if (!dequantized.empty()) outcome.notes.push_back(dequantized);
+  if (checkpoint.format() == Format::Gguf && !checkpoint.metadata().empty())
+    outcome.notes.push_back("the metadata went along as text; its long arrays (vocabularies) are shortened");
   if (options.dry_run)
     outcome.notes.push_back("dry run: nothing was written; the file would have " +
                             base::plural(saved.file_bytes, "byte"));

@@ -34,6 +34,7 @@ constexpr Row kMeanings[] = {
     {"torch._utils._rebuild_sparse_tensor", Meaning::RebuildSparse},
     {"torch._utils._rebuild_sparse_csr_tensor", Meaning::RebuildSparseCsr},
     {"torch._utils._rebuild_nested_tensor", Meaning::RebuildNested},
+    {"torch.storage._load_from_bytes", Meaning::LoadFromBytes},
     {"torch.nn.parameter.Parameter", Meaning::ParameterClass},
     {"torch.serialization._get_layout", Meaning::Layout},
     {"numpy.core.multiarray._reconstruct", Meaning::NumpyReconstruct},

@@ -209,6 +209,7 @@ std::optional<TensorCall> PickleGraph::unwrap(NodeId node) const {
       case Meaning::RebuildSparse:
       case Meaning::RebuildSparseCsr:
       case Meaning::RebuildNested:
+      case Meaning::LoadFromBytes:
       case Meaning::Unknown:
       case Meaning::Layout:
       case Meaning::NumpyScalar:
@@ -574,6 +575,7 @@ std::string PickleGraph::type_name(NodeId node) const {
     case Meaning::TensorClass:
     case Meaning::ParameterClass:
     case Meaning::Layout:
+    case Meaning::LoadFromBytes:
     case Meaning::NumpyFromBuffer:
     case Meaning::NumpyScalar:
     case Meaning::NumpyDType:

@@ -204,6 +204,37 @@ TEST_F(PickleFiles, AnArchivesPickleAloneHasShapesAndNoBytes) {
   ASSERT_EQ(core->warnings.size(), 1U);
 }
 
+// pickle.dump of a tensor: the storage is a stream of torch.save of its own, in a bytes object.
+std::string nested_storage(std::uint64_t count, const std::string& elements) {
+  const std::string id = tuple({text("storage"), global("torch", "FloatStorage"), text("0"), text("cpu"),
+                                integer(static_cast<std::int32_t>(count)), "N"});
+  return pickled("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19") + pickled("M\xe9\x03") + pickled("}") +
+         pickled(id + "Q") + pickled("](" + text("0") + "e") + number(count, 8) + elements;
+}
+std::string tensor_of(const std::string& stream) {
+  const std::string storage =
+      global("torch.storage", "_load_from_bytes") + "B" + number(stream.size(), 4) + stream + "\x85R";
+  return global("torch._utils", "_rebuild_tensor_v2") +
+         tuple({storage, integer(1), tuple({integer(2)}), tuple({integer(1)}), "\x89", "}"}) + "R";
+}
+
+TEST_F(PickleFiles, TensorsOfTorchBringTheirStorages) {
+  const auto core = open(pickled(dict({{"w", tensor_of(nested_storage(3, "0123" + kEight))}}), 3));
+  ASSERT_EQ(core->tensors.size(), 1U);
+  EXPECT_EQ(core->tensors[0].name, "w");
+  EXPECT_EQ(core->tensors[0].dtype, DType::Float32);
+  std::string bytes(8, '\0');
+  copy_dense(Checkpoint(core).tensor(std::size_t{0}), std::as_writable_bytes(std::span(bytes)));
+  EXPECT_EQ(bytes, kEight) << "from the second element on";
+  EXPECT_EQ(core->storages[0].device, "cpu");
+}
+
+TEST_F(PickleFiles, ANestedStorageThatContradictsItselfIsRefused) {
+  for (const std::string& stream :
+       {nested_storage(4, "0123" + kEight), std::string("no stream"), nested_storage(2, kEight)})
+    EXPECT_THROW(open(pickled(dict({{"w", tensor_of(stream)}}), 3)), Error);
+}
+
 TEST_F(PickleFiles, ValuesWithoutTensorsAreAnAnswer) {
   const auto core = open(pickled(dict({{"epoch", integer(3)}})));
   EXPECT_TRUE(core->tensors.empty());

@@ -1,11 +1,13 @@
 #include "formats/tensor_rebuild.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
 #include "base/text.hpp"
+#include "formats/torch_legacy.hpp"
 
 namespace tenon::formats {
 
@@ -174,6 +176,7 @@ TensorInfo TensorRebuilder::rebuild(const TensorCall& call, std::string_view nam
     case Meaning::RebuildSparse:
     case Meaning::RebuildSparseCsr:
     case Meaning::RebuildNested:
+    case Meaning::LoadFromBytes:
     case Meaning::ParameterClass:
     case Meaning::Layout:
     case Meaning::NumpyScalar:
@@ -198,7 +201,39 @@ TensorInfo TensorRebuilder::rebuild(const TensorCall& call, std::string_view nam
   return std::move(step.info);
 }
 
+/// pickle.dump of a tensor: its storage is a whole stream of torch.save, in the bytes that a call is given.
+void TensorRebuilder::view_of_nested(Step& step, NodeId call) {
+  const auto given = graph_.argument(call, 0);
+  const auto known = nested_.find(call);
+  if (known == nested_.end()) {
+    auto payload = given ? graph_.payload(*given) : std::nullopt;
+    if (!payload)
+      refuse(step.where, "the storage is given no bytes", "bytes", given ? graph_.type_name(*given) : "nothing");
+    const auto stream = base::as_bytes(payload->bytes());
+    LegacyStorage storage = read_legacy_storage(stream, step.where, core_.limits);
+    StorageBytes bytes;
+    if (payload->offset && origin_.file_offset) {
+      bytes.offset = *origin_.file_offset + *payload->offset + storage.offset;
+    } else {
+      const auto elements = stream.subspan(storage.offset, storage.nbytes);
+      bytes.kind = StorageBytes::Kind::Owned;
+      bytes.owned.assign(elements.begin(), elements.end());
+    }
+    StorageClaim claim;
+    claim.bytes = claim.view_bytes = storage.nbytes;
+    claim.dtype = storage.dtype;
+    core_.storages.push_back(
+        {.id = {}, .member = origin_.member, .nbytes = storage.nbytes, .device = std::move(storage.location)});
+    core_.storage_bytes.push_back(std::move(bytes));
+    nested_.emplace(call, std::pair(static_cast<std::uint32_t>(core_.storages.size() - 1), claim));
+  }
+  std::tie(step.info.storage, step.claim) = nested_.at(call);
+  step.info.dtype = step.claim->dtype;
+}
+
 void TensorRebuilder::view_of_claim(Step& step, NodeId storage_node) {
+  if (tree_.kind(storage_node) == NodeKind::Call && graph_.meaning(storage_node) == Meaning::LoadFromBytes)
+    return view_of_nested(step, storage_node);
   step.claim = read_storage_claim(graph_, storage_node, step.where);
   if (!step.claim)
     refuse(step.where, "the tensor's first argument is no storage", "a persistent id of a storage",

@@ -19,7 +19,7 @@ struct Options {
   std::string in, out, to, dtype;
   std::vector<std::string> accept;
   std::uint64_t max_shard_bytes = 0;
-  bool all = false, force = false, dry_run = false, drop_objects = false, salvage = false;
+  bool all = false, force = false, dry_run = false, drop_objects = false, salvage = false, dequantize = false;
 };
 
 /// Casts where --dtype asks for it; measured before anything is written.
@@ -30,6 +30,14 @@ std::vector<DTypeChange> cast_as_asked(const Options& options, Snapshot& tensors
     throw Error(Code::Invalid, {}, "unknown dtype", "float64, float32, float16, bfloat16, ...", options.dtype,
                 "give --dtype one of these");
   return cast_floating(tensors, *dtype);
+}
+
+/// Computes float32 of ggml's blocks where --dequantize asks for it. Returns a note, or "".
+std::string dequantize_as_asked(const Options& options, Snapshot& tensors) {
+  if (!options.dequantize) return {};
+  const std::vector<std::string> types = dequantize_blocks(tensors);
+  return types.empty() ? "no tensor was in blocks that can be dequantised"
+                       : "dequantised to float32: tensors of type " + base::join(types, ", ");
 }
 
 int answer(const Options& options, const Session& session, const ConvertOutcome& outcome, int code) {
@@ -64,6 +72,7 @@ int run(const Options& options, Session& session) {
                          .file_bytes = 0,
                          .notes = {}};
   Snapshot tensors = snapshot(checkpoint);
+  const std::string dequantized = dequantize_as_asked(options, tensors);
   outcome.dtype_changes = cast_as_asked(options, tensors);
   outcome.layout_changes = layout_changes(tensors, checkpoint, format);
   if (loses_values(outcome.dtype_changes) && options.accept.empty() && !options.dry_run) {
@@ -74,6 +83,9 @@ int run(const Options& options, Session& session) {
       write_output(std::move(tensors), options.out, how, options.dry_run ? Writing::Rehearse : Writing::ToDisk);
   outcome.out = saved.path;
   outcome.notes = saved.notes;
+  if (!dequantized.empty()) outcome.notes.push_back(dequantized);
+  if (checkpoint.format() == Format::Gguf && !checkpoint.metadata().empty())
+    outcome.notes.push_back("the metadata went along as text; its long arrays (vocabularies) are shortened");
   if (options.dry_run)
     outcome.notes.push_back("dry run: nothing was written; the file would have " +
                             base::plural(saved.file_bytes, "byte"));
@@ -91,7 +103,8 @@ void add_convert(CLI::App& app, Session& session) {
                                   "  tenon convert training.ckpt weights.safetensors --drop-objects\n"
                                   "  tenon convert model.safetensors model.pt --force\n"
                                   "  tenon convert model.pth out/model.safetensors --max-shard-size 5GB\n"
-                                  "  tenon convert model.pth half.safetensors --dtype float16 --dry-run");
+                                  "  tenon convert model.pth half.safetensors --dtype float16 --dry-run\n"
+                                  "  tenon convert model.gguf model.safetensors --dequantize");
   command->add_option("IN", options->in, "A checkpoint of any format that tenon reads")->required();
   command->add_option("OUT", options->out, "The file to write; its suffix names the format")->required();
   command->add_option("--to", options->to, "safetensors or pytorch-zip, whatever the suffix")->type_name("FORMAT");
@@ -102,6 +115,8 @@ void add_convert(CLI::App& app, Session& session) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"lossy"}).description(""));
   add_shard_size(command, options->max_shard_bytes);
+  command->add_flag("--dequantize", options->dequantize,
+                    "Compute float32 of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K");
   command->add_flag("--all", options->all, "Do not cut long lists");
   command->add_flag("--force", options->force, "Replace OUT if it exists");
   command->add_flag("--dry-run", options->dry_run, "Check everything and write nothing");

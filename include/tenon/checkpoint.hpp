@@ -45,6 +45,7 @@ enum class Format : std::uint8_t {
   KerasV3,
   FlaxMsgpack,
   TfBundle,
+  TorchSharp,
 };
 
 /// Contract name: `pytorch-zip`, `safetensors`, ...

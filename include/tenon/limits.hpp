@@ -24,6 +24,11 @@ struct Limits {
   std::uint64_t shards = 10'000;                         ///< files that an index names
   std::uint64_t pieces_compared = 50'000'000;            ///< pairs of one tensor's pieces in a distributed checkpoint
   std::uint64_t wrapper_depth = 4;                       ///< checkpoints within archives within archives
+  std::uint64_t gguf_metadata = 1'000'000;               ///< pairs of key and value; a real file has some fifty
+  std::uint64_t gguf_tensors = 1'000'000;
+  std::uint64_t gguf_array_depth = 100;  ///< arrays within arrays
+  std::uint64_t tar_members = 100'000;
+  std::uint64_t tabled_tensors = 1'000'000;  ///< of tables that have a count in front: PyTorch tar, TorchSharp
   std::uint64_t json_depth = 100;
   std::uint64_t json_file_bytes = 1ULL << 30;      ///< blueprints and plans
   std::uint64_t expanded_view_bytes = 1ULL << 30;  ///< dense bytes of a view that is larger than its storage (stride 0)

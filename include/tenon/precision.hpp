@@ -4,6 +4,7 @@
 // what adapt and convert would write.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include <tenon/diagnose.hpp>
@@ -23,6 +24,11 @@ TENON_API std::vector<DTypeChange> cast_losses(const Plan& plan, const Listing& 
 /// the complex type of that precision), and says beforehand what that does. The dtypes in its blueprint follow. Reads
 /// every tensor that is cast. Throws Error Invalid where `dtype` is no floating type that tenon converts to.
 TENON_API std::vector<DTypeChange> cast_floating(Snapshot& snapshot, DType dtype);
+
+/// Lets `snapshot` compute float32 values for its tensors of block types when they are saved; the dtypes in its
+/// blueprint follow. Returns the names of the types met, each once. Types that tenon cannot dequantise stay as they
+/// are.
+TENON_API std::vector<std::string> dequantize_blocks(Snapshot& snapshot);
 
 /// True where some value would not come back, or was not looked at.
 TENON_API bool loses_values(const std::vector<DTypeChange>& changes);

@@ -84,7 +84,8 @@ struct AddLora {
   bool fan_in_fan_out = false;
 };
 
-/// scale * (q - zero point) of a torch quantised tensor; its parts stand in the checkpoint under the input's name.
+/// scale * (q - zero point) of a torch quantised tensor, whose parts stand in the checkpoint under the input's name; or
+/// the values of a tensor in ggml's blocks, which hold their scales.
 struct DequantizeStored {};
 
 /// inputs: weight, mean, variance, then the conv's bias, the norm's weight, the norm's bias, each where its flag is

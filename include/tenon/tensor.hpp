@@ -50,14 +50,15 @@ struct Tensor : TensorView {
 /// Product of the extents; 1 for a scalar. Throws Error Corrupt on a negative extent or when it passes 2^63-1.
 TENON_API std::int64_t element_count(const Shape& shape);
 
-/// Bytes of the dense tensor; sub-byte types are rounded up to whole bytes. Throws Error Corrupt when it passes 2^63-1.
+/// Bytes of the dense tensor; sub-byte types are rounded up to whole bytes, block types to whole blocks; 0 for types
+/// whose elements have no fixed width. Throws Error Corrupt when it passes 2^63-1.
 TENON_API std::uint64_t byte_size(const Shape& shape, DType dtype);
 
 /// Row-major strides of a dense tensor.
 TENON_API Stride dense_stride(const Shape& shape);
 
 /// True when the elements already stand dense, row-major and little-endian, so that their bytes can be used as they
-/// are.
+/// are. Block types are used as they are whatever their byte order.
 TENON_API bool is_dense(const TensorView& view);
 
 /// Calls `take` with consecutive pieces of the contiguous, row-major, little-endian bytes of the tensor, conj and neg
@@ -102,6 +103,13 @@ TENON_API bool can_cast(DType from, DType to);
 /// Converts like PyTorch's Tensor.to: floats round to nearest even, float -> integer truncates, anything -> bool is `!=
 /// 0`. Needs can_cast; throws Error Unsupported otherwise.
 TENON_API Tensor cast(const TensorView& view, DType to);
+
+/// True for the block types whose values tenon can compute: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K.
+TENON_API bool can_dequantize(DType dtype);
+
+/// The values of a tensor of a block type as float32, dense. O(elements). Needs can_dequantize; throws Error
+/// Unsupported otherwise.
+TENON_API Tensor dequantized(const TensorView& view);
 TENON_API CastLoss cast_loss(const TensorView& view, DType to);
 
 }  // namespace tenon

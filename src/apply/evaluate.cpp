@@ -119,6 +119,7 @@ class Evaluation {
     return add_lora(all, scale, step.fan_in_fan_out);
   }
   Tensor operator()(const DequantizeStored&) const {
+    if (const Tensor stored = input(0); is_block_dtype(stored.dtype)) return tenon::dequantized(stored);
     return dequantized(input(0), leaf_name(*node_.inputs[0], values_), values_);
   }
   Tensor operator()(const FoldNorm& step) const { return fold_norm(inputs(), step); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -80,6 +81,21 @@ std::vector<DTypeChange> cast_floating(Snapshot& snapshot, DType dtype) {
   }
   if (!dtypes.empty()) snapshot.blueprint_json = with_dtypes(snapshot.blueprint_json, dtypes);
   return changes;
+}
+
+std::vector<std::string> dequantize_blocks(Snapshot& snapshot) {
+  std::set<std::string_view> types;
+  std::unordered_map<std::string, DType> dtypes;
+  for (SnapshotTensor& tensor : snapshot.tensors) {
+    if (!can_dequantize(tensor.dtype)) continue;
+    types.insert(dtype_name(tensor.dtype));
+    tensor.load = [load = std::move(tensor.load)] { return dequantized(load()); };
+    tensor.storage.reset();
+    tensor.dtype = DType::Float32;
+    dtypes.emplace(tensor.name, DType::Float32);
+  }
+  if (!dtypes.empty()) snapshot.blueprint_json = with_dtypes(snapshot.blueprint_json, dtypes);
+  return {types.begin(), types.end()};
 }
 
 bool loses_values(const std::vector<DTypeChange>& changes) {

@@ -56,8 +56,8 @@ class Memo {
 
 class Machine {
  public:
-  Machine(const PickleSource& source, const Limits& limits, const GlobalObserver& observe)
-      : source_(source), limits_(limits), observe_(observe), bytes_(source.bytes), tree_(source.bytes) {
+  Machine(const PickleSource& source, const Limits& limits, const GlobalObserver& observe, const BuildObserver& built)
+      : source_(source), limits_(limits), observe_(observe), built_(built), bytes_(source.bytes), tree_(source.bytes) {
     small_.fill(kNoNode);
   }
 
@@ -98,6 +98,7 @@ class Machine {
   void set_items(std::size_t height);
   void add_to_set(std::size_t height);
   void build();
+  void pass_over(NodeId target, std::uint64_t raw_bytes);
   void recall(std::uint64_t slot);
   void pop_value_or_mark();
   void frame();
@@ -106,6 +107,7 @@ class Machine {
   const PickleSource& source_;
   const Limits& limits_;
   const GlobalObserver& observe_;
+  const BuildObserver& built_;
   std::span<const std::byte> bytes_;
   PickleTree tree_;
   std::uint64_t position_ = 0;
@@ -330,7 +332,16 @@ void Machine::add_to_set(std::size_t height) {
 void Machine::build() {
   const NodeId state = pop();
   const NodeId target = top();
-  if (tree_.kind(target) == NodeKind::Call) tree_.mutable_call(target).state = state;
+  if (tree_.kind(target) != NodeKind::Call) return;
+  tree_.mutable_call(target).state = state;
+  if (built_) pass_over(target, built_(tree_, target, position_));
+}
+
+void Machine::pass_over(NodeId target, std::uint64_t raw_bytes) {
+  PickleCall& call = tree_.mutable_call(target);
+  call.raw_begin = position_;
+  call.raw_bytes = raw_bytes;
+  static_cast<void>(take(raw_bytes, "raw elements"));
 }
 
 void Machine::recall(std::uint64_t slot) {
@@ -534,8 +545,9 @@ PickleTree Machine::run() && {
 
 }  // namespace
 
-PickleTree read_pickle(const PickleSource& source, const Limits& limits, const GlobalObserver& observe) {
-  return Machine(source, limits, observe).run();
+PickleTree read_pickle(const PickleSource& source, const Limits& limits, const GlobalObserver& observe,
+                       const BuildObserver& built) {
+  return Machine(source, limits, observe, built).run();
 }
 
 }  // namespace tenon::container

@@ -69,6 +69,9 @@ struct PickleCall {
   ItemChain items;             ///< appended after the fact
   ItemChain pairs;             ///< set after the fact: key, value, key, value
   bool makes_object = false;   ///< NEWOBJ, INST, OBJ: the function is a class
+
+  /// What stands in the stream behind its BUILD and is no opcode.
+  std::uint64_t raw_begin = 0, raw_bytes = 0;
 };
 
 class PickleTree;
@@ -146,6 +149,9 @@ class PickleTree {
   const PickleGlobal& global(NodeId node) const { return globals_[nodes_[node].low()]; }
   std::uint32_t global_index(NodeId node) const { return nodes_[node].low(); }
   const PickleCall& call(NodeId node) const { return calls_[nodes_[node].low()]; }
+  std::span<const std::byte> raw(const PickleCall& call) const {
+    return stream_.subspan(call.raw_begin, call.raw_bytes);
+  }
   NodeId persistent_id(NodeId node) const { return nodes_[node].low(); }
 
   /// Every class and function that the pickle names, in order of appearance, also where it is never called.

@@ -446,7 +446,7 @@ INSTANTIATE_TEST_SUITE_P(
         KindCase{"Zeros", std::string(9'000, '\0'), "corrupt_file", "zeros"},
         KindCase{"CutZip", "PK\x03\x04" + std::string(500, 'x'), "corrupt_file", "zip"},
         KindCase{"CutSafetensors", std::string("\x40\x42\x0f\0\0\0\0\0{\"a\": {", 15), "corrupt_file", "safetensors"},
-        KindCase{"Gguf", "GGUF\x03" + std::string(40, 'x'), "wrong_object", "GGUF"},
+        KindCase{"Gguf", "GGUF\x03" + std::string(40, 'x'), "corrupt_file", "GGUF"},
         KindCase{"Hdf5", "\x89HDF\r\n\x1a\n" + std::string(40, 'x'), "wrong_object", "HDF5"},
         KindCase{"Text", "import torch\nprint(1)\n", "wrong_object", "text"},
         KindCase{"Unknown", "\x80\x02}q" + std::string(30, '\x01'), "corrupt_file", "contradicts"}),

@@ -73,6 +73,33 @@ std::optional<Range> range_of(DType dtype) {
     case DType::F4:
     case DType::F6E2M3:
     case DType::F6E3M2:
+    case DType::Q4_0:
+    case DType::Q4_1:
+    case DType::Q5_0:
+    case DType::Q5_1:
+    case DType::Q8_0:
+    case DType::Q8_1:
+    case DType::Q2_K:
+    case DType::Q3_K:
+    case DType::Q4_K:
+    case DType::Q5_K:
+    case DType::Q6_K:
+    case DType::Q8_K:
+    case DType::IQ2_XXS:
+    case DType::IQ2_XS:
+    case DType::IQ3_XXS:
+    case DType::IQ1_S:
+    case DType::IQ4_NL:
+    case DType::IQ3_S:
+    case DType::IQ2_S:
+    case DType::IQ4_XS:
+    case DType::IQ1_M:
+    case DType::TQ1_0:
+    case DType::TQ2_0:
+    case DType::MXFP4:
+    case DType::NVFP4:
+    case DType::Q1_0:
+    case DType::Unknown:
     case DType::String: break;
   }
   return std::nullopt;

@@ -38,8 +38,7 @@ constexpr std::string_view kConvert = "load it with the library that wrote it an
 constexpr Magic kMagics[] = {
     {"version https://git-lfs", 0, Condition::Stand, "a git-lfs pointer, a few lines that stand for the file",
      "fetch the file itself    git lfs pull"},
-    {"GGUF"sv, 0, Condition::Foreign, "a GGUF file",
-     "read it with the program that it was made for, or take the PyTorch form"},
+    {"GGUF"sv, 0, Condition::Damaged, "a GGUF file that is cut or contradicts itself", kDownload},
     {"\x89HDF\r\n\x1a\n"sv, 0, Condition::Foreign, "an HDF5 file (Keras and others)", kConvert},
     {"\x93NUMPY"sv, 0, Condition::Foreign, "one NumPy array (.npy)", "load it with numpy.load"},
     {"\x1f\x8b"sv, 0, Condition::Foreign, "a gzip archive", kUnpack},

@@ -32,6 +32,7 @@ constexpr std::pair<Format, std::string_view> kFormatNames[] = {
     {Format::KerasV3, "keras-v3"},
     {Format::FlaxMsgpack, "flax-msgpack"},
     {Format::TfBundle, "tf-bundle"},
+    {Format::TorchSharp, "torchsharp"},
 };
 
 }  // namespace
@@ -65,6 +66,9 @@ Tensor Checkpoint::tensor(std::size_t index) const {
     throw Error(Code::Unsupported, {core_->file, {}, row.name, {}},
                 "the tensor has no bytes: it was saved from the meta device", {}, {},
                 "only its shape and dtype are known; save it again from a real device");
+  if (row.dtype == DType::Unknown)
+    throw Error(Code::Unsupported, {core_->file, {}, row.name, {}}, "the tensor is of a type that tenon does not know",
+                {}, {}, "only its shape and size are known");
   const std::uint64_t dense_bytes = byte_size(row.shape, row.dtype);
   if (dense_bytes > std::max(core_->storages[row.storage].nbytes, core_->limits.expanded_view_bytes))
     throw Error(Code::Limit, {core_->file, {}, row.name, {}}, "the tensor is a view that repeats its bytes too often",

@@ -22,6 +22,8 @@ namespace {
 
 /// Offset of the byte behind the last element, or nothing when that passes 2^64.
 std::optional<std::uint64_t> end_of_view(const TensorInfo& tensor) {
+  if (is_block_dtype(tensor.dtype))  // dense always
+    return base::checked_add(tensor.offset_bytes, byte_size(tensor.shape, tensor.dtype));
   std::uint64_t last = 0;  // element
   for (std::size_t axis = 0; axis < tensor.shape.size(); ++axis) {
     const auto steps = base::checked_multiply(static_cast<std::uint64_t>(tensor.shape[axis] - 1),

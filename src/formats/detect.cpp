@@ -7,8 +7,13 @@
 #include "base/cursor.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "container/tar_reader.hpp"
+#include "formats/gguf.hpp"
+#include "formats/pickle.hpp"
 #include "formats/sharded.hpp"
 #include "formats/torch_legacy.hpp"
+#include "formats/torch_tar.hpp"
+#include "formats/torchsharp.hpp"
 
 namespace tenon::formats {
 
@@ -25,7 +30,6 @@ struct Magic {
   std::string_view next;
 };
 constexpr Magic kMagics[] = {
-    {0, "GGUF", "a GGUF file", kLater},
     {0, "tjgg", "a GGML file of the time before GGUF", kLater},
     {0, "fmgg", "a GGML file of the time before GGUF", kLater},
     {0, "algg", "a GGML adapter of the time before GGUF", kLater},
@@ -39,8 +43,6 @@ constexpr Magic kMagics[] = {
      "an xz file", "unpack it, then ask again"},
     {0, "7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it, then ask again"},
     {0, "Rar!", "a RAR archive", "unpack it, then ask again"},
-    {257, "ustar", "a tar archive", "unpack it, then ask again; PyTorch files before 0.1.10 are not read yet"},
-    {4, "PTMF", "a PyTorch mobile FlatBuffer (.ff)", "save the model as TorchScript instead"},
     {0, "PYTORCH1", "a TorchScript preview of the time before PyTorch 1.0",
      "load and save it with the PyTorch of that time"},
     {4, "TFL3", "a TensorFlow Lite model", kLater},
@@ -141,12 +143,6 @@ bool looks_like_text(std::string_view head) {
   });
 }
 
-bool looks_like_pickle(std::string_view head) {
-  if (head.size() > 2 && head[0] == '\x80' && head[1] >= 0 && head[1] <= 5) return true;
-  return head.size() > 2 && std::string_view("(c]}lI").find(head[0]) != std::string_view::npos &&
-         !looks_like_text(head.substr(0, 8));
-}
-
 bool looks_like_onnx(std::string_view head) {  // ModelProto: field 1 (ir_version) a small varint, then field 2, 7 or 8
   return head.size() > 3 && head[0] == '\x08' && head[1] > 0 && head[1] < 32 &&
          (head[2] == '\x12' || head[2] == '\x3a' || head[2] == '\x42');
@@ -157,26 +153,31 @@ bool looks_like_onnx(std::string_view head) {  // ModelProto: field 1 (ir_versio
 bool is_archive(std::span<const std::byte> bytes) {
   if (container::begins_like_zip(bytes)) return true;
   // Only what begins as nothing else is told by its end: the signature may stand among a tensor's bytes by chance.
-  return !looks_like_torch_legacy(bytes) && !has_safetensors_header(bytes) && container::ends_like_zip(bytes);
+  return !looks_like_torch_legacy(bytes) && !has_safetensors_header(bytes) && !looks_like_gguf(bytes) &&
+         container::ends_like_zip(bytes);
 }
 
 Known detect(std::span<const std::byte> bytes, const std::string& path) {
   refuse_nothing(bytes, path);
   if (is_archive(bytes)) return Known::Zip;
   if (looks_like_torch_legacy(bytes)) return Known::TorchLegacy;
+  if (looks_like_gguf(bytes)) return Known::Gguf;
+  if (looks_like_torch_tar(bytes)) return Known::TorchTar;
+  if (container::looks_like_tar(bytes)) return Known::Tar;
   const std::string_view head = base::as_text(bytes.first(std::min<std::size_t>(bytes.size(), 1024)));
   refuse_pointer(head, path);
   if (head.starts_with("\x1f\x8b")) return Known::Gzip;
   refuse_magic(head, path);
+  if (has_safetensors_header(bytes)) return Known::Safetensors;
+  // These two have no mark and are tried: a file that is neither fails within a few bytes.
+  if (looks_like_pickle(bytes)) return Known::Pickle;
+  if (looks_like_torchsharp(bytes)) return Known::TorchSharp;
   if (looks_like_safetensors(bytes) && !looks_like_text(head)) return Known::Safetensors;
   if (looks_like_text(head) && looks_like_shard_index(base::as_text(bytes.first(std::min(bytes.size(), kIndexHead)))))
     return Known::ShardIndex;
   refuse_web_page(head, path);
   if (head.starts_with("PK"))
     refuse(Code::Corrupt, path, "the archive's first entry is damaged", "PK\\3\\4", {}, kFetchAgain);
-  if (looks_like_pickle(head))
-    refuse(Code::Unsupported, path, "this is a bare pickle, not a file that torch.save wrote",
-           "a PyTorch or safetensors file", {}, "tenon does not read bare pickles yet");
   if (looks_like_onnx(head))
     refuse(Code::Unsupported, path, "this is an ONNX model", "a PyTorch or safetensors file", {}, kLater);
   if (bytes.size() < 8)

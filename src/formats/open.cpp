@@ -6,11 +6,15 @@
 #include "base/text.hpp"
 #include "formats/detect.hpp"
 #include "formats/folder.hpp"
+#include "formats/gguf.hpp"
 #include "formats/open.hpp"
+#include "formats/pickle.hpp"
 #include "formats/safetensors.hpp"
 #include "formats/sharded.hpp"
 #include "formats/torch_legacy.hpp"
+#include "formats/torch_tar.hpp"
 #include "formats/torch_zip.hpp"
+#include "formats/torchsharp.hpp"
 #include "formats/wrapped.hpp"
 
 namespace tenon {
@@ -36,6 +40,11 @@ constexpr std::pair<formats::Known, formats::Reader> kReaders[] = {
     {formats::Known::Safetensors, formats::open_safetensors},
     {formats::Known::ShardIndex, formats::open_sharded},
     {formats::Known::Gzip, formats::open_gzip},
+    {formats::Known::Gguf, formats::open_gguf},
+    {formats::Known::TorchTar, formats::open_torch_tar},
+    {formats::Known::Tar, formats::open_tar_of_checkpoints},
+    {formats::Known::TorchSharp, formats::open_torchsharp},
+    {formats::Known::Pickle, formats::open_pickle},
 };
 
 formats::Reader reader_for(formats::Known known) {

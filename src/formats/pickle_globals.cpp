@@ -15,6 +15,7 @@ constexpr std::pair<std::string_view, std::string_view> kModules[] = {
     {"numpy._core.multiarray", "numpy.core.multiarray"},
     {"numpy._core.numeric", "numpy.core.numeric"},
     {"torch.nn.modules.parameter", "torch.nn.parameter"},
+    {"sklearn.externals.joblib.numpy_pickle", "joblib.numpy_pickle"},
 };
 
 constexpr Row kMeanings[] = {
@@ -33,12 +34,14 @@ constexpr Row kMeanings[] = {
     {"torch._utils._rebuild_sparse_tensor", Meaning::RebuildSparse},
     {"torch._utils._rebuild_sparse_csr_tensor", Meaning::RebuildSparseCsr},
     {"torch._utils._rebuild_nested_tensor", Meaning::RebuildNested},
+    {"torch.storage._load_from_bytes", Meaning::LoadFromBytes},
     {"torch.nn.parameter.Parameter", Meaning::ParameterClass},
     {"torch.serialization._get_layout", Meaning::Layout},
     {"numpy.core.multiarray._reconstruct", Meaning::NumpyReconstruct},
     {"numpy.core.numeric._frombuffer", Meaning::NumpyFromBuffer},
     {"numpy.core.multiarray.scalar", Meaning::NumpyScalar},
     {"numpy.dtype", Meaning::NumpyDType},
+    {"joblib.numpy_pickle.NumpyArrayWrapper", Meaning::JoblibArray},
     {"collections.OrderedDict", Meaning::Mapping},
     {"collections.Counter", Meaning::Mapping},
     {"collections.defaultdict", Meaning::DefaultDict},

@@ -28,6 +28,7 @@ enum class Meaning : std::uint8_t {
   RebuildSparse,
   RebuildSparseCsr,
   RebuildNested,
+  LoadFromBytes,   ///< a storage that torch pickled by itself, as a stream within the stream
   TensorClass,     ///< torch.FloatTensor ...: calls of it carry (storage, offset, size, stride) as state
   ParameterClass,  ///< torch.nn.Parameter
   Layout,
@@ -36,6 +37,7 @@ enum class Meaning : std::uint8_t {
   NumpyFromBuffer,
   NumpyScalar,
   NumpyDType,
+  JoblibArray,  ///< joblib's NumpyArrayWrapper: its elements stand behind it in the stream
   // Python
   Mapping,
   DefaultDict,  ///< dict and its kin

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/utf8.hpp"
 #include "container/pickle_text.hpp"
+#include "formats/joblib.hpp"
 
 namespace tenon::formats {
 
@@ -44,7 +46,8 @@ bool is_utf8_codec(std::string_view encoding) { return encoding == "utf-8" || en
 
 }  // namespace
 
-PickleGraph::PickleGraph(const container::PickleTree& tree) : tree_(tree) {
+PickleGraph::PickleGraph(const container::PickleTree& tree, PersistentTensors persistent_tensors)
+    : tree_(tree), persistent_tensors_(std::move(persistent_tensors)) {
   for (const auto& global : tree.globals()) meanings_.push_back(meaning_of(canonical_name(global.module, global.name)));
 }
 
@@ -83,6 +86,8 @@ std::string PickleGraph::function_name(NodeId function) const {
   // Legacy files hold the source text of a module's class: ('module', class, file, text).
   if (tree_.kind(function) != NodeKind::Persistent) return {};
   const auto id = tree_.tuple(tree_.persistent_id(function));
+  if (!id.empty() && tree_.kind(id[0]) == NodeKind::Global)
+    return function_name(id[0]);  // tar files: (class, file, text)
   return id.size() >= 2 && text(id[0]) == "module" && tree_.kind(id[1]) == NodeKind::Global ? function_name(id[1])
                                                                                             : std::string();
 }
@@ -118,6 +123,10 @@ std::optional<TensorCall> PickleGraph::unwrap(NodeId node) const {
   for (int i = 0; i < kMostWrappers; ++i) {
     if (!is_call) {
       if (tree_.kind(found.node) != NodeKind::Persistent) return std::nullopt;
+      if (persistent_tensor(found.node) != nullptr) {
+        found.arguments = tree_.persistent_id(found.node);
+        return found;
+      }
       const auto id = tree_.tuple(tree_.persistent_id(found.node));
       if (id.empty() || text(id[0]) != "storage") return std::nullopt;
       found.arguments = tree_.persistent_id(found.node);
@@ -176,8 +185,12 @@ std::optional<TensorCall> PickleGraph::unwrap(NodeId node) const {
       case Meaning::RebuildTensorV2:
       case Meaning::RebuildTensorV3:
       case Meaning::RebuildQuantized:
-      case Meaning::RebuildMeta:
-      case Meaning::NumpyFromBuffer: return found;
+      case Meaning::RebuildMeta: return found;
+      case Meaning::NumpyFromBuffer: {  // (buffer, dtype, shape, order)
+        const auto type = given.size() > 1 ? numpy_type(given[1]) : std::nullopt;
+        if (type && !numpy_dtype(type->code)) return std::nullopt;
+        return found;
+      }
       case Meaning::TensorClass:
         if (state == kNoNode || tree_.tuple(state).size() != 4) return std::nullopt;
         return found;
@@ -187,9 +200,16 @@ std::optional<TensorCall> PickleGraph::unwrap(NodeId node) const {
         if (!type || !numpy_dtype(type->code)) return std::nullopt;
         return found;
       }
+      case Meaning::JoblibArray: {
+        const auto array = numpy_array(found);
+        const auto type = array ? numpy_type(array->dtype) : std::nullopt;
+        if (!type || !numpy_dtype(type->code)) return std::nullopt;
+        return found;
+      }
       case Meaning::RebuildSparse:
       case Meaning::RebuildSparseCsr:
       case Meaning::RebuildNested:
+      case Meaning::LoadFromBytes:
       case Meaning::Unknown:
       case Meaning::Layout:
       case Meaning::NumpyScalar:
@@ -540,7 +560,8 @@ std::string PickleGraph::type_name(NodeId node) const {
       if (name.starts_with("builtins.")) return name.substr(std::string_view("builtins.").size());
       return name.starts_with("torch.jit._pickle.") ? "list" : name;
     }
-    case Meaning::NumpyReconstruct: return "numpy.ndarray";
+    case Meaning::NumpyReconstruct:
+    case Meaning::JoblibArray: return "numpy.ndarray";
     case Meaning::Unknown:
     case Meaning::RebuildTensor:
     case Meaning::RebuildTensorV2:
@@ -554,6 +575,7 @@ std::string PickleGraph::type_name(NodeId node) const {
     case Meaning::TensorClass:
     case Meaning::ParameterClass:
     case Meaning::Layout:
+    case Meaning::LoadFromBytes:
     case Meaning::NumpyFromBuffer:
     case Meaning::NumpyScalar:
     case Meaning::NumpyDType:
@@ -584,7 +606,23 @@ std::optional<PickleGraph::NumpyType> PickleGraph::numpy_type(NodeId dtype) cons
   return type;
 }
 
+const TensorInfo* PickleGraph::persistent_tensor(NodeId persistent) const {
+  if (!persistent_tensors_) return nullptr;
+  const NodeId id = tree_.persistent_id(persistent);
+  if (tree_.kind(id) == NodeKind::Integer) return persistent_tensors_(tree_.integer(id));
+  const std::string_view digits = text(id);
+  std::int64_t key = 0;
+  const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), key);
+  const bool is_number = !digits.empty() && failed == std::errc{} && end == digits.data() + digits.size();
+  return is_number ? persistent_tensors_(key) : nullptr;
+}
+
 std::optional<PickleGraph::NumpyArray> PickleGraph::numpy_array(const TensorCall& call) const {
+  if (call.meaning == Meaning::JoblibArray) {
+    const auto described = joblib_array(tree_, call.node);
+    if (!described) return std::nullopt;
+    return NumpyArray{.shape = described->shape, .dtype = described->dtype, .fortran = described->fortran};
+  }
   auto fields = call.state == kNoNode ? std::span<const NodeId>() : tree_.tuple(call.state);
   if (fields.size() == 5) fields = fields.subspan(1);  // a version in front, since numpy 1.0
   if (fields.size() != 4) return std::nullopt;

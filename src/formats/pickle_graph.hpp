@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,10 +55,13 @@ struct TensorCall {
   std::vector<Child> attachments;      ///< what belongs to it beside its elements: python attributes, scales
 };
 
+/// The tensor or storage that a persistent id names by its number alone (PyTorch's tar files), or nullptr.
+using PersistentTensors = std::function<const TensorInfo*(std::int64_t key)>;
+
 class PickleGraph {
  public:
   /// `tree` must outlive the graph.
-  explicit PickleGraph(const container::PickleTree& tree);
+  explicit PickleGraph(const container::PickleTree& tree, PersistentTensors persistent_tensors = {});
 
   const container::PickleTree& tree() const { return tree_; }
 
@@ -104,10 +108,14 @@ class PickleGraph {
   std::optional<NumpyType> numpy_type(NodeId dtype) const;
   /// The ndarray of a call of _reconstruct, from its state.
   struct NumpyArray {
-    NodeId shape = kNoNode, dtype = kNoNode, data = kNoNode;
+    NodeId shape = kNoNode, dtype = kNoNode;
+    NodeId data = kNoNode;  ///< kNoNode: raw, behind the call
     bool fortran = false;
   };
   std::optional<NumpyArray> numpy_array(const TensorCall& call) const;
+
+  /// The row that a persistent id names by its number, or nullptr.
+  const TensorInfo* persistent_tensor(NodeId persistent) const;
 
   /// Name of what a node stands for when it is a class or function: `module.name` as written; "" otherwise.
   std::string function_name(NodeId function) const;
@@ -122,6 +130,7 @@ class PickleGraph {
   bool is_sparse_or_nested(Meaning meaning) const;
 
   const container::PickleTree& tree_;
+  PersistentTensors persistent_tensors_;
   std::vector<Meaning> meanings_;  ///< beside tree_.globals()
 };
 

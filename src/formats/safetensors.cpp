@@ -353,7 +353,7 @@ void refuse_what_cannot_be_held(const WriteRequest& request) {
     if (tensor.name == kMetadata || !base::is_utf8(tensor.name)) names.push_back(base::to_valid_utf8(tensor.name));
   }
   refuse_if_any(request.file, types, "safetensors cannot hold tensors of these types",
-                "cast them, or save as a PyTorch zip (.pt)");
+                next_for_types(request.snapshot, "cast them, or save as a PyTorch zip (.pt)"));
   refuse_if_any(request.file, names, "safetensors cannot hold tensors of these names", "rename them by a plan");
   refuse_if_any(
       request.file, names_that_stand_twice(request.snapshot), "two tensors would be saved under one name",

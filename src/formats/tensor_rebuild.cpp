@@ -1,11 +1,13 @@
 #include "formats/tensor_rebuild.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
 #include "base/text.hpp"
+#include "formats/torch_legacy.hpp"
 
 namespace tenon::formats {
 
@@ -150,6 +152,7 @@ TensorInfo TensorRebuilder::rebuild(const TensorCall& call, std::string_view nam
       rebuild_view(step, 4, kNoNode, kNoNode);
       break;
     case Meaning::RebuildMeta: rebuild_meta(step); break;
+    case Meaning::JoblibArray:
     case Meaning::NumpyReconstruct: {
       const auto array = graph_.numpy_array(call);
       TENON_ASSERT(array.has_value());
@@ -159,7 +162,10 @@ TensorInfo TensorRebuilder::rebuild(const TensorCall& call, std::string_view nam
     case Meaning::NumpyFromBuffer: rebuild_from_buffer(step); break;
     case Meaning::Unknown:
       if (tree_.kind(call.node) == NodeKind::Persistent) {
-        rebuild_bare_storage(step);
+        if (const TensorInfo* known = graph_.persistent_tensor(call.node))
+          take_row(step, *known);
+        else
+          rebuild_bare_storage(step);
         break;
       }
       [[fallthrough]];
@@ -170,6 +176,7 @@ TensorInfo TensorRebuilder::rebuild(const TensorCall& call, std::string_view nam
     case Meaning::RebuildSparse:
     case Meaning::RebuildSparseCsr:
     case Meaning::RebuildNested:
+    case Meaning::LoadFromBytes:
     case Meaning::ParameterClass:
     case Meaning::Layout:
     case Meaning::NumpyScalar:
@@ -194,7 +201,39 @@ TensorInfo TensorRebuilder::rebuild(const TensorCall& call, std::string_view nam
   return std::move(step.info);
 }
 
+/// pickle.dump of a tensor: its storage is a whole stream of torch.save, in the bytes that a call is given.
+void TensorRebuilder::view_of_nested(Step& step, NodeId call) {
+  const auto given = graph_.argument(call, 0);
+  const auto known = nested_.find(call);
+  if (known == nested_.end()) {
+    auto payload = given ? graph_.payload(*given) : std::nullopt;
+    if (!payload)
+      refuse(step.where, "the storage is given no bytes", "bytes", given ? graph_.type_name(*given) : "nothing");
+    const auto stream = base::as_bytes(payload->bytes());
+    LegacyStorage storage = read_legacy_storage(stream, step.where, core_.limits);
+    StorageBytes bytes;
+    if (payload->offset && origin_.file_offset) {
+      bytes.offset = *origin_.file_offset + *payload->offset + storage.offset;
+    } else {
+      const auto elements = stream.subspan(storage.offset, storage.nbytes);
+      bytes.kind = StorageBytes::Kind::Owned;
+      bytes.owned.assign(elements.begin(), elements.end());
+    }
+    StorageClaim claim;
+    claim.bytes = claim.view_bytes = storage.nbytes;
+    claim.dtype = storage.dtype;
+    core_.storages.push_back(
+        {.id = {}, .member = origin_.member, .nbytes = storage.nbytes, .device = std::move(storage.location)});
+    core_.storage_bytes.push_back(std::move(bytes));
+    nested_.emplace(call, std::pair(static_cast<std::uint32_t>(core_.storages.size() - 1), claim));
+  }
+  std::tie(step.info.storage, step.claim) = nested_.at(call);
+  step.info.dtype = step.claim->dtype;
+}
+
 void TensorRebuilder::view_of_claim(Step& step, NodeId storage_node) {
+  if (tree_.kind(storage_node) == NodeKind::Call && graph_.meaning(storage_node) == Meaning::LoadFromBytes)
+    return view_of_nested(step, storage_node);
   step.claim = read_storage_claim(graph_, storage_node, step.where);
   if (!step.claim)
     refuse(step.where, "the tensor's first argument is no storage", "a persistent id of a storage",
@@ -268,6 +307,14 @@ void TensorRebuilder::require_within_window(const Step& step, std::uint64_t offs
     refuse(step.where, "the tensor reaches past its view of the storage", base::plural(step.claim->view_bytes, "byte"));
 }
 
+void TensorRebuilder::take_row(Step& step, const TensorInfo& known) {
+  step.info.dtype = known.dtype;
+  step.info.shape = known.shape;
+  step.info.stride = known.stride;
+  step.info.storage = known.storage;
+  step.info.offset_bytes = known.offset_bytes;
+}
+
 void TensorRebuilder::rebuild_meta(Step& step) {
   if (step.given.size() < 3)
     refuse(step.where, "the call that rebuilds the tensor has too few arguments", "3",
@@ -317,7 +364,34 @@ std::uint32_t TensorRebuilder::storage_of_payload(const Step& step, NodeId node)
   return index;
 }
 
-void TensorRebuilder::rebuild_numpy(Step& step, const PickleGraph::NumpyArray& array, NodeId) {
+/// joblib: the elements are the last of the bytes behind the object; padding may stand before them.
+void TensorRebuilder::place_raw(Step& step, NodeId object) {
+  TensorInfo& info = step.info;
+  const auto& call = tree_.call(object);
+  std::uint64_t nbytes = 0;
+  try {
+    nbytes = byte_size(info.shape, info.dtype);
+  } catch (const Error& overflow) {
+    refuse(step.where, overflow.what_happened, overflow.expected, overflow.found);
+  }
+  if (nbytes > call.raw_bytes)
+    refuse(step.where, "the elements of the array are not behind it", base::plural(nbytes, "byte"),
+           base::plural(call.raw_bytes, "byte"));
+  const std::uint64_t begin = call.raw_begin + call.raw_bytes - nbytes;
+  StorageBytes bytes;
+  if (origin_.file_offset) {
+    bytes.offset = *origin_.file_offset + begin;
+  } else {
+    const auto elements = tree_.raw(call).last(nbytes);
+    bytes.kind = StorageBytes::Kind::Owned;
+    bytes.owned.assign(elements.begin(), elements.end());
+  }
+  info.storage = static_cast<std::uint32_t>(core_.storages.size());
+  core_.storages.push_back({.id = {}, .member = origin_.member, .nbytes = nbytes, .device = {}});
+  core_.storage_bytes.push_back(std::move(bytes));
+}
+
+void TensorRebuilder::rebuild_numpy(Step& step, const PickleGraph::NumpyArray& array, NodeId object) {
   const auto type = graph_.numpy_type(array.dtype);
   const auto dtype = type ? numpy_dtype(type->code) : std::nullopt;
   if (!dtype)
@@ -326,9 +400,12 @@ void TensorRebuilder::rebuild_numpy(Step& step, const PickleGraph::NumpyArray& a
   TensorInfo& info = step.info;
   info.dtype = *dtype;
   info.shape = step.counts(array.shape, "the shape");
-  info.storage = storage_of_payload(step, array.data);
   const bool is_negative = std::any_of(info.shape.begin(), info.shape.end(), [](std::int64_t n) { return n < 0; });
   if (is_negative) refuse(step.where, "an extent of the array is negative", "0 or more", base::shape_text(info.shape));
+  if (array.data == kNoNode)
+    place_raw(step, object);
+  else
+    info.storage = storage_of_payload(step, array.data);
   info.stride = array.fortran ? column_major(info.shape) : dense_stride(info.shape);
   info.encoding.big_endian = type->big_endian && dtype_bytes(*dtype) > 1;
   if (info.type.empty() && step.call.cast_to == kNoNode) info.type = "numpy.ndarray";

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include <tenon/checkpoint.hpp>
 
@@ -54,10 +55,13 @@ class TensorRebuilder {
   void require_whole_bytes(const Step& step, std::uint64_t offset_bits) const;
   void require_within_window(const Step& step, std::uint64_t offset_bytes) const;
   void rebuild_meta(Step& step);
+  void take_row(Step& step, const TensorInfo& known);
+  void place_raw(Step& step, NodeId object);
   void rebuild_bare_storage(Step& step);
   void rebuild_numpy(Step& step, const PickleGraph::NumpyArray& array, NodeId array_node);
   void rebuild_from_buffer(Step& step);
   void view_of_claim(Step& step, NodeId storage_node);
+  void view_of_nested(Step& step, NodeId call);
   void cast_numpy(Step& step, NodeId dtype_node);
   StorageClaim read_claim(const Step& step, NodeId storage_node) const;
   std::uint32_t storage_of_payload(const Step& step, NodeId node);
@@ -69,6 +73,7 @@ class TensorRebuilder {
   bool big_endian_;
   CheckpointCore& core_;
   std::unordered_map<NodeId, std::uint32_t> payloads_;  ///< storages of bytes that stand in the pickle
+  std::unordered_map<NodeId, std::pair<std::uint32_t, StorageClaim>> nested_;  ///< storages pickled by themselves
 };
 
 /// Bytes per element as storages count them: packed types (quint4x2, quint2x4) are counted in whole bytes.

@@ -147,4 +147,33 @@ bool looks_like_torch_legacy(std::span<const std::byte> bytes) {
 
 std::shared_ptr<CheckpointCore> open_torch_legacy(const OpenRequest& request) { return LegacyFile(request).open(); }
 
+LegacyStorage read_legacy_storage(std::span<const std::byte> bytes, const Where& where, const Limits& limits) {
+  constexpr int kObject = 3, kKeys = 4;  // magic number, version, system, then these
+  base::Cursor in(bytes, where.file, where.member);
+  const auto refuse = [&](std::string what) {
+    return Error(Code::Corrupt, where, "the storage within the pickle: " + std::move(what), {}, {},
+                 "the file is damaged: fetch or save it again");
+  };
+  if (!looks_like_torch_legacy(bytes)) throw refuse("it is no stream of torch.save");
+  LegacyStorage found;
+  try {
+    for (int i = 0; i <= kKeys; ++i) {
+      const PickleTree tree = container::read_pickle({in.rest(), where.file, where.member, 0}, limits);
+      in.skip(tree.stream_bytes(), "a pickle");
+      if (i != kObject) continue;
+      const auto claim = read_storage_claim(PickleGraph(tree), tree.root(), where);
+      if (!claim) throw refuse("its object is no storage");
+      found.dtype = claim->dtype;
+      found.location = claim->location;
+    }
+    const auto nbytes = base::checked_multiply(in.u64("the element count"), storage_element_bytes(found.dtype));
+    if (!nbytes || *nbytes > in.remaining()) throw refuse("it is shorter than its count says");
+    found.offset = in.position();
+    found.nbytes = *nbytes;
+  } catch (const Error& error) {
+    throw Error(error.code, where, error.what_happened, error.expected, error.found, error.next);
+  }
+  return found;
+}
+
 }  // namespace tenon::formats

@@ -288,7 +288,7 @@ void refuse_types(const WriteRequest& request) {
     if (!base::is_utf8(tensor.name)) names.push_back(base::to_valid_utf8(tensor.name));
   }
   refuse_if_any(request.file, refused, "a PyTorch zip written by tenon cannot hold tensors of these types",
-                "dequantise or cast them first");
+                next_for_types(request.snapshot, "dequantise or cast them first"));
   refuse_if_any(request.file, names, "names must be UTF-8 text", "rename these tensors by a plan");
 }
 

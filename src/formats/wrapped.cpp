@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "container/inflate.hpp"
+#include "container/tar_reader.hpp"
 #include "formats/merge.hpp"
 #include "formats/open.hpp"
 
@@ -85,6 +86,18 @@ std::shared_ptr<CheckpointCore> open_zip_of_checkpoints(const OpenRequest& reque
   for (const container::ZipEntry& entry : zip.entries())
     if (can_unpack(entry)) members.push_back(member_of(request, zip, entry));
   return open_members(request, Format::Zip, std::move(members));
+}
+
+std::shared_ptr<CheckpointCore> open_tar_of_checkpoints(const OpenRequest& request) {
+  std::vector<Member> members;
+  for (const container::TarMember& entry :
+       container::read_tar(request.file->bytes(), request.path, request.options.limits))
+    if (entry.is_file && entry.bytes > 0)
+      members.push_back({entry.name, io::MappedFile::part(request.file, entry.offset, entry.bytes,
+                                                          name_within(request.path, entry.name))});
+  if (auto core = open_members(request, Format::Tar, std::move(members))) return core;
+  throw Error(Code::Unsupported, {request.path, {}, {}, {}}, "no member of this tar archive is a checkpoint", {}, {},
+              "choose the archive that holds the weights");
 }
 
 }  // namespace tenon::formats

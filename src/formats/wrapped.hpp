@@ -28,4 +28,7 @@ std::shared_ptr<CheckpointCore> open_members(const OpenRequest& request, Format 
 /// The same for a zip archive. Stored members are read in place, deflated ones unpacked into memory.
 std::shared_ptr<CheckpointCore> open_zip_of_checkpoints(const OpenRequest& request, const container::ZipReader& zip);
 
+/// The same for a tar archive, read in place. Throws Error Unsupported where no member is a checkpoint.
+std::shared_ptr<CheckpointCore> open_tar_of_checkpoints(const OpenRequest& request);
+
 }  // namespace tenon::formats

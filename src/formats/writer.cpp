@@ -29,6 +29,16 @@ void refuse_if_any(const std::string& file, const std::vector<std::string>& refu
   throw Error(Code::Refused, Where{file, {}, {}, {}}, std::move(what), {}, std::move(found), std::move(next));
 }
 
+std::string next_for_types(const Snapshot& snapshot, std::string otherwise) {
+  const auto& tensors = snapshot.tensors;
+  const auto is_block = [](const SnapshotTensor& tensor) { return is_block_dtype(tensor.dtype); };
+  const auto is_computed = [](const SnapshotTensor& tensor) { return can_dequantize(tensor.dtype); };
+  if (std::none_of(tensors.begin(), tensors.end(), is_block)) return otherwise;
+  if (std::none_of(tensors.begin(), tensors.end(), is_computed))
+    return "tenon does not compute the values of these block types: convert the file with llama.cpp first";
+  return "`tenon convert --dequantize` writes Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K as float32";
+}
+
 bool is_state_dict_metadata(const Object& object) {
   return object.key() == "_metadata" && std::holds_alternative<Mapping>(object.value.is);
 }

@@ -36,6 +36,9 @@ void write_tensor(const SnapshotTensor& tensor, const Sink& sink);
 void refuse_if_any(const std::string& file, const std::vector<std::string>& refused, std::string what,
                    std::string next);
 
+/// What to do about tensors whose types a format cannot hold: `otherwise`, or the way out for ggml's blocks.
+std::string next_for_types(const Snapshot& snapshot, std::string otherwise);
+
 /// The `_metadata` of a state dict: versions of its modules, an attribute of the dict and no entry. Loading needs it
 /// for files of PyTorch before 0.4.1 only, so writers leave it out silently.
 bool is_state_dict_metadata(const Object& object);

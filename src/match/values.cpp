@@ -24,6 +24,7 @@ struct Print {
 std::optional<Size> size_of(const Listing& listing, std::size_t index) {
   const TensorSpec& spec = listing.tensors[index];
   if (!spec.shape || !spec.dtype || squeezed(*spec.shape).empty()) return std::nullopt;
+  if (dtype_bytes(*spec.dtype) == 0) return std::nullopt;  // elements that share bytes have no order to compare
   return Size{element_count(*spec.shape), *spec.dtype};
 }
 

@@ -92,6 +92,7 @@ INSTANTIATE_TEST_SUITE_P(
             Dequantize{"w"},
             {{"w", {2, 2}, DType::QInt8}, {"w.<scales>", {2}, DType::Float64}, {"w.<zero_points>", {2}, DType::Int64}},
             {{"w", {2, 2}}}},
+        ShapeCase{"DequantizeBlocks", Dequantize{"w"}, {{"w", {2, 256}, DType::Q4_K}}, {{"w", {2, 256}}}},
         ShapeCase{"MergeLora",
                   MergeLora{"(.*)A", "(.*)B", "$1w", "", "", 2.0},
                   {{"xw", {6, 4}, DType::BFloat16}, {"xA", {2, 4}}, {"xB", {6, 2}}},
@@ -176,6 +177,8 @@ INSTANTIATE_TEST_SUITE_P(
         RefusedCase{"NoGrid", {Resize{"p", {1, 20, 8}}}, {{"p", {1, 17, 8}}}, Code::Invalid},
         RefusedCase{"OtherTokens", {Resize{"p", {1, 25, 8}}}, {{"p", {1, 17, 8}}}, Code::Invalid},
         RefusedCase{"NoChannelRule", {InflateChannels{"s", 4}}, {{"s", {8, 5, 3, 3}}}, Code::Invalid},
+        RefusedCase{"BlocksNotComputed", {Dequantize{"w"}}, {{"w", {1, 256}, DType::IQ1_S}}, Code::Unsupported},
+        RefusedCase{"Blocks", {Transpose{"w", {1, 0}}}, {{"w", {2, 256}, DType::Q4_K}}, Code::Unsupported},
         RefusedCase{"NotQuantised", {Dequantize{"w"}}, {{"w", {2}}}, Code::Invalid},
         RefusedCase{
             "RanksDiffer", {MergeLora{"(.*)A", "(.*)B", "$1w"}}, {{"xA", {2, 4}}, {"xB", {6, 3}}}, Code::Invalid},

@@ -55,8 +55,14 @@ Recipe Recipes::with_channels(const Recipe& input, const InflateChannels& op) co
 Recipe Recipes::dequantized(const Recipe& input) const {
   const auto kind = input->dtype ? std::optional(dtype_kind(*input->dtype)) : std::nullopt;
   const bool is_stored = std::holds_alternative<FromCheckpoint>(input->step);
+  if (is_stored && input->dtype && can_dequantize(*input->dtype))  // ggml's blocks hold their scales themselves
+    return make(DequantizeStored{}, {input}, input->shape, DType::Float32);
+  if (input->dtype && is_block_dtype(*input->dtype) && !can_dequantize(*input->dtype))
+    throw Error(Code::Unsupported, wrong({}, {}, {}).where, "the values of this block type are not computed",
+                "Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K", std::string(dtype_name(*input->dtype)));
   if ((kind && kind != DTypeKind::Quantized) || !is_stored)
-    throw wrong("the tensor is not quantised as stored", "qint8, quint8 or qint32, before other operations",
+    throw wrong("the tensor is not quantised as stored",
+                "qint8, quint8, qint32, Q8_0, Q4_K, ..., before other operations",
                 input->dtype ? std::string(dtype_name(*input->dtype)) : "a computed tensor");
   require_whole_bytes(input);
   return make(DequantizeStored{}, {input}, input->shape, DType::Float32);

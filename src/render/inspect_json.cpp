@@ -28,7 +28,8 @@ Json digest_of(const Checkpoint& checkpoint, std::size_t index) {
 }
 
 Json statistics_of(const Checkpoint& checkpoint, std::size_t index) {
-  if (checkpoint.tensors()[index].storage == kNoStorage) return nullptr;
+  const TensorInfo& info = checkpoint.tensors()[index];
+  if (info.storage == kNoStorage || info.dtype == DType::Unknown) return nullptr;
   const auto statistics = verification::statistics(checkpoint.tensor(index));
   if (!statistics) return nullptr;
   Json json;
@@ -61,7 +62,7 @@ Json tensor_json(const Checkpoint& checkpoint, std::size_t index, const InspectO
   json["dtype"] = std::string(dtype_name(info.dtype));
   json["shape"] = rendering::json_shape(info.shape);
   json["stride"] = rendering::json_shape(info.stride);
-  json["nbytes"] = json_number(byte_size(info.shape, info.dtype));
+  json["nbytes"] = json_number(rendering::tensor_bytes(checkpoint, info));
   json["device"] = device_of(checkpoint, info);
   json["storage"] = storage_of(checkpoint, info);
   json["offset"] = has_bytes ? json_number(info.offset_bytes) : Json(nullptr);

@@ -65,6 +65,7 @@ std::string digest_text(const Checkpoint& checkpoint, std::size_t index) {
 }
 
 std::string statistics_text(const Checkpoint& checkpoint, std::size_t index) {
+  if (checkpoint.tensors()[index].dtype == DType::Unknown) return "no real numbers";
   const auto found = verification::statistics(checkpoint.tensor(index));
   if (!found) return "no real numbers";
   const std::string odd =
@@ -81,7 +82,7 @@ Row row_of(const Checkpoint& checkpoint, std::size_t index, const InspectOptions
   Row row{.name = info.name.empty() ? "(the file itself)" : safe(info.name),
           .dtype = std::string(dtype_name(info.dtype)),
           .shape = base::shape_text(info.shape),
-          .bytes = info.storage == kNoStorage ? "no bytes" : base::bytes_text(byte_size(info.shape, info.dtype)),
+          .bytes = info.storage == kNoStorage ? "no bytes" : base::bytes_text(rendering::tensor_bytes(checkpoint, info)),
           .extra = {}};
   if (info.storage == kNoStorage) return row;
   if (options.digest) row.extra = digest_text(checkpoint, index);

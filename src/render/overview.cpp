@@ -36,12 +36,17 @@ std::vector<StateDict> state_dicts(const Checkpoint& checkpoint) {
   return found;
 }
 
+std::uint64_t tensor_bytes(const Checkpoint& checkpoint, const TensorInfo& info) {
+  if (info.dtype == DType::Unknown && info.storage != kNoStorage) return checkpoint.storages()[info.storage].nbytes;
+  return byte_size(info.shape, info.dtype);
+}
+
 Totals totals(const Checkpoint& checkpoint) {
   Totals result;
   for (const TensorInfo& info : checkpoint.tensors()) {
     ++result.tensors;
     result.parameters = sum(result.parameters, static_cast<std::uint64_t>(element_count(info.shape)));
-    result.bytes = sum(result.bytes, byte_size(info.shape, info.dtype));
+    result.bytes = sum(result.bytes, tensor_bytes(checkpoint, info));
   }
   return result;
 }

@@ -25,6 +25,9 @@ std::vector<StateDict> state_dicts(const Checkpoint& checkpoint);
 
 Totals totals(const Checkpoint& checkpoint);
 
+/// Dense bytes of a tensor; of one whose type is unknown, the bytes that the file has for it.
+std::uint64_t tensor_bytes(const Checkpoint& checkpoint, const TensorInfo& info);
+
 /// How many tensors view a storage that another one views, too.
 std::uint64_t sharing_tensors(const Checkpoint& checkpoint);
 

@@ -16,6 +16,7 @@ struct Row {
   std::string_view name;
   DTypeKind kind;
   int bits;
+  DTypeBlock block = {};  ///< of block types
 };
 
 using enum DTypeKind;
@@ -72,6 +73,33 @@ constexpr Row kRows[] = {
     {DType::F6E2M3, "F6_E2M3", Bits, 6},
     {DType::F6E3M2, "F6_E3M2", Bits, 6},
     {DType::String, "string", Text, 0},
+    {DType::Q4_0, "Q4_0", Quantized, 0, {32, 18}},
+    {DType::Q4_1, "Q4_1", Quantized, 0, {32, 20}},
+    {DType::Q5_0, "Q5_0", Quantized, 0, {32, 22}},
+    {DType::Q5_1, "Q5_1", Quantized, 0, {32, 24}},
+    {DType::Q8_0, "Q8_0", Quantized, 0, {32, 34}},
+    {DType::Q8_1, "Q8_1", Quantized, 0, {32, 40}},
+    {DType::Q2_K, "Q2_K", Quantized, 0, {256, 84}},
+    {DType::Q3_K, "Q3_K", Quantized, 0, {256, 110}},
+    {DType::Q4_K, "Q4_K", Quantized, 0, {256, 144}},
+    {DType::Q5_K, "Q5_K", Quantized, 0, {256, 176}},
+    {DType::Q6_K, "Q6_K", Quantized, 0, {256, 210}},
+    {DType::Q8_K, "Q8_K", Quantized, 0, {256, 292}},
+    {DType::IQ2_XXS, "IQ2_XXS", Quantized, 0, {256, 66}},
+    {DType::IQ2_XS, "IQ2_XS", Quantized, 0, {256, 74}},
+    {DType::IQ3_XXS, "IQ3_XXS", Quantized, 0, {256, 98}},
+    {DType::IQ1_S, "IQ1_S", Quantized, 0, {256, 50}},
+    {DType::IQ4_NL, "IQ4_NL", Quantized, 0, {32, 18}},
+    {DType::IQ3_S, "IQ3_S", Quantized, 0, {256, 110}},
+    {DType::IQ2_S, "IQ2_S", Quantized, 0, {256, 82}},
+    {DType::IQ4_XS, "IQ4_XS", Quantized, 0, {256, 136}},
+    {DType::IQ1_M, "IQ1_M", Quantized, 0, {256, 56}},
+    {DType::TQ1_0, "TQ1_0", Quantized, 0, {256, 54}},
+    {DType::TQ2_0, "TQ2_0", Quantized, 0, {256, 66}},
+    {DType::MXFP4, "MXFP4", Quantized, 0, {32, 17}},
+    {DType::NVFP4, "NVFP4", Quantized, 0, {64, 36}},
+    {DType::Q1_0, "Q1_0", Quantized, 0, {128, 18}},
+    {DType::Unknown, "unknown", Bits, 0},
 };
 
 constexpr bool rows_follow_the_enum() {
@@ -99,6 +127,11 @@ std::string_view dtype_name(DType dtype) { return row(dtype).name; }
 DTypeKind dtype_kind(DType dtype) { return row(dtype).kind; }
 int dtype_bits(DType dtype) { return row(dtype).bits; }
 std::int64_t dtype_bytes(DType dtype) { return row(dtype).bits % 8 == 0 ? row(dtype).bits / 8 : 0; }
+
+bool is_block_dtype(DType dtype) { return row(dtype).block.elements > 1; }
+DTypeBlock dtype_block(DType dtype) {
+  return is_block_dtype(dtype) ? row(dtype).block : DTypeBlock{1, dtype_bytes(dtype)};
+}
 
 std::optional<DType> parse_dtype(std::string_view name) {
   const auto known = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& r) { return r.name == name; });

@@ -35,8 +35,9 @@ std::uint64_t byte_size(const Shape& shape, DType dtype) {
   const std::int64_t count = element_count(shape);
   const int bits = dtype_bits(dtype);
   if (bits % 8 == 0) {
-    std::int64_t bytes = 0;
-    if (__builtin_mul_overflow(count, std::int64_t{bits / 8}, &bytes))
+    const DTypeBlock block = dtype_block(dtype);
+    std::int64_t bytes = count / block.elements + (count % block.elements != 0 ? 1 : 0);
+    if (__builtin_mul_overflow(bytes, block.bytes, &bytes))
       refuse(shape, "the tensor has more bytes than 64 bits count", "fewer than 2^63");
     return static_cast<std::uint64_t>(bytes);
   }
@@ -56,7 +57,7 @@ Stride dense_stride(const Shape& shape) {
 }
 
 bool is_dense(const TensorView& view) {
-  if (!view.encoding.is_plain()) return false;
+  if (!view.encoding.is_plain() && !is_block_dtype(view.dtype)) return false;  // blocks are handed over as stored
   std::int64_t step = 1;
   for (std::size_t axis = view.shape.size(); axis-- > 0;) {
     if (view.shape[axis] == 0) return true;

@@ -35,7 +35,7 @@ std::vector<std::int32_t> counting(int count) {
 }
 
 TEST(DTypes, NamesComeBack) {
-  for (int i = 0; i <= static_cast<int>(DType::String); ++i) {
+  for (int i = 0; i <= static_cast<int>(DType::Unknown); ++i) {
     const auto dtype = static_cast<DType>(i);
     EXPECT_EQ(parse_dtype(dtype_name(dtype)), dtype);
   }
@@ -48,9 +48,42 @@ TEST(Sizes, AreCheckedAgainstOverflow) {
   EXPECT_EQ(byte_size({}, DType::Float64), 8U);
   EXPECT_EQ(byte_size({3}, DType::F4), 2U);
   EXPECT_EQ(byte_size({1, 0}, DType::Int8), 0U);
+  EXPECT_EQ(byte_size({2, 256}, DType::Q4_K), 288U);
+  EXPECT_EQ(byte_size({32}, DType::Q4_0), 18U);
+  EXPECT_EQ(byte_size({33}, DType::Q4_0), 36U) << "whole blocks";
+  EXPECT_EQ(byte_size({7}, DType::Unknown), 0U);
+  EXPECT_THROW(byte_size({9'223'372'036'854'775'776}, DType::Q8_0), Error);
   EXPECT_THROW(byte_size({-1}, DType::Int8), Error);
   EXPECT_THROW(byte_size({1LL << 40, 1LL << 40}, DType::Int8), Error);
   EXPECT_THROW(byte_size({1LL << 61}, DType::Float64), Error);
+}
+
+TEST(Blocks, AreDenseAsTheyStandAndKnowTheirSize) {
+  EXPECT_EQ(dtype_block(DType::Q6_K).elements, 256);
+  EXPECT_EQ(dtype_block(DType::Q6_K).bytes, 210);
+  EXPECT_EQ(dtype_block(DType::Float16).elements, 1);
+  EXPECT_EQ(dtype_block(DType::Float16).bytes, 2);
+  EXPECT_FALSE(can_cast(DType::Q6_K, DType::Float32));
+  EXPECT_FALSE(can_dequantize(DType::Q2_K));
+  Tensor blocks = make_tensor(DType::Q8_0, {1, 32}, std::vector<std::byte>(34, std::byte{1}));
+  blocks.encoding.big_endian = true;
+  EXPECT_TRUE(is_dense(blocks));
+  std::size_t bytes = 0;
+  for_each_block(blocks, [&](std::span<const std::byte> piece) { bytes += piece.size(); });
+  EXPECT_EQ(bytes, 34U);
+  blocks.dtype = DType::Q2_K;
+  EXPECT_THROW(dequantized(blocks), Error);
+}
+
+// Of d = 0x3c00 = 1 (big-endian: 3c 00) and q = -1: every element is -1. All types against another arithmetic:
+// tests/interop/dequantize_test.py.
+TEST(Blocks, FollowTheByteOrderOfTheirFile) {
+  std::vector<std::byte> bytes(34, std::byte{0xff});
+  bytes[0] = std::byte{0x3c};
+  bytes[1] = std::byte{0};
+  Tensor blocks = make_tensor(DType::Q8_0, {32}, bytes);
+  blocks.encoding.big_endian = true;
+  EXPECT_EQ(values_of<float>(dequantized(blocks)), std::vector<float>(32, -1.0F));
 }
 
 struct ViewRow {

@@ -53,7 +53,10 @@ std::optional<TensorChange> compare(const Checkpoint& a, std::size_t in_a, const
                       .cosine = {},
                       .changed_elements = {}};
   const bool same_type = info_a.shape == info_b.shape && info_a.dtype == info_b.dtype;
-  const bool has_a = info_a.storage != kNoStorage, has_b = info_b.storage != kNoStorage;
+  const auto has_values = [](const TensorInfo& info) {
+    return info.storage != kNoStorage && info.dtype != DType::Unknown;
+  };
+  const bool has_a = has_values(info_a), has_b = has_values(info_b);
   if (!has_a || !has_b) return same_type && has_a == has_b ? std::nullopt : std::optional(change);
   if (info_a.shape != info_b.shape) return change;  // no value needs to be read
   const Tensor tensor_a = a.tensor(in_a), tensor_b = b.tensor(in_b);

@@ -108,8 +108,13 @@ void check_parts(const Checkpoint& checkpoint, VerifiedFile& result) {
 }
 
 void check_values(const Checkpoint& checkpoint, const std::set<std::string>& damaged, VerifiedFile& result) {
+  std::uint64_t without_numbers = 0;
   for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
     const TensorInfo& info = checkpoint.tensors()[i];
+    if (is_block_dtype(info.dtype) || info.dtype == DType::Unknown) {
+      ++without_numbers;
+      continue;
+    }
     if (info.storage == kNoStorage || damaged.contains(checkpoint.storages()[info.storage].member)) continue;
     try {
       const verification::NonFinite found = verification::count_non_finite(checkpoint.tensor(i));
@@ -125,6 +130,9 @@ void check_values(const Checkpoint& checkpoint, const std::set<std::string>& dam
         result.problems.push_back(as_problem(error));
     }
   }
+  if (without_numbers > 0)
+    result.notes.push_back(base::plural(without_numbers, "tensor") +
+                           " in blocks or of unknown types: values not checked");
 }
 
 void note_placeholders(const Checkpoint& checkpoint, VerifiedFile& result) {

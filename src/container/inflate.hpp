@@ -16,4 +16,7 @@ namespace tenon::container {
 std::vector<std::byte> inflate(std::span<const std::byte> packed, std::uint64_t unpacked_bytes, const Where& where,
                                const Limits& limits);
 
+/// The first `count` bytes that the entry unpacks to, or all of them when they are fewer. Throws Error Corrupt.
+std::vector<std::byte> inflate_start(std::span<const std::byte> packed, std::uint64_t count, const Where& where);
+
 }  // namespace tenon::container

@@ -7,6 +7,7 @@
 #include "base/cursor.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "formats/npy_header.hpp"
 #include "formats/torch_legacy.hpp"
 
 namespace tenon::formats {
@@ -27,7 +28,6 @@ constexpr Magic kMagics[] = {
     {0, "tjgg", "a GGML file of the time before GGUF", kLater},
     {0, "fmgg", "a GGML file of the time before GGUF", kLater},
     {0, "algg", "a GGML adapter of the time before GGUF", kLater},
-    {0, "\x93NUMPY", "a NumPy array (.npy)", kLater},
     {0, "\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)", kLater},
     {512, "\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)", kLater},
     {0, "\x1f\x8b", "a gzip file", "unpack it, then ask again"},
@@ -165,6 +165,7 @@ Known detect(std::span<const std::byte> bytes, const std::string& path) {
   if (looks_like_torch_legacy(bytes)) return Known::TorchLegacy;
   const std::string_view head = base::as_text(bytes.first(std::min<std::size_t>(bytes.size(), 1024)));
   refuse_pointer(head, path);
+  if (head.starts_with(kNpyMagic)) return Known::Npy;
   refuse_magic(head, path);
   if (looks_like_safetensors(bytes) && !looks_like_text(head)) return Known::Safetensors;
   refuse_web_page(head, path);
@@ -193,17 +194,11 @@ void refuse_archive(const container::ZipReader& zip, const std::string& path) {
     return std::any_of(zip.entries().begin(), zip.entries().end(),
                        [&](const container::ZipEntry& e) { return matches(e.name); });
   };
-  const auto all_end_with = [&](std::string_view suffix) {
-    return !zip.entries().empty() &&
-           std::all_of(zip.entries().begin(), zip.entries().end(),
-                       [&](const container::ZipEntry& e) { return e.name.ends_with(suffix); });
-  };
   const auto unsupported = [&](std::string what, std::string_view next) {
     refuse(Code::Unsupported, path, std::move(what), "a PyTorch archive with an entry `data.pkl`", {}, next);
   };
   if (any([](std::string_view n) { return n == "model.weights.h5"; }))
     unsupported("this is a Keras 3 model (.keras)", kLater);
-  if (all_end_with(".npy")) unsupported("this is a NumPy archive (.npz)", kLater);
   if (any([](std::string_view n) { return n.ends_with("/model.json") || n == "model.json"; }))
     unsupported("this is a TorchScript archive of the time before PyTorch 1.4",
                 "load and save it with the PyTorch of that time");

@@ -9,6 +9,8 @@
 #include <tenon/save.hpp>
 
 #include "formats/detect.hpp"
+#include "formats/npy.hpp"
+#include "formats/npz.hpp"
 #include "formats/safetensors.hpp"
 #include "formats/torch_legacy.hpp"
 #include "formats/torch_zip.hpp"
@@ -25,6 +27,7 @@ std::shared_ptr<CheckpointCore> open_zip(const OpenRequest& request) {
   const auto damage =
       request.options.salvage == Salvage::Yes ? container::ZipDamage::Salvage : container::ZipDamage::Refuse;
   const container::ZipReader zip(request.file->bytes(), request.path, request.options.limits, damage);
+  if (formats::is_npz(zip)) return formats::open_npz(request, zip);
   if (formats::find_data_pickle(zip).empty()) formats::refuse_archive(zip, request.path);
   return formats::open_torch_zip(request, zip);
 }
@@ -34,6 +37,7 @@ constexpr std::pair<formats::Known, formats::Reader> kReaders[] = {
     {formats::Known::Zip, open_zip},
     {formats::Known::TorchLegacy, formats::open_torch_legacy},
     {formats::Known::Safetensors, formats::open_safetensors},
+    {formats::Known::Npy, formats::open_npy},
 };
 
 formats::Reader reader_for(formats::Known known) {

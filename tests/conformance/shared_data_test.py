@@ -8,7 +8,8 @@ Formats that tenon does not read yet are counted and left out.
 """
 import argparse, json, os, pathlib, subprocess, sys
 
-READ = ("torch_zip", "torch_legacy", "torchscript", "torch", "libtorch", "safetensors")
+READ = ("torch_zip", "torch_legacy", "torchscript", "torch", "libtorch", "safetensors", "npy", "npz", "numpy_object")
+OTHER = ("safetensors/", "npy/")  # folders of generated/other that are read
 TAR_OR_DCP = ("asm_old.tar.pt", "dcp_two_ranks")
 
 
@@ -30,7 +31,7 @@ def differences(expected, partial, got):
     wrong = []
     for want in expected:
         candidates = found.get(want["name"], [])
-        digest = None if want.get("meta") else "sha256:" + want["sha256"]
+        digest = None if want.get("meta") or "sha256" not in want else "sha256:" + want["sha256"]
         match = [t for t in candidates if t["dtype"] == want["dtype"] and t["shape"] == want["shape"] and t["digest"] == digest]
         if match:
             candidates.remove(match[0])
@@ -46,7 +47,7 @@ def cases(data):
     """(path, expectation, tensors, partial) of every entry that tenon reads."""
     for folder in ("torch", "libtorch", "other"):
         for name, entry in json.loads((data / "generated" / folder / "expected.json").read_text())["files"].items():
-            if name in TAR_OR_DCP or (folder == "other" and not name.startswith("safetensors/")):
+            if name in TAR_OR_DCP or (folder == "other" and not name.startswith(OTHER)):
                 continue
             yield data / "generated" / folder / name, entry["expect"], entry.get("tensors"), entry.get("partial", False)
     for line in (data / "manifest.jsonl").read_text().splitlines():

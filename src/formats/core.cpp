@@ -62,6 +62,11 @@ std::span<const std::byte> CheckpointCore::bytes_of(std::uint32_t index) const {
       entry->second.bytes = container::inflate(bytes, storage.nbytes, where, limits);
       bytes = entry->second.bytes;
     }
+    if (place.kind == StorageBytes::Kind::Derived) {
+      entry->second.bytes = place.derive(bytes);
+      TENON_ASSERT(entry->second.bytes.size() == storage.nbytes);
+      bytes = entry->second.bytes;
+    }
     if (place.crc32 && salvage == Salvage::No) {
       const std::uint32_t found = base::crc32(bytes);
       if (found != *place.crc32)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,7 @@ struct StorageBytes {
     Mapped,    ///< file bytes [offset, offset + nbytes)
     Deflated,  ///< file bytes [offset, offset + packed_bytes), inflated on first use
     Owned,     ///< `owned`: values that stood inside a pickle
+    Derived,   ///< `derive` makes them on first use out of file bytes [offset, offset + packed_bytes)
   };
   Kind kind = Kind::Mapped;
   std::uint32_t file = 0;  ///< index into CheckpointCore::files
@@ -34,6 +36,8 @@ struct StorageBytes {
   bool offset_is_of_zip_header = false;
   std::optional<std::uint32_t> crc32;  ///< of the unpacked bytes of the whole record, where the archive has one
   std::vector<std::byte> owned;
+  std::function<std::vector<std::byte>(std::span<const std::byte> stored)>
+      derive;  ///< gives exactly the storage's bytes
 };
 
 /// One file of the code in a TorchScript archive: text, never run.

@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "formats/npy_header.hpp"
+#include "formats/onnx.hpp"
 #include "formats/torch_legacy.hpp"
 
 namespace tenon::formats {
@@ -146,11 +147,6 @@ bool looks_like_pickle(std::string_view head) {
          !looks_like_text(head.substr(0, 8));
 }
 
-bool looks_like_onnx(std::string_view head) {  // ModelProto: field 1 (ir_version) a small varint, then field 2, 7 or 8
-  return head.size() > 3 && head[0] == '\x08' && head[1] > 0 && head[1] < 32 &&
-         (head[2] == '\x12' || head[2] == '\x3a' || head[2] == '\x42');
-}
-
 }  // namespace
 
 bool is_archive(std::span<const std::byte> bytes) {
@@ -167,6 +163,7 @@ Known detect(std::span<const std::byte> bytes, const std::string& path) {
   refuse_pointer(head, path);
   if (head.starts_with(kNpyMagic)) return Known::Npy;
   refuse_magic(head, path);
+  if (!has_safetensors_header(bytes) && looks_like_onnx(bytes)) return Known::Onnx;
   if (looks_like_safetensors(bytes) && !looks_like_text(head)) return Known::Safetensors;
   refuse_web_page(head, path);
   if (head.starts_with("PK"))
@@ -174,8 +171,6 @@ Known detect(std::span<const std::byte> bytes, const std::string& path) {
   if (looks_like_pickle(head))
     refuse(Code::Unsupported, path, "this is a bare pickle, not a file that torch.save wrote",
            "a PyTorch or safetensors file", {}, "tenon does not read bare pickles yet");
-  if (looks_like_onnx(head))
-    refuse(Code::Unsupported, path, "this is an ONNX model", "a PyTorch or safetensors file", {}, kLater);
   if (bytes.size() < 8)
     refuse(Code::Corrupt, path, "the file is too short for any checkpoint", "8 bytes and more",
            base::plural(bytes.size(), "byte"), kFetchAgain);

@@ -13,7 +13,7 @@
 namespace tenon::formats {
 
 /// The formats that open() hands on to a reader.
-enum class Known { Zip, TorchLegacy, Safetensors, Npy };
+enum class Known { Zip, TorchLegacy, Safetensors, Npy, Onnx };
 
 /// True for zip archives, also with bytes in front of them; never for a file that begins as another known format.
 bool is_archive(std::span<const std::byte> bytes);

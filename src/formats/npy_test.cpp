@@ -222,6 +222,20 @@ TEST_F(NpyFiles, EveryTruncationIsAnErrorOrAnAnswer) {
   for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) EXPECT_THROW(open(whole.substr(0, bytes)), Error) << bytes;
 }
 
+TEST_F(NpyFiles, AChangedByteIsNeverMoreThanAnErrorOrAnAnswer) {
+  std::string content = npy(header("[('x', '<i2'), ('y', '<i4', (2,))]", "(2,)"), counting(20));
+  for (std::size_t at = 0; at < content.size(); ++at)
+    for (const int flip : {1, 2, 4, 8, 16, 32, 64, 128, 255}) {
+      const char before = content[at];
+      content[at] = static_cast<char>(before ^ flip);
+      try {
+        (void)rows_of(open(content));
+      } catch (const Error&) {
+      }
+      content[at] = before;
+    }
+}
+
 TEST(NpyHeaders, AreReadBackAsTheyWereWritten) {
   for (const DType dtype : {DType::Float32, DType::Bool, DType::UInt64, DType::Complex128})
     for (const Shape& shape : {Shape{}, Shape{3}, Shape{0, 2}, Shape(40, 1)}) {

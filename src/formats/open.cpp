@@ -11,6 +11,7 @@
 #include "formats/detect.hpp"
 #include "formats/npy.hpp"
 #include "formats/npz.hpp"
+#include "formats/onnx.hpp"
 #include "formats/safetensors.hpp"
 #include "formats/torch_legacy.hpp"
 #include "formats/torch_zip.hpp"
@@ -38,6 +39,7 @@ constexpr std::pair<formats::Known, formats::Reader> kReaders[] = {
     {formats::Known::TorchLegacy, formats::open_torch_legacy},
     {formats::Known::Safetensors, formats::open_safetensors},
     {formats::Known::Npy, formats::open_npy},
+    {formats::Known::Onnx, formats::open_onnx},
 };
 
 formats::Reader reader_for(formats::Known known) {

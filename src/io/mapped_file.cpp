@@ -66,6 +66,20 @@ int open_for_reading(const std::string& path) {
   return descriptor;
 }
 
+/// One step down, which is no link.
+int open_part(int around, const std::string& part, bool is_folder, const std::string& path) {
+  const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (is_folder ? O_DIRECTORY : 0);
+  const int descriptor = ::openat(around, part.c_str(), flags);
+  if (descriptor >= 0) return descriptor;
+  const int error_number = errno;
+  struct stat status {};
+  if (::fstatat(around, part.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode))
+    throw Error(Code::Read, Where{.file = path, .member = {}, .key = {}, .byte = {}},
+                "a part of the path is a link, which is not followed for files that a checkpoint names",
+                "a file in the checkpoint's own folder", "`" + part + "` is a link", "put the file itself there");
+  refuse(path, error_number);
+}
+
 }  // namespace
 
 struct MappedFile::Identity {
@@ -86,11 +100,28 @@ PathKind path_kind(const std::string& path) {
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, ReadMode mode) {
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, mode));
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, open_for_reading(path), mode));
 }
 
-MappedFile::MappedFile(std::string path, ReadMode mode) : path_(std::move(path)) {
-  Descriptor opened(open_for_reading(path_));
+std::shared_ptr<const MappedFile> MappedFile::open_below(const std::string& folder, const std::string& relative,
+                                                         ReadMode mode) {
+  const std::string path = folder.empty() ? relative : folder + (folder.ends_with('/') ? "" : "/") + relative;
+  const std::string top = folder.empty() ? "." : folder;
+  int descriptor = ::open(top.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+  if (descriptor < 0) refuse(top, errno);
+  for (std::size_t begin = 0; begin <= relative.size();) {
+    const std::size_t end = std::min(relative.find('/', begin), relative.size());
+    const std::string part = relative.substr(begin, end - begin);
+    TENON_ASSERT(!part.empty() && part != "..");
+    const Descriptor around(descriptor);
+    descriptor = open_part(around.number, part, end < relative.size(), path);
+    begin = end + 1;
+  }
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, descriptor, mode));
+}
+
+MappedFile::MappedFile(std::string path, int descriptor, ReadMode mode) : path_(std::move(path)) {
+  Descriptor opened(descriptor);
   const struct stat status = status_of(opened.number, path_);
   const Where where{.file = path_, .member = {}, .key = {}, .byte = {}};
   if (S_ISDIR(status.st_mode)) throw Error(Code::Read, where, "this is a folder", "a file", "a folder");

@@ -22,6 +22,12 @@ class MappedFile {
   /// Throws Error: NotFound, Read (permission, a folder, a device or pipe; I/O error).
   static std::shared_ptr<const MappedFile> open(const std::string& path, ReadMode mode);
 
+  /// Opens `relative` (parts joined with `/`, none of them `..`) below `folder` ("" is the current one) without
+  /// following a link in any part of it, and so never leaves the folder. Throws Error: NotFound, Read (a link, as
+  /// above).
+  static std::shared_ptr<const MappedFile> open_below(const std::string& folder, const std::string& relative,
+                                                      ReadMode mode);
+
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -38,7 +44,7 @@ class MappedFile {
 
  private:
   struct Identity;
-  MappedFile(std::string path, ReadMode mode);
+  MappedFile(std::string path, int descriptor, ReadMode mode);  ///< owns the descriptor from the call on
 
   std::string path_;
   int descriptor_ = -1;

@@ -107,7 +107,7 @@ void add_convert(CLI::App& app, Session& session) {
                                   "  tenon convert model.gguf model.safetensors --dequantize");
   command->add_option("IN", options->in, "A checkpoint of any format that tenon reads")->required();
   command->add_option("OUT", options->out, "The file to write; its suffix names the format")->required();
-  command->add_option("--to", options->to, "safetensors or pytorch-zip, whatever the suffix")->type_name("FORMAT");
+  command->add_option("--to", options->to, "safetensors, pytorch-zip or npz, whatever the suffix")->type_name("FORMAT");
   command->add_option("--dtype", options->dtype, "Cast floating tensors; what that does to the values is said first")
       ->type_name("DTYPE");
   command->add_option("--accept", options->accept, "Write it even where the cast changes values")

@@ -10,19 +10,19 @@ namespace tenon::cli {
 
 namespace {
 
-constexpr const char* kWritable = "safetensors or pytorch-zip";
+constexpr const char* kWritable = "safetensors, pytorch-zip or npz";
 
 }  // namespace
 
 Format output_format(const std::string& out, const std::string& asked) {
-  for (const Format format : {Format::Safetensors, Format::PytorchZip})
+  for (const Format format : {Format::Safetensors, Format::PytorchZip, Format::Npz})
     if (asked == format_name(format)) return format;
   if (!asked.empty())
     throw Error(Code::Invalid, Where{out, {}, {}, {}}, "tenon writes no format of this name", kWritable, asked,
-                "take one of the two");
+                "take one of these");
   if (const auto format = format_from_suffix(out)) return *format;
   throw Error(Code::Invalid, Where{out, {}, {}, {}}, "the output's name does not tell its format",
-              "the suffix .safetensors, .pt, .pth, .bin or .ckpt", {}, "take such a name");
+              "the suffix .safetensors, .npz, .pt, .pth, .bin or .ckpt", {}, "take such a name");
 }
 
 void add_shard_size(CLI::App* command, std::uint64_t& bytes) {

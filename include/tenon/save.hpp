@@ -20,7 +20,7 @@ enum class Durability : std::uint8_t {
 enum class Objects : std::uint8_t { Keep, Drop };
 
 struct SaveOptions {
-  Format format = Format::Safetensors;  ///< Safetensors or PytorchZip
+  Format format = Format::Safetensors;  ///< Safetensors, PytorchZip or Npz
   Existing existing = Existing::Refuse;
   Durability durability = Durability::Fsync;
   Objects objects = Objects::Keep;  ///< Keep: refuse what the format cannot hold
@@ -49,7 +49,7 @@ TENON_API SaveReport save(const Snapshot& snapshot, const std::string& path, con
 /// Throws Error: Refused, Exists, Invalid as save() does.
 TENON_API SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options = {});
 
-/// The format that a file name asks for by its suffix (.safetensors; .pt .pth .bin .ckpt), or nothing.
+/// The format that a file name asks for by its suffix (.safetensors; .npz; .pt .pth .bin .ckpt), or nothing.
 TENON_API std::optional<Format> format_from_suffix(std::string_view path);
 
 }  // namespace tenon

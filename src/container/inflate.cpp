@@ -106,4 +106,20 @@ std::vector<std::byte> gunzip(std::span<const std::byte> packed, const Where& wh
   return out;
 }
 
+std::vector<std::byte> inflate_start(std::span<const std::byte> packed, std::uint64_t count, const Where& where) {
+  std::vector<std::byte> out(count);
+  Stream stream(kRawDeflate);
+  if (!stream.ready) throw Error(Code::Read, where, "zlib could not start", {}, {}, "free some memory");
+  stream.z.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(packed.data()));
+  stream.z.avail_in = piece(packed.size());
+  stream.z.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.z.avail_out = piece(out.size());
+  const int status = out.empty() ? Z_OK : ::inflate(&stream.z, Z_SYNC_FLUSH);
+  if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
+    throw Error(Code::Corrupt, where, "the packed entry does not unpack", "a deflate stream", {},
+                "the file is damaged: fetch or save it again");
+  out.resize(out.size() - stream.z.avail_out);
+  return out;
+}
+
 }  // namespace tenon::container

@@ -19,5 +19,7 @@ std::vector<std::byte> inflate(std::span<const std::byte> packed, std::uint64_t 
 /// Unpacks a gzip file (RFC 1952), of which nobody says the size; several members one after another are one stream.
 /// Throws Error at `where`: Limit (ratio, size), Corrupt (no valid stream, bytes left over).
 std::vector<std::byte> gunzip(std::span<const std::byte> packed, const Where& where, const Limits& limits);
+/// The first `count` bytes that the entry unpacks to, or all of them when they are fewer. Throws Error Corrupt.
+std::vector<std::byte> inflate_start(std::span<const std::byte> packed, std::uint64_t count, const Where& where);
 
 }  // namespace tenon::container

@@ -62,6 +62,9 @@ std::optional<std::size_t> Checkpoint::find(std::string_view name) const { retur
 Tensor Checkpoint::tensor(std::size_t index) const {
   TENON_ASSERT(index < core_->tensors.size());
   const TensorInfo& row = core_->tensors[index];
+  if (row.dtype == DType::String)
+    throw Error(Code::Unsupported, {core_->file, {}, row.name, {}}, "the tensor holds text, which has no fixed width",
+                {}, {}, "only its shape is known; --drop-objects leaves it out");
   if (row.storage == kNoStorage)
     throw Error(Code::Unsupported, {core_->file, {}, row.name, {}},
                 "the tensor has no bytes: it was saved from the meta device", {}, {},

@@ -39,8 +39,14 @@ std::optional<std::uint64_t> end_of_view(const TensorInfo& tensor) {
 
 }  // namespace
 
-HeldBytes CheckpointCore::made(std::uint32_t index) const {
-  const auto bytes = std::make_shared<const std::vector<std::byte>>(storage_bytes[index].make());
+HeldBytes CheckpointCore::derived(std::uint32_t index) const {
+  const StorageBytes& place = storage_bytes[index];
+  std::span<const std::byte> stored;
+  if (place.packed_bytes > 0) {
+    files[place.file]->require_unchanged();
+    stored = files[place.file]->bytes().subspan(place.offset, place.packed_bytes);
+  }
+  const auto bytes = std::make_shared<const std::vector<std::byte>>(place.derive(stored));
   TENON_ASSERT(bytes->size() == storages[index].nbytes);
   return {*bytes, bytes};
 }
@@ -50,7 +56,7 @@ HeldBytes CheckpointCore::bytes_of(std::uint32_t index) const {
   const StorageInfo& storage = storages[index];
   const StorageBytes& place = storage_bytes[index];
   if (place.kind == StorageBytes::Kind::Owned) return {place.owned, {}};
-  if (place.kind == StorageBytes::Kind::Made) return made(index);
+  if (place.kind == StorageBytes::Kind::Derived) return derived(index);
   files[place.file]->require_unchanged();
   const std::span<const std::byte> archive = files[place.file]->bytes();
   if (!place.offset_is_of_zip_header && !place.crc32 && place.kind == StorageBytes::Kind::Mapped)

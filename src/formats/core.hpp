@@ -25,7 +25,7 @@ struct StorageBytes {
     Mapped,    ///< file bytes [offset, offset + nbytes)
     Deflated,  ///< file bytes [offset, offset + packed_bytes), inflated on first use
     Owned,     ///< `owned`: values that stood inside a pickle
-    Made,      ///< put together by `make` each time, and held by whoever asked: a tensor saved in several places
+    Derived,   ///< `derive` makes them out of file bytes [offset, offset + packed_bytes), anew for each who asks
   };
   Kind kind = Kind::Mapped;
   std::uint32_t file = 0;  ///< index into CheckpointCore::files
@@ -36,7 +36,8 @@ struct StorageBytes {
   bool offset_is_of_zip_header = false;
   std::optional<std::uint32_t> crc32;  ///< of the unpacked bytes of the whole record, where the archive has one
   std::vector<std::byte> owned;
-  std::function<std::vector<std::byte>()> make;  ///< gives exactly the storage's bytes, or throws Error
+  std::function<std::vector<std::byte>(std::span<const std::byte> stored)>
+      derive;  ///< gives exactly the storage's bytes, or throws Error
 };
 
 /// Bytes and what keeps them alive; no owner means the checkpoint itself.
@@ -83,7 +84,7 @@ struct CheckpointCore {
   void check(const TensorInfo& tensor) const;
 
  private:
-  HeldBytes made(std::uint32_t index) const;
+  HeldBytes derived(std::uint32_t index) const;
 
   struct Unpacked {
     std::span<const std::byte> view;  ///< of the file or of `bytes`, checked

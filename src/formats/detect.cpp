@@ -9,6 +9,8 @@
 #include "base/utf8.hpp"
 #include "container/tar_reader.hpp"
 #include "formats/gguf.hpp"
+#include "formats/npy_header.hpp"
+#include "formats/onnx.hpp"
 #include "formats/pickle.hpp"
 #include "formats/sharded.hpp"
 #include "formats/torch_legacy.hpp"
@@ -33,7 +35,6 @@ constexpr Magic kMagics[] = {
     {0, "tjgg", "a GGML file of the time before GGUF", kLater},
     {0, "fmgg", "a GGML file of the time before GGUF", kLater},
     {0, "algg", "a GGML adapter of the time before GGUF", kLater},
-    {0, "\x93NUMPY", "a NumPy array (.npy)", kLater},
     {0, "\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)", kLater},
     {512, "\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)", kLater},
     {0, "BZh", "a bzip2 file", "unpack it, then ask again"},
@@ -143,11 +144,6 @@ bool looks_like_text(std::string_view head) {
   });
 }
 
-bool looks_like_onnx(std::string_view head) {  // ModelProto: field 1 (ir_version) a small varint, then field 2, 7 or 8
-  return head.size() > 3 && head[0] == '\x08' && head[1] > 0 && head[1] < 32 &&
-         (head[2] == '\x12' || head[2] == '\x3a' || head[2] == '\x42');
-}
-
 }  // namespace
 
 bool is_archive(std::span<const std::byte> bytes) {
@@ -167,8 +163,10 @@ Known detect(std::span<const std::byte> bytes, const std::string& path) {
   const std::string_view head = base::as_text(bytes.first(std::min<std::size_t>(bytes.size(), 1024)));
   refuse_pointer(head, path);
   if (head.starts_with("\x1f\x8b")) return Known::Gzip;
+  if (head.starts_with(kNpyMagic)) return Known::Npy;
   refuse_magic(head, path);
   if (has_safetensors_header(bytes)) return Known::Safetensors;
+  if (looks_like_onnx(bytes)) return Known::Onnx;
   // These two have no mark and are tried: a file that is neither fails within a few bytes.
   if (looks_like_pickle(bytes)) return Known::Pickle;
   if (looks_like_torchsharp(bytes)) return Known::TorchSharp;
@@ -178,8 +176,6 @@ Known detect(std::span<const std::byte> bytes, const std::string& path) {
   refuse_web_page(head, path);
   if (head.starts_with("PK"))
     refuse(Code::Corrupt, path, "the archive's first entry is damaged", "PK\\3\\4", {}, kFetchAgain);
-  if (looks_like_onnx(head))
-    refuse(Code::Unsupported, path, "this is an ONNX model", "a PyTorch or safetensors file", {}, kLater);
   if (bytes.size() < 8)
     refuse(Code::Corrupt, path, "the file is too short for any checkpoint", "8 bytes and more",
            base::plural(bytes.size(), "byte"), kFetchAgain);
@@ -198,17 +194,11 @@ void refuse_archive(const container::ZipReader& zip, const std::string& path) {
     return std::any_of(zip.entries().begin(), zip.entries().end(),
                        [&](const container::ZipEntry& e) { return matches(e.name); });
   };
-  const auto all_end_with = [&](std::string_view suffix) {
-    return !zip.entries().empty() &&
-           std::all_of(zip.entries().begin(), zip.entries().end(),
-                       [&](const container::ZipEntry& e) { return e.name.ends_with(suffix); });
-  };
   const auto unsupported = [&](std::string what, std::string_view next) {
     refuse(Code::Unsupported, path, std::move(what), "a PyTorch archive with an entry `data.pkl`", {}, next);
   };
   if (any([](std::string_view n) { return n == "model.weights.h5"; }))
     unsupported("this is a Keras 3 model (.keras)", kLater);
-  if (all_end_with(".npy")) unsupported("this is a NumPy archive (.npz)", kLater);
   if (any([](std::string_view n) { return n.ends_with("/model.json") || n == "model.json"; }))
     unsupported("this is a TorchScript archive of the time before PyTorch 1.4",
                 "load and save it with the PyTorch of that time");

@@ -13,7 +13,20 @@
 namespace tenon::formats {
 
 /// The formats that open() hands on to a reader.
-enum class Known { Zip, TorchLegacy, TorchTar, Tar, Safetensors, ShardIndex, Gzip, Gguf, TorchSharp, Pickle };
+enum class Known {
+  Zip,
+  TorchLegacy,
+  TorchTar,
+  Tar,
+  Gzip,
+  Safetensors,
+  ShardIndex,
+  Gguf,
+  Npy,
+  Onnx,
+  Pickle,
+  TorchSharp,
+};
 
 /// True for zip archives, also with bytes in front of them; never for a file that begins as another known format.
 bool is_archive(std::span<const std::byte> bytes);

@@ -98,6 +98,7 @@ class Walk {
       : graph_(request.graph),
         origin_(request.origin),
         core_(core),
+        key_(request.key),
         reaches_tensor_(graph_, core.limits.nesting_depth, [this](NodeId node) { return too_deep(node, {}); }),
         values_(graph_, core.limits),
         rebuilder_(graph_, request.origin, request.find_storage, request.big_endian, core),
@@ -105,7 +106,9 @@ class Walk {
 
   void run() {
     const NodeId root = graph_.see_through(graph_.tree().root());
-    if (graph_.role(root) == Role::Container) {
+    if (key_) {
+      visit(root, Place{0, *key_, false});
+    } else if (graph_.role(root) == Role::Container) {
       add_container(root, {}, 0, {});
       go_down(root);
     } else {
@@ -298,6 +301,7 @@ class Walk {
   const PickleGraph& graph_;
   const PickleOrigin& origin_;
   CheckpointCore& core_;
+  const std::optional<std::string>& key_;
   TensorReach reaches_tensor_;
   ValueMaker values_;
   TensorRebuilder rebuilder_;

@@ -1,6 +1,9 @@
 // The walk from a pickle's tree to the rows of a checkpoint: containers, tensors, and the objects beside them.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include <tenon/checkpoint.hpp>
 
 #include "formats/core.hpp"
@@ -14,6 +17,8 @@ struct WalkRequest {
   const PickleOrigin& origin;
   const StorageFinder& find_storage;
   bool big_endian = false;
+  /// The value stands below container 0, which the caller made, under this key; without one it is the top itself.
+  std::optional<std::string> key = {};
 };
 
 /// Fills in `core`'s containers, tensors, objects, and warnings.

@@ -7,6 +7,9 @@
 #include "formats/detect.hpp"
 #include "formats/folder.hpp"
 #include "formats/gguf.hpp"
+#include "formats/npy.hpp"
+#include "formats/npz.hpp"
+#include "formats/onnx.hpp"
 #include "formats/open.hpp"
 #include "formats/pickle.hpp"
 #include "formats/safetensors.hpp"
@@ -29,6 +32,7 @@ std::shared_ptr<CheckpointCore> open_zip(const OpenRequest& request) {
       request.options.salvage == Salvage::Yes ? container::ZipDamage::Salvage : container::ZipDamage::Refuse;
   const container::ZipReader zip(request.file->bytes(), request.path, request.options.limits, damage);
   if (!formats::find_data_pickle(zip).empty()) return formats::open_torch_zip(request, zip);
+  if (formats::is_npz(zip)) return formats::open_npz(request, zip);
   if (auto core = formats::open_zip_of_checkpoints(request, zip)) return core;
   formats::refuse_archive(zip, request.path);
 }
@@ -45,6 +49,8 @@ constexpr std::pair<formats::Known, formats::Reader> kReaders[] = {
     {formats::Known::Tar, formats::open_tar_of_checkpoints},
     {formats::Known::TorchSharp, formats::open_torchsharp},
     {formats::Known::Pickle, formats::open_pickle},
+    {formats::Known::Npy, formats::open_npy},
+    {formats::Known::Onnx, formats::open_onnx},
 };
 
 formats::Reader reader_for(formats::Known known) {

@@ -69,13 +69,28 @@ std::optional<std::uint32_t> PickleGraph::argument(NodeId call, std::size_t inde
 }
 
 NodeId PickleGraph::see_through(NodeId node) const {
-  for (int i = 0; i < kMostWrappers && tree_.kind(node) == NodeKind::Call && meaning(node) == Meaning::Transparent;
-       ++i) {
-    const auto inner = argument(node, 0);
+  for (int i = 0; i < kMostWrappers && tree_.kind(node) == NodeKind::Call; ++i) {
+    const Meaning what = meaning(node);
+    const auto inner = what == Meaning::Transparent        ? argument(node, 0)
+                       : what == Meaning::NumpyReconstruct ? only_item(node)
+                                                           : std::nullopt;
     if (!inner) return node;
     node = *inner;
   }
   return node;
+}
+
+/// NumPy boxes whatever it is given: an array of objects with one item stands for that item.
+std::optional<NodeId> PickleGraph::only_item(NodeId array_call) const {
+  TensorCall call;
+  call.state = tree_.call(array_call).state;
+  const auto array = numpy_array(call);
+  if (!array || tree_.kind(array->data) != NodeKind::List) return std::nullopt;
+  const auto items = tree_.items(array->data);
+  auto first = items.begin();
+  if (first == items.end()) return std::nullopt;
+  const NodeId only = *first;
+  return ++first == items.end() ? std::optional(only) : std::nullopt;
 }
 
 std::string PickleGraph::function_name(NodeId function) const {

@@ -122,6 +122,7 @@ class PickleGraph {
 
  private:
   std::optional<TensorCall> unwrap(NodeId node) const;
+  std::optional<NodeId> only_item(NodeId array_call) const;
   void add_pairs(std::vector<Child>& out, const std::vector<std::pair<NodeId, NodeId>>& pairs) const;
   std::vector<Child> module_children(NodeId state) const;
   std::vector<Child> record_children(NodeId call) const;

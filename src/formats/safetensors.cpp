@@ -332,17 +332,6 @@ std::vector<const SnapshotTensor*> in_file_order(const Snapshot& snapshot) {
   return order;
 }
 
-/// Keys of nested dicts are joined with ".", so `{"a": {"b": ..}, "a.b": ..}` gives one name twice.
-std::vector<std::string> names_that_stand_twice(const Snapshot& snapshot) {
-  std::vector<std::string_view> names;
-  for (const SnapshotTensor& tensor : snapshot.tensors) names.push_back(tensor.name);
-  std::sort(names.begin(), names.end());
-  std::vector<std::string> twice;
-  for (auto at = names.begin(); (at = std::adjacent_find(at, names.end())) != names.end(); ++at)
-    twice.emplace_back(*at);
-  return twice;
-}
-
 void refuse_what_cannot_be_held(const WriteRequest& request) {
   std::vector<std::string> types, names;
   for (const SnapshotTensor& tensor : request.snapshot.tensors) {
@@ -393,25 +382,6 @@ std::string header_text(const std::vector<const SnapshotTensor*>& order,
   return text;
 }
 
-std::vector<std::string> objects_to_leave_out(const Snapshot& snapshot) {
-  std::vector<std::string> names;
-  for (const Object& object : snapshot.objects)
-    if (!is_state_dict_metadata(object)) names.push_back(object.name + " (" + type_name(object.value) + ")");
-  return names;
-}
-
-std::string sharing_note(const Snapshot& snapshot) {
-  std::vector<std::uint64_t> storages;
-  for (const SnapshotTensor& tensor : snapshot.tensors)
-    if (tensor.storage) storages.push_back(*tensor.storage);
-  std::sort(storages.begin(), storages.end());
-  std::uint64_t sharing = 0;
-  for (std::size_t i = 1; i < storages.size(); ++i) sharing += storages[i] == storages[i - 1] ? 1 : 0;
-  if (sharing == 0) return {};
-  return base::plural(sharing, "tensor") +
-         " shared bytes with another: written out, because safetensors knows no sharing";
-}
-
 std::string little_endian(std::uint64_t number) {
   std::string bytes;
   for (int i = 0; i < 8; ++i) bytes += static_cast<char>(static_cast<unsigned char>(number >> (8 * i)));
@@ -424,7 +394,7 @@ Layout lay_out_safetensors(const WriteRequest& request) {
   refuse_what_cannot_be_held(request);
   Layout layout;
   const std::string dropped = leave_out_objects(request, objects_to_leave_out(request.snapshot), "safetensors");
-  for (const std::string& note : {dropped, sharing_note(request.snapshot)})
+  for (const std::string& note : {dropped, sharing_note(request.snapshot, "safetensors")})
     if (!note.empty()) layout.notes.push_back(note);
   auto order = in_file_order(request.snapshot);
   auto metadata = request.snapshot.metadata;

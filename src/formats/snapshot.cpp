@@ -24,7 +24,7 @@ Snapshot snapshot(const Checkpoint& checkpoint) {
     tensor.key_begin = info.key_begin;
     tensor.integer_key = info.integer_key;
     tensor.requires_grad = info.requires_grad;
-    tensor.placeholder = info.storage == kNoStorage;
+    tensor.placeholder = info.storage == kNoStorage && info.dtype != DType::String;  // writers refuse text by type
   }
   return result;
 }

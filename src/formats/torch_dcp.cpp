@@ -150,8 +150,8 @@ class DcpFolder {
     core_->storages.push_back({std::to_string(info.storage), tensor.chunks.empty() ? "" : tensor.chunks[0].blob.file,
                                byte_size(tensor.shape, tensor.dtype), {}});
     StorageBytes& place = core_->storage_bytes.emplace_back();
-    place.kind = StorageBytes::Kind::Made;
-    place.make = [blobs = blobs_, tensor] { return put_together(*blobs, tensor); };
+    place.kind = StorageBytes::Kind::Derived;
+    place.derive = [blobs = blobs_, tensor](std::span<const std::byte>) { return put_together(*blobs, tensor); };
     core_->check(info);
     core_->tensors.push_back(std::move(info));
     ++core_->containers.front().tensor_count;

@@ -53,4 +53,33 @@ std::string leave_out_objects(const WriteRequest& request, const std::vector<std
          "; every tensor is kept";
 }
 
+std::vector<std::string> objects_to_leave_out(const Snapshot& snapshot) {
+  std::vector<std::string> names;
+  for (const Object& object : snapshot.objects)
+    if (!is_state_dict_metadata(object)) names.push_back(object.name + " (" + type_name(object.value) + ")");
+  return names;
+}
+
+std::string sharing_note(const Snapshot& snapshot, std::string_view format) {
+  std::vector<std::uint64_t> storages;
+  for (const SnapshotTensor& tensor : snapshot.tensors)
+    if (tensor.storage) storages.push_back(*tensor.storage);
+  std::sort(storages.begin(), storages.end());
+  std::uint64_t sharing = 0;
+  for (std::size_t i = 1; i < storages.size(); ++i) sharing += storages[i] == storages[i - 1] ? 1 : 0;
+  if (sharing == 0) return {};
+  return base::plural(sharing, "tensor") + " shared bytes with another: written out, because " + std::string(format) +
+         " knows no sharing";
+}
+
+std::vector<std::string> names_that_stand_twice(const Snapshot& snapshot) {
+  std::vector<std::string_view> names;
+  for (const SnapshotTensor& tensor : snapshot.tensors) names.push_back(tensor.name);
+  std::sort(names.begin(), names.end());
+  std::vector<std::string> twice;
+  for (auto at = names.begin(); (at = std::adjacent_find(at, names.end())) != names.end(); ++at)
+    twice.emplace_back(*at);
+  return twice;
+}
+
 }  // namespace tenon::formats

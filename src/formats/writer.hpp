@@ -48,4 +48,13 @@ bool is_state_dict_metadata(const Object& object);
 std::string leave_out_objects(const WriteRequest& request, const std::vector<std::string>& names,
                               std::string_view format);
 
+/// Every object that is no `_metadata`, as `name (type)`: what formats of tensors alone cannot hold.
+std::vector<std::string> objects_to_leave_out(const Snapshot& snapshot);
+
+/// A note on tensors that share storage and are written out one by one; "" when none do.
+std::string sharing_note(const Snapshot& snapshot, std::string_view format);
+
+/// Keys of nested dicts are joined with ".", so `{"a": {"b": ..}, "a.b": ..}` gives one name twice.
+std::vector<std::string> names_that_stand_twice(const Snapshot& snapshot);
+
 }  // namespace tenon::formats

@@ -74,32 +74,40 @@ bool is_one_component(std::string_view name) {
          name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
 }
 
-/// `../../blobs/<hex>`: the content-addressed store that a snapshot of the Hugging Face cache points into.
+/// `../../blobs/<hex>`: the content-addressed store that a snapshot of the Hugging Face cache points into; one step up
+/// more for each folder within the snapshot.
 bool is_cache_blob(std::string_view target) {
-  constexpr std::string_view kStore = "../../blobs/";
-  if (!target.starts_with(kStore)) return false;
-  const std::string_view digest = target.substr(kStore.size());
-  return digest.size() >= 32 && digest.size() <= 128 &&
-         digest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  constexpr std::string_view kUp = "../", kStore = "blobs/";
+  int steps = 0;
+  for (; target.starts_with(kUp); ++steps) target.remove_prefix(kUp.size());
+  if (steps < 2 || steps > 8 || !target.starts_with(kStore)) return false;
+  target.remove_prefix(kStore.size());
+  return target.size() >= 32 && target.size() <= 128 &&
+         target.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+/// Where the link leads, or "" when it is none.
 std::string link_target(int folder, const std::string& name) {
   std::array<char, 512> target{};
   const ssize_t length = ::readlinkat(folder, name.c_str(), target.data(), target.size());
   return length > 0 ? std::string(target.data(), static_cast<std::size_t>(length)) : std::string();
 }
 
-/// Descriptor of `name` in the folder, with no link followed but the cache's own.
-int open_in(int folder, const std::string& name, const std::string& path) {
-  const int descriptor = ::openat(folder, name.c_str(), kReading | O_NOFOLLOW);
+/// One step down, which is no link but the cache's own.
+int open_part(int around, const std::string& part, bool is_folder, const std::string& path) {
+  const int flags = kReading | O_NOFOLLOW | (is_folder ? O_DIRECTORY : 0);
+  const int descriptor = ::openat(around, part.c_str(), flags);
   if (descriptor >= 0) return descriptor;
-  if (errno != ELOOP) refuse(path, errno);
-  const std::string target = link_target(folder, name);
-  const int blob = is_cache_blob(target) ? ::openat(folder, target.c_str(), kReading | O_NOFOLLOW) : -1;
+  const int error_number = errno;
+  const std::string target = link_target(around, part);
+  if (target.empty()) refuse(path, error_number);
+  const int blob = !is_folder && is_cache_blob(target) ? ::openat(around, target.c_str(), flags) : -1;
   if (blob >= 0) return blob;
-  throw Error(Code::Corrupt, {path, {}, {}, {}}, "a part of the checkpoint is a link, which tenon does not follow",
-              "a regular file", "a link to `" + base::escape_for_terminal(target) + "`",
-              "copy the file itself there if you trust it");
+  throw Error(Code::Read, Where{.file = path, .member = {}, .key = {}, .byte = {}},
+              "a part of the path is a link, which is not followed for files that a checkpoint names",
+              "a file in the checkpoint's own folder",
+              "`" + base::escape_for_terminal(part) + "` leads to `" + base::escape_for_terminal(target) + "`",
+              "put the file itself there if you trust it");
 }
 
 }  // namespace
@@ -129,18 +137,33 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, Read
   return file;
 }
 
+std::shared_ptr<const MappedFile> MappedFile::open_below(const std::string& folder, const std::string& relative,
+                                                         ReadMode mode) {
+  const std::string top = folder.empty() ? "." : folder;
+  const std::string path =
+      (folder.empty() ? "" : folder + (folder.ends_with('/') ? "" : "/")) + base::escape_for_terminal(relative);
+  int descriptor = ::open(top.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+  if (descriptor < 0) refuse(top, errno);
+  for (std::size_t begin = 0; begin <= relative.size();) {
+    const std::size_t end = std::min(relative.find('/', begin), relative.size());
+    const std::string part = relative.substr(begin, end - begin);
+    const Descriptor around(descriptor);
+    TENON_ASSERT(!part.empty() && part != "..");
+    descriptor = open_part(around.number, part, end < relative.size(), path);
+    begin = end + 1;
+  }
+  const std::shared_ptr<MappedFile> file(new MappedFile(path));
+  file->take(descriptor, mode);
+  return file;
+}
+
 std::shared_ptr<const MappedFile> MappedFile::open_beside(const std::string& folder, const std::string& name,
                                                           ReadMode mode) {
-  const std::string path = folder + "/" + base::escape_for_terminal(name);
   if (!is_one_component(name))
     throw Error(Code::Corrupt, {folder, {}, {}, {}}, "a part of the checkpoint is named outside its folder",
                 "a file name without separators", "`" + base::escape_for_terminal(name) + "`",
                 "the index is damaged or forged: fetch it again");
-  const Descriptor in(::open(folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
-  if (in.number < 0) refuse(folder, errno);
-  const std::shared_ptr<MappedFile> file(new MappedFile(path));
-  file->take(open_in(in.number, name, path), mode);
-  return file;
+  return open_below(folder, name, mode);
 }
 
 std::shared_ptr<const MappedFile> MappedFile::part(std::shared_ptr<const MappedFile> whole, std::uint64_t offset,

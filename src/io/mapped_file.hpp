@@ -24,10 +24,15 @@ class MappedFile {
   /// Throws Error: NotFound, Read (permission, a folder, a device or pipe; I/O error).
   static std::shared_ptr<const MappedFile> open(const std::string& path, ReadMode mode);
 
-  /// A file that another file or a folder names: `name` is one path component of `folder`, and no link is followed.
+  /// Opens `relative` (parts joined with `/`, none of them `..`) below `folder` ("" is the current one) without
+  /// following a link in any part of it, and so never leaves the folder.
   ///
-  /// One kind of link is: `../../blobs/<hex digits>`, how the Hugging Face cache lays its snapshots out; the blob itself
-  /// must be a regular file. Throws Error: as open(), and Corrupt for names that leave the folder or are other links.
+  /// One kind of link is followed: `../../blobs/<hex digits>`, how the Hugging Face cache lays its snapshots out; the
+  /// blob itself must be a regular file. Throws Error: NotFound, Read (a link, as above).
+  static std::shared_ptr<const MappedFile> open_below(const std::string& folder, const std::string& relative,
+                                                      ReadMode mode);
+
+  /// The same for a name that a file or folder gives to another: one path component. Throws Error Corrupt for others.
   static std::shared_ptr<const MappedFile> open_beside(const std::string& folder, const std::string& name,
                                                        ReadMode mode);
 
@@ -56,7 +61,7 @@ class MappedFile {
  private:
   struct Identity;
   explicit MappedFile(std::string path);
-  void take(int descriptor, ReadMode mode);
+  void take(int descriptor, ReadMode mode);  ///< owns the descriptor from the call on
 
   std::string path_;
   int descriptor_ = -1;

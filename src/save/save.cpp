@@ -12,6 +12,7 @@
 #include <tenon/error.hpp>
 
 #include "base/text.hpp"
+#include "formats/npz.hpp"
 #include "formats/safetensors.hpp"
 #include "formats/torch_zip_writer.hpp"
 #include "formats/writer.hpp"
@@ -69,8 +70,9 @@ void refuse_two_of_a_name(const Snapshot& snapshot, const std::string& path) {
 formats::Layout lay_out(const formats::WriteRequest& request, Format format) {
   if (format == Format::Safetensors) return formats::lay_out_safetensors(request);
   if (format == Format::PytorchZip) return formats::lay_out_torch_zip(request);
+  if (format == Format::Npz) return formats::lay_out_npz(request);
   throw Error(Code::Invalid, Where{request.file, {}, {}, {}}, "tenon does not write this format",
-              "safetensors or pytorch-zip", std::string(format_name(format)));
+              "safetensors, pytorch-zip or npz", std::string(format_name(format)));
 }
 
 /// One file to write: where, and what.
@@ -149,6 +151,7 @@ SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOpt
 std::optional<Format> format_from_suffix(std::string_view path) {
   constexpr std::array<std::string_view, 6> kTorch{".pt", ".pth", ".bin", ".ckpt", ".th", ".model"};
   if (path.ends_with(".safetensors")) return Format::Safetensors;
+  if (path.ends_with(".npz")) return Format::Npz;
   const bool torch = std::any_of(kTorch.begin(), kTorch.end(), [&](std::string_view s) { return path.ends_with(s); });
   return torch ? std::optional(Format::PytorchZip) : std::nullopt;
 }

@@ -148,7 +148,6 @@ using Detection = test::TemporaryFolder;
 TEST_F(Detection, SaysWhatAFileIsInstead) {
   const std::pair<std::string, std::string> kRows[] = {
       {"GGUF\3\0\0\0", "GGUF"},
-      {std::string("\x93NUMPY\1\0", 8), "NumPy"},
       {"\x89HDF\r\n\x1a\n....", "HDF5"},
       {std::string("\x1f\x8b\x08\0", 4), "gzip"},
       {"<?xml version='1.0'?><Error/>", "XML"},

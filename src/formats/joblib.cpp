@@ -80,15 +80,18 @@ std::optional<JoblibArray> joblib_array(const PickleTree& tree, NodeId object) {
   return array;
 }
 
-container::BuildObserver joblib_elements(std::span<const std::byte> stream, const Limits& limits) {
-  return [stream, &limits](const PickleTree& tree, NodeId object, std::uint64_t position) -> std::uint64_t {
+container::BuildObserver joblib_elements(const container::PickleSource& source, const Limits& limits) {
+  return [source, &limits](const PickleTree& tree, NodeId object, std::uint64_t position) -> std::uint64_t {
     const auto array = joblib_array(tree, object);
     const auto width = array ? item_bytes(tree, array->dtype) : std::nullopt;
     const auto count = array ? element_count(tree, array->shape) : std::nullopt;
-    if (!width || !count || position >= stream.size()) return 0;
-    if (*width == 0)  // objects: their pickle ends where it says
-      return container::read_pickle({stream.subspan(position), {}, {}, position}, limits).stream_bytes();
-    const std::uint64_t padding = array->is_padded ? 1 + std::to_integer<std::uint64_t>(stream[position]) : 0;
+    if (!width || !count || position >= source.bytes.size()) return 0;
+    if (*width == 0) {  // objects: their pickle ends where it says
+      const auto rest = source.bytes.subspan(position);
+      return container::read_pickle({rest, source.file, source.member, source.origin + position}, limits)
+          .stream_bytes();
+    }
+    const std::uint64_t padding = array->is_padded ? 1 + std::to_integer<std::uint64_t>(source.bytes[position]) : 0;
     const auto bytes = base::checked_multiply(*count, *width);
     const auto all = bytes ? base::checked_add(*bytes, padding) : std::nullopt;
     return all.value_or(~std::uint64_t{0});  // more than any stream: the machine says so

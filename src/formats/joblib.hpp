@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 
 #include <tenon/limits.hpp>
 
@@ -20,9 +19,9 @@
 
 namespace tenon::formats {
 
-/// For read_pickle(): how many bytes behind a BUILD are an array's elements. `stream` begins where the pickle begins;
-/// both arguments must outlive the observer.
-container::BuildObserver joblib_elements(std::span<const std::byte> stream, const Limits& limits);
+/// For read_pickle() of `source`: how many bytes behind a BUILD are an array's elements. `limits` must outlive the
+/// observer.
+container::BuildObserver joblib_elements(const container::PickleSource& source, const Limits& limits);
 
 /// What a NumpyArrayWrapper describes; nothing for any other object.
 struct JoblibArray {

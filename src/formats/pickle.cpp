@@ -19,6 +19,10 @@ namespace {
 
 using container::PickleTree;
 
+PickleTree read(const container::PickleSource& source, const Limits& limits) {
+  return container::read_pickle(source, limits, {}, joblib_elements(source, limits));
+}
+
 /// The pickles behind the first one, as far as they can be read.
 struct Rest {
   std::uint64_t pickles = 0;
@@ -31,8 +35,7 @@ Rest read_rest(std::span<const std::byte> bytes, const std::string& file, std::u
   Rest rest;
   try {
     while (at < bytes.size() && rest.pickles < kMost) {
-      const auto stream = bytes.subspan(at);
-      at += container::read_pickle({stream, file, {}, at}, limits, {}, joblib_elements(stream, limits)).stream_bytes();
+      at += read({bytes.subspan(at), file, {}, at}, limits).stream_bytes();
       ++rest.pickles;
     }
   } catch (const Error&) {  // no pickle, or a damaged one: bytes
@@ -98,7 +101,7 @@ bool looks_like_pickle(std::span<const std::byte> bytes) {
   const bool is_line = std::string_view("cISVFL").find(head[0]) != std::string_view::npos;
   try {
     const Limits limits;
-    (void)container::read_pickle({bytes, {}, {}, 0}, limits, {}, joblib_elements(bytes, limits));
+    (void)read({bytes, {}, {}, 0}, limits);
     return true;
   } catch (const Error& error) {
     return !is_line && error.where.byte && *error.where.byte >= kEnough;
@@ -108,8 +111,7 @@ bool looks_like_pickle(std::span<const std::byte> bytes) {
 std::shared_ptr<CheckpointCore> open_pickle(const OpenRequest& request) {
   const std::span<const std::byte> bytes = request.file->bytes();
   const Limits& limits = request.options.limits;
-  const PickleTree tree =
-      container::read_pickle({bytes, request.path, {}, 0}, limits, {}, joblib_elements(bytes, limits));
+  const PickleTree tree = read({bytes, request.path, {}, 0}, limits);
   refuse_wrong_magic(tree, bytes, request);
   auto core = std::make_shared<CheckpointCore>();
   core->file = request.path;

@@ -266,7 +266,9 @@ bool survives(const PickleFiles& files, const std::string& bytes) {
   }
 }
 
-const std::string kJoblib = pickled(dict({{"w", wrapper(kPair, dtype("f4"), "C", true) + "\x01\xff" + kEight}}), 4);
+const std::string kJoblib = pickled(dict({{"o", wrapper(kPair, dtype("O", "|"), "C", false) + pickled("](NNe")},
+                                          {"w", wrapper(kPair, dtype("f4"), "C", true) + "\x01\xff" + kEight}}),
+                                    4);
 
 TEST_F(PickleFiles, EveryTruncationIsAnError) {
   ASSERT_TRUE(survives(*this, kJoblib));

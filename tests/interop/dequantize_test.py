@@ -141,8 +141,19 @@ def run(tenon, folder, order):
     if written["plain"] != ("F32", [3], struct.pack("<3f", 1.5, -2.0, 3.25)):
         print(f"plain ({order}): {written['plain']}")
         wrong += 1
+    wrong += adapted(tenon, source, out, folder / "adapted.safetensors")
     out.unlink()
     return wrong
+
+
+def adapted(tenon, source, target, out):
+    """The plan that check() finds by itself gives the same values as --dequantize."""
+    done = subprocess.run([tenon, "adapt", source, "--to", target, "-o", out, "--accept", "lossy", "--force", "--json"], capture_output=True)
+    ops = {op["op"] for op in json.loads(done.stdout)["plan"]["ops"]} if done.returncode == 0 else set()
+    if ops == {"dequantize"} and safetensors(out) == safetensors(target):
+        return 0
+    print(f"adapt: exit {done.returncode}, operations {ops}, {done.stderr.decode()}")
+    return 1
 
 
 def main():

@@ -51,6 +51,19 @@ void add_casts(const Case& facts, const std::vector<const DTypeFact*>& rows, App
   }
 }
 
+/// ggml's blocks become float32 by the fewest patterns; nothing else may be covered.
+void add_dequantizations(const Case& facts, const std::vector<const DTypeFact*>& rows, std::vector<Op>& ops) {
+  std::unordered_set<std::string_view> wanted;
+  for (const DTypeFact* fact : rows)
+    if (can_dequantize(fact->change.checkpoint) && fact->change.model == DType::Float32)
+      wanted.insert(fact->change.key);
+  if (wanted.empty()) return;
+  std::vector<plan::Named> names;
+  for (const Planned& tensor : facts.state.tensors())
+    names.push_back({tensor.spec.name, wanted.count(tensor.spec.name) > 0});
+  for (const std::string& glob : plan::cover(names)) ops.push_back({Dequantize{glob}, Applicability::Lossy});
+}
+
 std::string pair_text(const std::vector<DTypeFact>& changes) {
   std::map<std::string, std::size_t> pairs;
   for (const DTypeFact& fact : changes)
@@ -73,6 +86,7 @@ Finding from_listings(const Case& facts, const std::vector<DTypeFact>& changes) 
   for (const DTypeFact& fact : changes) finding.dtype_changes.push_back(fact.change);
   add_casts(facts, losses.kept, Applicability::Exact, finding.ops);
   add_casts(facts, losses.lost, Applicability::Lossy, finding.ops);
+  add_dequantizations(facts, losses.lost, finding.ops);
   Cause& cause = finding.cause;
   cause.keys = changes.size();
   cause.confidence = 1;
@@ -92,6 +106,9 @@ Finding from_listings(const Case& facts, const std::vector<DTypeFact>& changes) 
     cause.evidence.push_back(tensor::loss_text(losses.total));
   else
     cause.evidence.push_back("no values at hand: the model's dtype does not hold all values of the checkpoint's");
+  const bool in_blocks = std::any_of(losses.lost.begin(), losses.lost.end(),
+                                     [](const DTypeFact* fact) { return is_block_dtype(fact->change.checkpoint); });
+  if (in_blocks) return finding;  // no framework has a model of such a dtype
   const bool from_double = std::all_of(losses.lost.begin(), losses.lost.end(),
                                        [](const DTypeFact* fact) { return fact->change.checkpoint == DType::Float64; });
   cause.help = {from_double ? "keep every bit    model.double() before loading"

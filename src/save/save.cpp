@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <tenon/error.hpp>
 
@@ -62,6 +64,26 @@ formats::Layout lay_out(const formats::WriteRequest& request, Format format) {
               "safetensors, pytorch-zip or npz", std::string(format_name(format)));
 }
 
+/// Arrays of text stand among the tensors of some formats and have a place in none that tenon writes: they are refused
+/// by their type, or dropped like objects. Empty where there are none.
+std::optional<Snapshot> without_text(const Snapshot& snapshot, const SaveOptions& options) {
+  const auto is_text = [](const SnapshotTensor& tensor) { return tensor.dtype == DType::String; };
+  const auto& all = snapshot.tensors;
+  if (options.objects == Objects::Keep || std::none_of(all.begin(), all.end(), is_text)) return std::nullopt;
+  Snapshot kept = snapshot;
+  for (const SnapshotTensor& tensor : all)
+    if (is_text(tensor)) --kept.containers[tensor.container].tensor_count;
+  std::erase_if(kept.tensors, is_text);
+  return kept;
+}
+
+std::vector<std::string> notes_of(formats::Layout& layout, const Snapshot& whole, const Snapshot& written) {
+  std::vector<std::string> notes = std::move(layout.notes);
+  if (const std::size_t left_out = whole.tensors.size() - written.tensors.size(); left_out > 0)
+    notes.push_back(base::plural(left_out, "array") + " of text left out");
+  return notes;
+}
+
 /// Everything that can be refused is refused here.
 formats::Layout checked_layout(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
   refuse_no_tensors(snapshot, path);
@@ -72,20 +94,24 @@ formats::Layout checked_layout(const Snapshot& snapshot, const std::string& path
 }  // namespace
 
 SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
-  formats::Layout layout = checked_layout(snapshot, path, options);
+  const auto kept = without_text(snapshot, options);
+  const Snapshot& written = kept ? *kept : snapshot;
+  formats::Layout layout = checked_layout(written, path, options);
   if (options.existing == Existing::Refuse && io::path_kind(path) != io::PathKind::Missing)
     throw Error(Code::Exists, Where{path, {}, {}, {}}, "the output exists already", "a new name", {},
                 "choose another name, or --force to replace it");
-  return {layout.file_bytes, std::move(layout.notes)};
+  return {layout.file_bytes, notes_of(layout, snapshot, written)};
 }
 
 SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
-  formats::Layout layout = checked_layout(snapshot, path, options);
+  const auto kept = without_text(snapshot, options);
+  const Snapshot& written = kept ? *kept : snapshot;
+  formats::Layout layout = checked_layout(written, path, options);
   io::AtomicFile file(path, options.existing, layout.file_bytes);
   layout.write([&](std::span<const std::byte> bytes) { file.write(bytes); });
   TENON_ASSERT(file.written() == layout.file_bytes);
   file.commit(options.durability);
-  return {layout.file_bytes, std::move(layout.notes)};
+  return {layout.file_bytes, notes_of(layout, snapshot, written)};
 }
 
 std::optional<Format> format_from_suffix(std::string_view path) {

@@ -29,10 +29,10 @@ struct Limits {
   std::uint64_t gguf_array_depth = 100;  ///< arrays within arrays
   std::uint64_t tar_members = 100'000;
   std::uint64_t tabled_tensors = 1'000'000;  ///< of tables that have a count in front: PyTorch tar, TorchSharp
-  /// NumPy itself stops at 10 000 because its parser may crash on more; a structured array of many fields has a longer one.
+  /// NumPy stops at 10 000, because its parser may crash on more; structured arrays of many fields need more.
   std::uint64_t npy_header_bytes = 1'000'000;
-  std::uint64_t npy_name_bytes = 1'024;  ///< of a field within fields: the outer part repeats in every name
-  std::uint64_t protobuf_depth = 100;  ///< messages within messages, protobuf's own limit
+  std::uint64_t npy_name_bytes = 1'024;  ///< of fields in fields, constants in graphs: all repeat what is around them
+  std::uint64_t protobuf_depth = 100;    ///< messages within messages, protobuf's own limit
   std::uint64_t json_depth = 100;
   std::uint64_t json_file_bytes = 1ULL << 30;      ///< blueprints and plans
   std::uint64_t expanded_view_bytes = 1ULL << 30;  ///< dense bytes of a view that is larger than its storage (stride 0)

@@ -180,7 +180,7 @@ TEST_P(EveryForm, ReadsValuesShapesAndBytes) {
   EXPECT_EQ(bytes, Builder().number(0x3c00, 2) + Builder().number(0xc000, 2)) << "little-endian, whatever the file is";
   EXPECT_EQ(core->tensors[1].dtype, DType::Q8_0);
   EXPECT_EQ(core->tensors[1].shape, (Shape{2, 32}));
-  EXPECT_EQ(base::as_text(core->bytes_of(core->tensors[1].storage)), std::string(68, 'q'));
+  EXPECT_EQ(base::as_text(core->bytes_of(core->tensors[1].storage).view), std::string(68, 'q'));
   EXPECT_TRUE(core->warnings.empty());
 }
 

@@ -142,10 +142,11 @@ class NpzArchive {
 
 // ---- writing
 
-/// A name that an unpacking program would put outside its folder, or cut short.
+/// A name that an unpacking program would put outside its folder, or cut short. A leading `/`, which ONNX names have,
+/// is harmless: such programs take it off.
 bool is_unsafe(std::string_view name) {
   if (!base::is_utf8(name) || name.find_first_of(std::string_view("\\\0", 2)) != std::string_view::npos) return true;
-  if (name.starts_with('/') || (name.size() > 1 && name[1] == ':')) return true;
+  if (name.size() > 2 && name.substr(1, 2) == ":/") return true;  // a drive; `x:0` is TensorFlow's
   for (std::size_t at = 0; at <= name.size();) {
     const std::size_t end = std::min(name.find('/', at), name.size());
     if (name.substr(at, end - at) == "..") return true;

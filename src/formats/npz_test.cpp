@@ -203,11 +203,13 @@ TEST_F(Npz, WhatIsWrittenIsReadBackAndAligned) {
                                            {DType::Int8, {0, 3}}};
   for (const auto& [dtype, shape] : kinds)
     add_tensor(snapshot, "layer." + std::string(dtype_name(dtype)), counting(dtype, shape));
+  snapshot.tensors[0].name = "/as/in/ONNX:0";
   save(snapshot, path("o.npz"), kAsNpz);
   save(snapshot, path("same.npz"), kAsNpz);
   EXPECT_EQ(test::get(path("o.npz")), test::get(path("same.npz")));
   const Checkpoint back = open(path("o.npz"));
   ASSERT_EQ(back.tensors().size(), std::size(kinds));
+  EXPECT_EQ(back.tensors()[0].name, "/as/in/ONNX:0");
   for (std::size_t i = 0; i < std::size(kinds); ++i) {
     EXPECT_EQ(back.tensors()[i].shape, kinds[i].second);
     EXPECT_EQ(back.tensors()[i].dtype, kinds[i].first);
@@ -248,12 +250,17 @@ INSTANTIATE_TEST_SUITE_P(Table, CannotBeHeld,
                                          Refused{"quantised", "w", DType::QInt8, "w (qint8)"},
                                          Refused{"outside", "../w", DType::Float32, "names"},
                                          Refused{"outside_below", "a/../../w", DType::Float32, "names"},
-                                         Refused{"absolute", "/w", DType::Float32, "names"},
-                                         Refused{"drive", "C:w", DType::Float32, "names"},
+                                         Refused{"drive", "C:/w", DType::Float32, "names"},
                                          Refused{"backslash", "a\\w", DType::Float32, "names"},
                                          Refused{"no_text", "\xff", DType::Float32, "names"},
                                          Refused{"twice", "fine", DType::Float32, "one name"}),
                          [](const auto& row) { return row.param.name; });
+
+TEST_F(Npz, ABareArrayKeepsItsNameWhichIsNone) {
+  test::put(path("a.npy"), array("'<i2'", "(2,)", "abcd"));
+  save(snapshot(open(path("a.npy"))), path("o.npz"), kAsNpz);
+  EXPECT_EQ(text_of(open(path("o.npz")).tensor("")), "abcd");
+}
 
 TEST_F(Npz, TextIsRefusedOrDropped) {
   const Checkpoint checkpoint =

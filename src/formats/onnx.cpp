@@ -183,7 +183,8 @@ class ModelReader {
       has_attribute = has_attribute || field->number == 5;
     }
     if (!has_attribute) return;
-    spend(prefix.size() + name.size() + op_type.size() + output.value_or("").size(), node.at);
+    const std::uint64_t own_bytes = std::max({name.size(), op_type.size(), output.value_or("").size()});
+    require_length(prefix.size() + own_bytes, !prefix.empty(), node.at);
     const Node place{prefix + output.value_or(name) + ".", prefix + (name.empty() ? op_type : name) + "."};
     WireReader second = node.reader();
     while (const auto field = second.next())
@@ -227,7 +228,7 @@ class ModelReader {
       throw Error(Code::Corrupt, {request_.path, {}, given, sparse.at}, "parts of a sparse tensor are missing",
                   "values and indices", {}, "the file is damaged or forged: fetch it again");
     const std::string name = given.empty() ? read_onnx_tensor(*values).name : given;
-    spend(name.size(), sparse.at);
+    require_length(name.size(), false, sparse.at);
     core_->containers.push_back(
         {.path = name, .kind = ContainerKind::TensorParts, .type = "onnx.sparse", .parent = 0, .key = name});
     const auto container = static_cast<std::uint32_t>(core_->containers.size() - 1);
@@ -257,8 +258,9 @@ class ModelReader {
 
   /// Lists a tensor under `key`, or under its own name where none is given.
   void read_tensor(const OnnxMessage& proto, const std::string& key, std::uint32_t container) {
+    require_length(key.size(), true, proto.at);
     try {
-      OnnxTensor tensor = read_onnx_tensor(proto);
+      const OnnxTensor tensor = read_onnx_tensor(proto);
       add_row(tensor, key.empty() ? tensor.name : key, container, proto.at);
     } catch (const Error& error) {
       if (core_->salvage == Salvage::No) throw;
@@ -270,7 +272,7 @@ class ModelReader {
     const std::string& path = core_->containers[container].path;
     TensorInfo row;
     row.name = container == 0 ? key : path + "." + key;
-    spend(row.name.size(), at);
+    require_length(row.name.size(), false, at);
     row.key_begin = static_cast<std::uint32_t>(row.name.size() - key.size());
     row.container = container;
     row.dtype = tensor.dtype;
@@ -316,22 +318,20 @@ class ModelReader {
     info.member = tensor.external.location;
   }
 
-  /// Names repeat those of the nodes around them, so a small file could ask for much: they have the limits that names
-  /// in archives and unpacked text have.
-  void spend(std::uint64_t name_bytes, std::uint64_t at) {
-    const Limits& limits = core_->limits;
-    name_bytes_ += name_bytes;
-    if (name_bytes <= limits.zip_name_bytes && name_bytes_ <= limits.inflated_record_bytes) return;
-    throw Error(Code::Limit, {request_.path, {}, {}, at}, "the names of the tensors are too long",
-                "at most " + base::plural(limits.zip_name_bytes, "byte") + " each, " +
-                    base::bytes_text(limits.inflated_record_bytes) + " together");
+  /// Names have the limit that names in archives have, and a lower one where they repeat those of the nodes around
+  /// them: a small file could ask for much.
+  void require_length(std::uint64_t name_bytes, bool repeats, std::uint64_t at) const {
+    const std::uint64_t most = repeats ? core_->limits.npy_name_bytes : core_->limits.zip_name_bytes;
+    if (name_bytes <= most) return;
+    throw Error(Code::Limit, {request_.path, {}, {}, at}, "the name of a tensor or node is too long",
+                "at most " + base::plural(most, "byte"), base::plural(name_bytes, "byte"));
   }
 
   const OpenRequest& request_;
   std::shared_ptr<CheckpointCore> core_;
   SideFiles side_files_;
   std::string producer_, producer_version_, opsets_;
-  std::uint64_t functions_ = 0, training_graphs_ = 0, name_bytes_ = 0;
+  std::uint64_t functions_ = 0, training_graphs_ = 0;
 };
 
 }  // namespace

@@ -292,6 +292,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{"cut", of(tensor(1, {2}, raw("abcdefgh"))).substr(0, 30), "reaches past"}),
     [](const auto& row) { return row.param.name; });
 
+TEST_F(Onnx, NamesThatRepeatWhatIsAroundThemMayBeLessLong) {
+  const std::string graph = bytes(1, node("x", std::string(2000, 'n'), "If", bytes(6, kInner)));
+  EXPECT_THROW(open(model(graph)), Error);
+  EXPECT_EQ(open(of(number(2, 2) + dims({1}) + bytes(8, std::string(2000, 'n')) + raw("a")))->tensors.size(), 1U);
+}
+
 TEST_F(Onnx, DeepGraphsWithinTheLimitAreRead) { EXPECT_EQ(open(nested(30))->tensors.size(), 1U); }
 
 TEST_F(Onnx, SalvageTakesWhatIsWhole) {

@@ -53,7 +53,7 @@ TEST_F(SharpFiles, ReadsAStateDict) {
   EXPECT_EQ(core->tensors[0].shape, (Shape{1, 3}));
   EXPECT_EQ(core->tensors[1].dtype, DType::BFloat16);
   EXPECT_EQ(core->tensors[2].shape, (Shape{200}));
-  EXPECT_EQ(base::as_text(core->bytes_of(core->tensors[1].storage)), "bbbb");
+  EXPECT_EQ(base::as_text(core->bytes_of(core->tensors[1].storage).view), "bbbb");
 }
 
 TEST_F(SharpFiles, ReadsABareTensorAndAStateDictOfOne) {

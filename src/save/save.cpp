@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <tenon/error.hpp>
 
@@ -75,6 +77,19 @@ formats::Layout lay_out(const formats::WriteRequest& request, Format format) {
               "safetensors, pytorch-zip or npz", std::string(format_name(format)));
 }
 
+/// Arrays of text stand among the tensors of some formats and have a place in none that tenon writes: they are refused
+/// by their type, or dropped like objects. Empty where there are none.
+std::optional<Snapshot> without_text(const Snapshot& snapshot, const SaveOptions& options) {
+  const auto is_text = [](const SnapshotTensor& tensor) { return tensor.dtype == DType::String; };
+  const auto& all = snapshot.tensors;
+  if (options.objects == Objects::Keep || std::none_of(all.begin(), all.end(), is_text)) return std::nullopt;
+  Snapshot kept = snapshot;
+  for (const SnapshotTensor& tensor : all)
+    if (is_text(tensor)) --kept.containers[tensor.container].tensor_count;
+  std::erase_if(kept.tensors, is_text);
+  return kept;
+}
+
 /// One file to write: where, and what.
 struct Output {
   std::string path;
@@ -83,8 +98,9 @@ struct Output {
 
 /// What a save writes, in the order in which the files get their names. Everything that can be refused is refused here.
 struct Outputs {
-  std::vector<Snapshot> shards;  ///< what the layouts read from
+  std::vector<Snapshot> shards;  ///< what the layouts read from, where it is not the whole snapshot
   std::vector<Output> files;
+  std::size_t left_out = 0;  ///< arrays of text
 };
 
 formats::Layout text_layout(std::string text) {
@@ -96,13 +112,18 @@ Outputs checked_outputs(const Snapshot& snapshot, const std::string& path, const
   refuse_no_tensors(snapshot, path);
   refuse_placeholders(snapshot, path);
   Outputs outputs;
-  if (options.max_shard_bytes > 0) outputs.shards = saving::cut_into_shards(snapshot, options.max_shard_bytes);
+  std::optional<Snapshot> kept = without_text(snapshot, options);
+  const Snapshot& whole = kept ? *kept : snapshot;
+  outputs.left_out = snapshot.tensors.size() - whole.tensors.size();
+  if (options.max_shard_bytes > 0) outputs.shards = saving::cut_into_shards(whole, options.max_shard_bytes);
   const std::size_t count = outputs.shards.size();
   if (count <= 1) {
-    outputs.files.push_back({path, lay_out({snapshot, path, options.objects}, options.format)});
+    if (kept) outputs.shards.assign(1, std::move(*kept));
+    const Snapshot& only = outputs.shards.empty() ? snapshot : outputs.shards.front();
+    outputs.files.push_back({path, lay_out({only, path, options.objects}, options.format)});
     return outputs;
   }
-  if (options.format == Format::Safetensors) refuse_two_of_a_name(snapshot, path);
+  refuse_two_of_a_name(whole, path);
   for (std::size_t i = 0; i < count; ++i) {
     std::string shard = saving::shard_path(path, i + 1, count);
     formats::Layout layout = lay_out({outputs.shards[i], shard, options.objects}, options.format);
@@ -121,6 +142,7 @@ SaveReport report_of(const Outputs& outputs) {
     for (const std::string& note : output.layout.notes)
       if (std::find(report.notes.begin(), report.notes.end(), note) == report.notes.end()) report.notes.push_back(note);
   }
+  if (outputs.left_out > 0) report.notes.push_back(base::plural(outputs.left_out, "array") + " of text left out");
   return report;
 }
 

@@ -115,6 +115,9 @@ Outputs checked_outputs(const Snapshot& snapshot, const std::string& path, const
   std::optional<Snapshot> kept = without_text(snapshot, options);
   const Snapshot& whole = kept ? *kept : snapshot;
   outputs.left_out = snapshot.tensors.size() - whole.tensors.size();
+  if (options.max_shard_bytes > 0 && options.format == Format::Npz)
+    throw Error(Code::Invalid, Where{path, {}, {}, {}}, "an .npz file is not written in shards",
+                "safetensors or pytorch-zip", "--max-shard-size with npz", "leave --max-shard-size out");
   if (options.max_shard_bytes > 0) outputs.shards = saving::cut_into_shards(whole, options.max_shard_bytes);
   const std::size_t count = outputs.shards.size();
   if (count <= 1) {

@@ -48,7 +48,8 @@ enum class Form { Stored, Deflated, Zip64 };
 /// A zip archive of these entries, in the least that the format asks for.
 std::string archive(const std::vector<std::pair<std::string, std::string>>& entries, Form form = Form::Stored) {
   std::string out, directory;
-  for (const auto& [name, content] : entries) {
+  for (const auto& entry : entries) {  // named, because Clang 14 captures no structured binding
+    const std::string &name = entry.first, &content = entry.second;
     const std::string packed = form == Form::Deflated ? deflated(content) : content;
     const std::uint32_t crc = base::crc32(base::as_bytes(content));
     const bool is_64 = form == Form::Zip64;

@@ -32,8 +32,14 @@ std::shared_ptr<const io::MappedFile> SideFiles::open(const std::string& locatio
                 "a file below the folder of this one", "`" + base::escape_for_terminal(location.substr(0, 200)) + "`",
                 "the file is forged, or was made on another machine: save it again with relative names");
   auto& file = opened_[location];
-  if (!file) file = io::MappedFile::open_below(folder_, location, mode_);
-  return file;
+  if (file) return file;
+  try {
+    return file = io::MappedFile::open_below(folder_, location, mode_);
+  } catch (const Error& error) {  // knows the side file; what names it is known here
+    throw Error(error.code, {where.file, location, where.key, where.byte}, "a side file: " + error.what_happened,
+                error.expected, error.found,
+                error.code == Code::NotFound ? "fetch it, too, and put it where the name says" : error.next);
+  }
 }
 
 }  // namespace tenon::formats

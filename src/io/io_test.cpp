@@ -69,6 +69,17 @@ TEST_F(MappedFileTest, WhatIsNoFileIsRefused) {
   EXPECT_EQ(code_of([&] { MappedFile::open(path("pipe"), ReadMode::Map); }), Code::Read);
 }
 
+TEST_F(MappedFileTest, BelowAFolderNoPartIsALink) {
+  fs::create_directory(folder_ / "sub");
+  put(path("sub/f"), "bytes");
+  fs::create_symlink("f", folder_ / "sub" / "link");
+  fs::create_directory_symlink("sub", folder_ / "linked");
+  for (const char* good : {"sub/f", "./sub/f"})
+    EXPECT_EQ(base::as_text(MappedFile::open_below(folder_.string(), good, ReadMode::Map)->bytes()), "bytes");
+  for (const char* bad : {"sub/link", "linked/f", "sub", "sub/none", "none/f", "sub/f/f"})
+    EXPECT_THROW(MappedFile::open_below(folder_.string(), bad, ReadMode::Map), Error) << bad;
+}
+
 TEST_F(MappedFileTest, AChangeWhileOpenIsNoticed) {
   put(path("a"), "old");
   const auto file = MappedFile::open(path("a"), ReadMode::Map);

@@ -204,10 +204,11 @@ std::uint64_t less(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : 0;
 
 /// A plan that resolves nothing is none: its operations are taken back from the causes.
 void drop_idle_plan(const Balance& before, Report& report) {
-  const bool has_cast = std::any_of(report.plan.ops.begin(), report.plan.ops.end(),
-                                    [](const Op& op) { return std::holds_alternative<Cast>(op.operation); });
+  const bool changes_dtypes = std::any_of(report.plan.ops.begin(), report.plan.ops.end(), [](const Op& op) {
+    return std::holds_alternative<Cast>(op.operation) || std::holds_alternative<Dequantize>(op.operation);
+  });
   const Balance& done = report.resolves;
-  if (has_cast || done.missing + done.unexpected + done.mismatched > 0) return;
+  if (changes_dtypes || done.missing + done.unexpected + done.mismatched > 0) return;
   report.plan.ops.clear();
   for (Cause& cause : report.causes) cause.ops.clear();
   report.leaves = before;

@@ -147,12 +147,11 @@ INSTANTIATE_TEST_SUITE_P(Files, Damaged, testing::ValuesIn(small_files()), test_
 using Detection = test::TemporaryFolder;
 TEST_F(Detection, SaysWhatAFileIsInstead) {
   const std::pair<std::string, std::string> kRows[] = {
-      {"GGUF\3\0\0\0", "GGUF"},
+      {"tjgg....", "before GGUF"},
       {"\x89HDF\r\n\x1a\n....", "HDF5"},
       {std::string("\x1f\x8b\x08\0", 4), "gzip"},
       {"<?xml version='1.0'?><Error/>", "XML"},
       {"{\"error\": \"not found\"}", "JSON"},
-      {std::string("\x80\x04\x95\1\0\0\0\0\0\0\0N.", 13), "bare pickle"},
       {std::string(4096, '\0'), "zeros"},
       {"%PDF-1.7", "PDF"},
   };

@@ -293,6 +293,8 @@ class ZipScan {
 
 }  // namespace
 
+void scan_zip(const Part& part, Collector& out) { ZipScan(part, out).run(); }
+
 std::string_view escaping_name(std::string_view name) {
   if (name.starts_with('/') || name.starts_with('\\')) return "the entry's path is absolute: unpacking writes elsewhere";
   if (name.size() > 1 && name[1] == ':') return "the entry's path names a drive: unpacking writes elsewhere";

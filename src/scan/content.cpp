@@ -68,10 +68,13 @@ bool is_zeros(std::span<const std::byte> bytes) {
 bool looks_like_safetensors(std::span<const std::byte> bytes) {
   if (bytes.size() < 9) return false;
   const auto first = std::to_integer<char>(bytes[8]);
-  if (first != '{' && first != ' ' && first != '\n' && first != '\t') return false;
   base::Cursor in(bytes, {});
   const std::uint64_t header_bytes = in.u64("header length");
-  return header_bytes <= in.remaining() || (first == '{' && bytes.size() > 9 && !looks_like_text(as_text(bytes.first(8))));
+  // A length that fits and text behind it: whatever the text is, its writer meant this format.
+  if (header_bytes > 1 && header_bytes <= in.remaining() && looks_like_text(in.text(header_bytes, "header").substr(0, 256))) return true;
+  if (first != '{' && first != ' ' && first != '\n' && first != '\t') return false;
+  if (header_bytes > 1 && header_bytes <= in.remaining()) return true;
+  return first == '{' && bytes.size() > 9 && !looks_like_text(as_text(bytes.first(8)));
 }
 
 /// TensorFlow's index file ends in LevelDB's magic number.
@@ -118,6 +121,11 @@ class Content {
     if (looks_like_hdf5(part_.bytes)) return scan_hdf5_file(), true;
     if (text_.starts_with("\x1f\x8b")) return scan_wrapped(Wrapping::Gzip, "gzip", 0), true;
     if (is_zfile(text_)) return scan_wrapped(Wrapping::Zlib, "zlib", kZFileHeader), true;
+    if (looks_like_safetensors(part_.bytes) && begins_like_pickle(text_)) {  // a length of 128 begins like PROTO
+      scan_safetensors(part_, out_);
+      scan_pickles(part_, Start::Stray, {}, out_);
+      return true;
+    }
     if (begins_like_pickle(text_) && !is_whole_msgpack(part_.bytes, out_.limits())) return scan_pickle_file(Start::Certain), true;
     if (looks_like_tar(part_.bytes)) return scan_tar(part_, out_), true;
     if (is_zlib(text_) && scan_zlib()) return true;

@@ -73,8 +73,9 @@ Judgement judge(std::string_view module, std::string_view name, Home home) {
     return {ScanVerdict::UnknownCode, "the name is computed while loading, so that it cannot be told", {}};
   const std::string_view modern = modern_module(module);
   if (const auto use = allowed_use(modern, name)) return {ScanVerdict::Safe, "describes tensors or plain data", use};
-  if (home == Home::BareScript && is_allowed_in_bare_script(module, name))
-    return {ScanVerdict::Safe, "a class of the archive, whose code declares attributes only", Use::Value};
+  const bool is_own = home == Home::BareScript || (home == Home::Archive && module == "torch.jit._pickle");
+  if (is_own && is_allowed_in_bare_script(module, name))
+    return {ScanVerdict::Safe, "makes a list or an object of a class that the archive itself declares", Use::Value};
   const std::string aside = in_python3(module, modern, name);
   if (!is_own_package(module))
     if (const auto denial = denial_of(full_name(modern, name)); denial && denial->dangerous)

@@ -20,6 +20,7 @@ struct Judgement {
 
 enum class Home : std::uint8_t {
   Pickle,      ///< anywhere
+  Archive,     ///< an archive of PyTorch's without code
   BareScript,  ///< an archive of LibTorch or TorchScript whose code defines no function
 };
 

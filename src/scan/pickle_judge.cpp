@@ -9,6 +9,7 @@
 
 #include "scan/call_rules.hpp"
 #include "scan/nested_pickles.hpp"
+#include "scan/nesting.hpp"
 #include "scan/preview.hpp"
 #include "scan/tensor_claims.hpp"
 
@@ -44,6 +45,7 @@ class Judge {
     look_at_calls();
     lift_conditional();
     report_globals();
+    check_nesting();
     check_tensor_claims(tree_, part_, setting_, out_);
     const auto acts = [this](NodeId call) { return acts_on_its_arguments(call); };
     scan_nested_pickles(tree_, part_, acts, out_);
@@ -150,6 +152,16 @@ class Judge {
       if (row.call != kNoNode) finding.preview = preview(tree_, tree_.call(row.call).arguments);
       out_.add(std::move(finding));
     }
+  }
+
+  /// Deeper than readers follow: a way to overflow the stack of those that recurse.
+  void check_nesting() {
+    const auto deep = nested_deeper_than(tree_, out_.limits().nesting_depth);
+    if (deep == kNoNode) return;
+    ScanFinding finding = finding_at(tree_.at(deep), "pickle-limit");
+    finding.verdict = ScanVerdict::Malformed;
+    finding.why = "limit: values are nested deeper than " + std::to_string(out_.limits().nesting_depth) + " levels";
+    out_.add(std::move(finding));
   }
 
   /// A call whose function is not known to leave its arguments alone.

@@ -74,7 +74,7 @@ class TarScan {
 
   void run() {
     read_entries();
-    const bool is_torch = find("pickle") != nullptr && find("storages") != nullptr && find("tensors") != nullptr;
+    const bool is_torch = find("pickle") != nullptr && find("storages") != nullptr;
     out_.name_format(is_torch ? "PyTorch tar archive" : "tar archive");
     for (const Entry& entry : entries_) {
       check(entry);

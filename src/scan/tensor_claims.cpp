@@ -96,7 +96,11 @@ class Claims {
     if (arguments.size() < 4) return malformed(node, "a tensor is rebuilt with too few arguments");
     const NodeKind storage = tree_.kind(arguments[0]);
     if (storage == NodeKind::Call) return;  // a storage that another call makes, which is judged by name
-    if (storage != NodeKind::Persistent) return malformed(node, "a tensor's first argument is no storage");
+    const bool must_be_storage = setting_.ids == PersistentIds::Storages || setting_.ids == PersistentIds::StoragesAndModules;
+    if (storage != NodeKind::Persistent) {
+      if (must_be_storage) malformed(node, "a tensor's first argument is no storage");
+      return;
+    }
     check_view(node, arguments, meaning);
   }
 

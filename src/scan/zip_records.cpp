@@ -243,6 +243,9 @@ class Reader {
   }
 
   void search_gap(std::uint64_t begin, std::uint64_t end) {
+    // A whole archive in front of this one is looked into by itself.
+    if (begin == 0 && container::begins_like_zip(bytes_.first(end)) && container::ends_like_zip(bytes_.first(end)))
+      return static_cast<void>(found_.gaps.emplace_back(begin, end));
     const std::string_view text = as_text(bytes_.first(end));
     std::uint64_t explained = begin;
     for (std::size_t at = text.find(kLocal, begin); at != std::string_view::npos; at = text.find(kLocal, explained)) {
@@ -284,7 +287,8 @@ class Reader {
       const ZipHeader& counts = record.central ? *record.central : *record.local;
       if (record.data_at > 0 && counts.packed_bytes > bytes_.size() - record.data_at)
         problem(record.local_at, record.name(), "the entry reaches past the end of the file");
-      if (counts.method == container::kZipStored && counts.packed_bytes != counts.unpacked_bytes)
+      const bool is_closed = (counts.flags & kEncrypted) != 0;  // encryption puts 12 bytes in front
+      if (!is_closed && counts.method == container::kZipStored && counts.packed_bytes != counts.unpacked_bytes)
         problem(record.local_at, record.name(), "a stored entry has two sizes");
       const std::uint16_t flags = static_cast<std::uint16_t>(
           (record.central ? record.central->flags : 0) | (record.local ? record.local->flags : 0));

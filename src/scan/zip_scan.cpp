@@ -51,8 +51,10 @@ class ZipScan {
     name_format();
     look_at_code();
     for (const ZipRecord* record : pickles_) scan_pickle_record(*record);
-    for (const ZipRecord& record : zip_.records)
+    for (const ZipRecord& record : zip_.records) {
       if (!is_done(record)) scan_record(record);
+      else if (storages_.contains(std::string(record.name()))) check_storage(record);
+    }
     scan_gaps();
   }
 
@@ -80,6 +82,7 @@ class ZipScan {
       if (name == kDataPickle) roots_.emplace(folder_of(record.name()));
       if (name == kDataPickle || name == "constants.pkl" || name == "bytecode.pkl") pickles_.push_back(&record);
       if (name == "constants.pkl") is_script_ = true;
+      if (name.ends_with(".debug_pkl")) pickles_.push_back(&record);
     }
   }
 
@@ -139,7 +142,7 @@ class ZipScan {
       if (is_source && is_script_) look_at_source(record);
       if (base_name(name) == "bytecode.pkl") report_code(record);
     }
-    home_ = is_script_ ? Home::BareScript : Home::Pickle;
+    home_ = is_script_ ? Home::BareScript : roots_.empty() ? Home::Pickle : Home::Archive;
   }
 
   void look_at_source(const ZipRecord& record) {
@@ -179,7 +182,9 @@ class ZipScan {
       }
       return std::nullopt;
     };
-    scan_pickles(part_.inside(*content, std::string(record.name())), Start::Certain, setting, out_);
+    const Part part = part_.inside(*content, std::string(record.name()));
+    if (!scan_pickles(part, base_name(record.name()).ends_with("debug_pkl") ? Start::Likely : Start::Certain, setting, out_))
+      scan_content(part, Place::Member, out_);
   }
 
   void scan_record(const ZipRecord& record) {
@@ -202,6 +207,15 @@ class ZipScan {
     const Unpacked head = unpack(packed(record, header), Wrapping::Deflate, kSniffed, out_);
     const Part part = part_.inside(head.bytes, std::string(record.name()));
     return looks_like_npy(part.bytes) && scan_npy_header(part, header.unpacked_bytes, out_);
+  }
+
+  /// Tensor bytes are not read for the verdict; the checksums of small ones are checked all the same.
+  void check_storage(const ZipRecord& record) {
+    constexpr std::uint64_t kMostChecked = 16 << 20;
+    const ZipHeader& header = record.central ? *record.central : *record.local;
+    if (record.data_at == 0 || header.method != container::kZipStored || checked_bytes_ + header.packed_bytes > kMostChecked) return;
+    checked_bytes_ += header.packed_bytes;
+    verified(record, header, packed(record, header));
   }
 
   std::span<const std::byte> packed(const ZipRecord& record, const ZipHeader& header) const {
@@ -271,7 +285,9 @@ class ZipScan {
       gap.bytes = bytes;
       ++gap.depth;
       out_.add_unexplained(part_, begin, bytes.size());
-      if (begin == 0)
+      if (begin == 0 && looks_like_zip(bytes))
+        out_.add(ScanVerdict::UnknownCode, "zip-concatenated", part_, 0, "another archive stands in front of this one, as in shards of distributed checkpoints");
+      else if (begin == 0)
         out_.add(ScanVerdict::Malformed, "zip-inconsistent", part_, 0,
                  base::plural(bytes.size(), "byte") + " stand in front of the archive: a reader that begins there sees another file");
       else if (!is_comment)
@@ -288,6 +304,7 @@ class ZipScan {
   std::vector<const ZipRecord*> pickles_;
   std::unordered_set<std::string> storages_;  ///< records that a pickle names as tensor bytes
   Home home_ = Home::Pickle;
+  std::uint64_t checked_bytes_ = 0;
   bool is_script_ = false, has_code_ = false, has_checksums_ = false;
 };
 

@@ -74,7 +74,8 @@ bool looks_like_safetensors(std::span<const std::byte> bytes) {
   if (header_bytes > 1 && header_bytes <= in.remaining() && looks_like_text(in.text(header_bytes, "header").substr(0, 256))) return true;
   if (first != '{' && first != ' ' && first != '\n' && first != '\t') return false;
   if (header_bytes > 1 && header_bytes <= in.remaining()) return true;
-  return first == '{' && bytes.size() > 9 && !looks_like_text(as_text(bytes.first(8)));
+  // A length beyond the file, as of one that was cut: only with the start of a header behind it.
+  return as_text(bytes.subspan(8)).starts_with("{\"") && !begins_like_pickle(as_text(bytes));
 }
 
 /// TensorFlow's index file ends in LevelDB's magic number.

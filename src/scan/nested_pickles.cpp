@@ -35,22 +35,23 @@ bool begins_like_text_pickle(std::string_view text) {
 class Nested {
  public:
   Nested(const PickleTree& tree, const Part& part, const ActsOnArguments& acts, Collector& out)
-      : tree_(tree), part_(part), acts_(acts), out_(out), active_(tree.node_count(), false) {}
+      : tree_(tree), part_(part), acts_(acts), out_(out), active_(tree.node_count(), Acts::No) {}
 
   void run() {
     for (NodeId node = 0; node < tree_.node_count(); ++node)
-      if (tree_.kind(node) == NodeKind::Call && acts_(node)) mark(node);
+      if (tree_.kind(node) == NodeKind::Call) mark(node, acts_(node));
     for (NodeId node = 0; node < tree_.node_count(); ++node)
       if (is_string(tree_.kind(node))) look_into(node);
   }
 
  private:
   /// Marks all that the call reaches, each node once.
-  void mark(NodeId call) {
+  void mark(NodeId call, Acts acts) {
+    if (acts == Acts::No) return;
     std::vector<NodeId> open{call};
     const auto visit = [&](NodeId node) {
-      if (node == kNoNode || active_[node]) return;
-      active_[node] = true;
+      if (node == kNoNode || active_[node] >= acts) return;
+      active_[node] = acts;
       open.push_back(node);
     };
     while (!open.empty()) {
@@ -73,7 +74,7 @@ class Nested {
     } else if (tree_.kind(node) == NodeKind::Text || begins_like_encoded_pickle(text)) {
       if (const auto bytes = decode_encoded_pickle(text)) return scan_bytes(node, *bytes, "encoded bytes");
       if (begins_like_text_pickle(text)) scan_bytes(node, text, "text");
-    } else if (active_[node] || begins_like_pickle(text) || begins_like_text_pickle(text)) {
+    } else if (active_[node] != Acts::No || begins_like_pickle(text) || begins_like_text_pickle(text)) {
       scan_bytes(node, text, "bytes");
     }
   }
@@ -81,24 +82,37 @@ class Nested {
   void scan_bytes(NodeId node, std::string_view bytes, std::string_view kind) {
     const Part inner = part_.inside(base::as_bytes(bytes), std::string(kind) + " at byte " + std::to_string(part_.origin + tree_.at(node)));
     if (inner.depth > out_.limits().scan_depth) return out_.add_limit("pickles within pickles are nested too deeply", part_);
-    if (active_[node]) return scan_content(inner, Place::Argument, out_);
+    if (active_[node] == Acts::Unpickles) return scan_content(inner, Place::File, out_);
     Collector separate = out_.separate();
+    if (active_[node] == Acts::Maybe) {
+      scan_content(inner, Place::Argument, separate);
+      return merge_names(separate.take(), ScanVerdict::Dangerous);
+    }
     const bool is_pickle = scan_pickles(inner, begins_like_pickle(bytes) ? Start::Certain : Start::Likely, {}, separate);
+    if (!is_pickle) return;
     ScannedFile found = separate.take();
-    // Damage in bytes that only look like a pickle says nothing; names do.
-    std::erase_if(found.findings, [](const ScanFinding& f) { return f.verdict == ScanVerdict::Malformed || f.global.empty(); });
-    if (!is_pickle || found.findings.empty()) return;
     for (ScanFinding& finding : found.findings) finding.why += "; it runs only if somebody unpickles these bytes";
-    found.verdict = ScanVerdict::UnknownCode;
+    merge_names(std::move(found), ScanVerdict::UnknownCode);
+  }
+
+  /// Damage in bytes that may only look like a format says nothing; names do.
+  void merge_names(ScannedFile found, ScanVerdict worst) {
+    std::erase_if(found.findings, [](const ScanFinding& f) {
+      if (f.rule == "scan-limit" || f.verdict == ScanVerdict::Dangerous) return false;
+      return f.verdict == ScanVerdict::Malformed || f.global.empty();
+    });
+    if (found.findings.empty()) return;
+    found.verdict = ScanVerdict::Safe;  // the findings that are left say it
     found.unexplained.clear();
-    out_.merge(std::move(found), ScanVerdict::UnknownCode);
+    found.notes.clear();
+    out_.merge(std::move(found), worst);
   }
 
   const PickleTree& tree_;
   const Part& part_;
   const ActsOnArguments& acts_;
   Collector& out_;
-  std::vector<bool> active_;  ///< beside the tree's nodes: an acting call gets it
+  std::vector<Acts> active_;  ///< beside the tree's nodes: the worst of what the calls that get it do
 };
 
 }  // namespace

@@ -165,9 +165,10 @@ class Judge {
   }
 
   /// A call whose function is not known to leave its arguments alone.
-  bool acts_on_its_arguments(NodeId node) {
+  Acts acts_on_its_arguments(NodeId node) {
     const Judgement* judgement = judgement_of(tree_.call(node).function);
-    return judgement == nullptr || judgement->verdict != ScanVerdict::Safe || condition_of_call(node) == Condition::LoadFromBytes;
+    if (judgement == nullptr || judgement->verdict != ScanVerdict::Safe) return Acts::Maybe;
+    return condition_of_call(node) == Condition::LoadFromBytes ? Acts::Unpickles : Acts::No;
   }
 
   Condition condition_of_call(NodeId node) {

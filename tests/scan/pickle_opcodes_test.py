@@ -68,7 +68,8 @@ def streams_of_opcodes():
         if op.name in ("PUT",):
             arguments = [b"7\n"]
         for argument in arguments:
-            yield op.name, b"\x80\x04" + before + op.code.encode("latin1") + argument + MARKER + b"."
+            end = b"1N." if op.name == "MARK" else b"."  # a mark that is left over is no sound stream
+            yield op.name, b"\x80\x04" + before + op.code.encode("latin1") + argument + MARKER + end
 
 
 class Made:
@@ -150,7 +151,7 @@ def compare(name, stream, row):
     for global_name, position, index in expected:
         first.setdefault(global_name, (position, index))
     for finding in row["findings"]:
-        if finding["rule"] in ("pickle-unknown-global", "pickle-dangerous-global") and finding["member"] is None:
+        if finding["rule"] in ("pickle-unknown-global", "pickle-dangerous-global") and finding["member"] is None and finding["global"]:
             assert (finding["offset"], finding["opcode_index"]) == first[finding["global"]], f"{name}: {finding}, expected {first[finding['global']]}\n{stream!r}"
 
 

@@ -75,7 +75,8 @@ bool looks_like_safetensors(std::span<const std::byte> bytes) {
   if (first != '{' && first != ' ' && first != '\n' && first != '\t') return false;
   if (header_bytes > 1 && header_bytes <= in.remaining()) return true;
   // A length beyond the file, as of one that was cut: only with the start of a header behind it.
-  return as_text(bytes.subspan(8)).starts_with("{\"") && !begins_like_pickle(as_text(bytes));
+  const std::string_view header = as_text(bytes.subspan(8));
+  return (header.starts_with("{\"") || header.starts_with("{}")) && !begins_like_pickle(as_text(bytes));
 }
 
 /// TensorFlow's index file ends in LevelDB's magic number.

@@ -151,7 +151,7 @@ constexpr std::string_view kQuiet =
     "joblib.numpy_pickle.NumpyArrayWrapper joblib.numpy_pickle_compat.NDArrayWrapper "
     "joblib.numpy_pickle_compat.ZNDArrayWrapper numpy.ma.core.MaskedArray numpy.ma.core._mareconstruct "
     "numpy.core.records.recarray numpy.rec.recarray sklearn.utils.fixes.parse_version "
-    "torch.storage._load_from_bytes torch.jit._pickle torch.serialization.LoadEndianness torch.jit._script.RecursiveScriptModule "
+    "torch.jit._pickle torch.serialization.LoadEndianness torch.jit._script.RecursiveScriptModule "
     "torch.utils.data.dataset torch.utils.data.dataloader torch.distributed.checkpoint torch._C._nn "
     "torch._C._VariableFunctions torch._C.Generator keras.utils.generic_utils "
     "sklearn.externals.joblib.numpy_pickle.NumpyArrayWrapper "

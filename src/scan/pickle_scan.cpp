@@ -100,7 +100,7 @@ void scan_rest(const Part& rest, Collector& out) {
 }  // namespace
 
 bool begins_like_pickle(std::string_view bytes) {
-  return bytes.size() > 2 && bytes[0] == '\x80' && bytes[1] >= 0 && bytes[1] <= 5;
+  return bytes.size() > 1 && bytes[0] == '\x80' && bytes[1] >= 0 && bytes[1] <= 5;
 }
 
 std::optional<PickleAttempt> scan_one_pickle(const Part& part, Start start, const PickleSetting& setting,
@@ -149,7 +149,7 @@ bool scan_pickles(const Part& part, Start start, const PickleSetting& setting, C
       return true;
     }
     if (is_padding(rest.bytes)) return true;
-    attempt = scan_one_pickle(rest, begins_like_pickle(as_text(rest.bytes)) ? Start::Certain : Start::Stray, setting, out);
+    attempt = scan_one_pickle(rest, begins_like_pickle(as_text(rest.bytes)) ? Start::Certain : Start::Likely, setting, out);
     if (!attempt) {
       scan_rest(rest, out);
       return true;

@@ -48,6 +48,7 @@ void declare(CLI::App& app, Session& session) {
   add_adapt(app, session);
   add_convert(app, session);
   add_verify(app, session);
+  add_scan(app, session);
   add_diff(app, session);
   add_blueprint(app, session);
   add_log(app, session);

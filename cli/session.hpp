@@ -54,6 +54,7 @@ void require_path(const std::string& path);
 void add_inspect(CLI::App& app, Session& session);
 void add_convert(CLI::App& app, Session& session);
 void add_verify(CLI::App& app, Session& session);
+void add_scan(CLI::App& app, Session& session);
 void add_diff(CLI::App& app, Session& session);
 void add_check(CLI::App& app, Session& session);
 void add_explain(CLI::App& app, Session& session);

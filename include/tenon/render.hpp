@@ -14,6 +14,7 @@
 #include <tenon/export.hpp>
 #include <tenon/log.hpp>
 #include <tenon/plan.hpp>
+#include <tenon/scan.hpp>
 #include <tenon/verify.hpp>
 
 namespace tenon {
@@ -67,6 +68,7 @@ TENON_API std::string render_text(const Checkpoint& checkpoint, const InspectOpt
 TENON_API std::string render_text(const Report& report, const CommandHint& hint, const TextStyle& style);
 TENON_API std::string render_text(const VerifiedFile& file, const TextStyle& style);
 TENON_API std::string render_text(const DiffReport& diff, const TextStyle& style);
+TENON_API std::string render_text(const ScannedFile& file, const TextStyle& style);
 TENON_API std::string render_text(const AdaptOutcome& outcome, const TextStyle& style);
 TENON_API std::string render_text(const ConvertOutcome& outcome, const TextStyle& style);
 
@@ -77,6 +79,7 @@ TENON_API std::string render_text(const Log& log, const TextStyle& style);
 TENON_API std::string verdict(const Report& report);
 TENON_API std::string verdict(const VerifiedFile& file);
 TENON_API std::string verdict(const DiffReport& diff);
+TENON_API std::string verdict(const ScannedFile& file);
 TENON_API std::string verdict(const AdaptOutcome& outcome);
 TENON_API std::string verdict(const ConvertOutcome& outcome);
 
@@ -87,6 +90,9 @@ TENON_API std::string render_json(const Checkpoint& checkpoint, const InspectOpt
 TENON_API std::string render_json(const Report& report, std::string_view command, const Error* error = nullptr);
 TENON_API std::string render_json(const std::vector<VerifiedFile>& files, const Error* error = nullptr);
 TENON_API std::string render_json(const DiffReport& diff);
+TENON_API std::string render_json(const std::vector<ScannedFile>& files, const Error* error = nullptr);
+/// SARIF 2.1.0, for code-scanning services: one result for each finding.
+TENON_API std::string render_sarif(const std::vector<ScannedFile>& files);
 TENON_API std::string render_json(const AdaptOutcome& outcome, const Error* error = nullptr);
 TENON_API std::string render_json(const ConvertOutcome& outcome);
 TENON_API std::string render_json(const Blueprint& blueprint);  ///< the blueprint itself: tenon.blueprint/1

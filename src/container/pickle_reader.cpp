@@ -54,6 +54,20 @@ class Memo {
   std::uint64_t count_ = 0;
 };
 
+/// Without what Python's int() passes over: white space around the digits and a plus sign.
+std::string_view as_int_reads(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\v\f";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
+  text = text.substr(0, text.find_last_not_of(kSpace) + 1);
+  if (text.starts_with('+')) text.remove_prefix(1);
+  return text;
+}
+
+/// CPython reads INT and LONG with strtol(..., 0): 0x1f, 0o17, 1_000.
+bool may_be_integer(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789abcdefABCDEFxXoO_-") == std::string_view::npos;
+}
+
 class Machine {
  public:
   Machine(const PickleSource& source, const Limits& limits, const GlobalObserver& observe, const BuildObserver& built)
@@ -62,12 +76,17 @@ class Machine {
   }
 
   PickleTree run() &&;
+  PickleAttempt attempt() &&;
 
  private:
+  void read_to_stop();
   void step(std::uint8_t byte);
 
   // Reading the stream.
   [[noreturn]] void fail(Code code, std::string what, std::string expected = {}, std::string found = {}) const;
+  /// An Error where the answer must be right; a complaint where as much as possible is to be seen.
+  void complain(Code code, std::string what, std::string expected = {}, std::string found = {});
+  Error error_here(Code code, std::string what, std::string expected, std::string found) const;
   std::string_view take(std::uint64_t count, std::string_view field);
   std::string_view line(std::string_view field);
   template <class Unsigned>
@@ -99,6 +118,7 @@ class Machine {
   void add_to_set(std::size_t height);
   void build();
   void pass_over(NodeId target, std::uint64_t raw_bytes);
+  bool takes_items_unseen(NodeId target) const;
   void recall(std::uint64_t slot);
   void pop_value_or_mark();
   void frame();
@@ -115,18 +135,32 @@ class Machine {
   std::vector<NodeId> stack_;
   std::vector<std::size_t> marks_;
   Memo memo_;
+  std::uint64_t opcodes_ = 0;
   int protocol_ = 0;
   bool stopped_ = false;
+  bool lenient_ = false;
+  std::vector<Error> complaints_;
   // Immutable values that occur everywhere are made once.
   std::array<NodeId, 256> small_{};
   NodeId none_ = kNoNode, true_ = kNoNode, false_ = kNoNode, empty_tuple_ = kNoNode;
 };
 
-void Machine::fail(Code code, std::string what, std::string expected, std::string found) const {
+Error Machine::error_here(Code code, std::string what, std::string expected, std::string found) const {
   const std::string opcode = at_ < bytes_.size() ? opcode_name(static_cast<std::uint8_t>(bytes_[at_])) : "end";
-  throw Error(code, {source_.file, source_.member, {}, source_.origin + at_},
-              "pickle opcode " + opcode + ": " + std::move(what), std::move(expected), std::move(found),
-              "the file is damaged or no checkpoint: fetch or save it again");
+  return Error(code, {source_.file, source_.member, {}, source_.origin + at_},
+               "pickle opcode " + opcode + ": " + std::move(what), std::move(expected), std::move(found),
+               "the file is damaged or no checkpoint: fetch or save it again");
+}
+
+void Machine::fail(Code code, std::string what, std::string expected, std::string found) const {
+  throw error_here(code, std::move(what), std::move(expected), std::move(found));
+}
+
+void Machine::complain(Code code, std::string what, std::string expected, std::string found) {
+  constexpr std::size_t kMost = 16;  // one is enough to call a stream malformed
+  if (!lenient_) fail(code, std::move(what), std::move(expected), std::move(found));
+  if (complaints_.size() < kMost)
+    complaints_.push_back(error_here(code, std::move(what), std::move(expected), std::move(found)));
 }
 
 std::string_view Machine::take(std::uint64_t count, std::string_view field) {
@@ -157,7 +191,8 @@ Unsigned Machine::number(std::string_view field) {
 }
 
 std::uint64_t Machine::slot_of_line() {
-  const std::string_view digits = line("memo slot");
+  std::string_view digits = line("memo slot");
+  if (lenient_) digits = as_int_reads(digits);
   std::uint64_t slot = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), slot);
   if (error != std::errc{} || end != digits.data() + digits.size()) fail(Code::Corrupt, "the memo slot is no number");
@@ -203,6 +238,7 @@ void Machine::push_integer(std::int64_t value) {
 
 void Machine::push_text_integer(std::string_view digits) {
   constexpr std::uint64_t kDigitsPerByte = 3;  // at most: 2.4
+  if (lenient_) digits = as_int_reads(digits);
   if (digits.ends_with('L')) digits.remove_suffix(1);
   if (digits.size() > limits_.integer_bytes * kDigitsPerByte)
     fail(Code::Limit, "the integer is too long", "at most " + base::plural(limits_.integer_bytes, "byte"));
@@ -210,6 +246,7 @@ void Machine::push_text_integer(std::string_view digits) {
   if (unsigned_part.starts_with('-') || unsigned_part.starts_with('+')) unsigned_part.remove_prefix(1);
   const bool is_number =
       !unsigned_part.empty() && unsigned_part.find_first_not_of("0123456789") == std::string_view::npos;
+  if (!is_number && lenient_ && may_be_integer(digits)) return push(tree_.add_bytes(NodeKind::Decimal, at_, digits));
   if (!is_number) fail(Code::Corrupt, "the text is no integer");
   if (digits.starts_with('+')) digits = unsigned_part;
   std::int64_t value = 0;
@@ -230,7 +267,8 @@ void Machine::push_twos_complement(std::string_view bytes) {
 }
 
 void Machine::push_real_line() {
-  const std::string_view text = line("number");
+  std::string_view text = line("number");
+  if (lenient_) text = as_int_reads(text);
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc::invalid_argument || end != text.data() + text.size())
@@ -267,7 +305,7 @@ void Machine::push_tuple(std::size_t height) {
 }
 
 void Machine::push_global(std::string_view module, std::string_view name, std::string_view opcode) {
-  const PickleGlobal global{module, name, static_cast<std::uint32_t>(at_), opcode};
+  const PickleGlobal global{module, name, static_cast<std::uint32_t>(at_), static_cast<std::uint32_t>(opcodes_), opcode};
   if (observe_) observe_(global);
   push(tree_.add_global(global));
 }
@@ -276,9 +314,13 @@ void Machine::push_stack_global() {
   const NodeId name = pop();
   const NodeId module = pop();
   const auto is_text = [&](NodeId node) {
-    return tree_.kind(node) == NodeKind::Text || tree_.kind(node) == NodeKind::RawText;
+    return tree_.kind(node) == NodeKind::Text || tree_.kind(node) == NodeKind::RawText ||
+           (lenient_ && tree_.kind(node) == NodeKind::Bytes);
   };
-  if (!is_text(name) || !is_text(module)) fail(Code::Corrupt, "module and name are no text");
+  if (!is_text(name) || !is_text(module)) {
+    if (!lenient_) fail(Code::Corrupt, "module and name are no text");
+    return push_global({}, {}, "STACK_GLOBAL");
+  }
   push_global(tree_.bytes(module), tree_.bytes(name), "STACK_GLOBAL");
 }
 
@@ -298,8 +340,8 @@ void Machine::append_items(std::size_t height) {
     tree_.append(target, above(height));
   else if (tree_.kind(target) == NodeKind::Call)
     tree_.append(tree_.mutable_call(target).items, above(height));
-  else
-    fail(Code::Corrupt, "the value cannot be appended to", "a list or an object");
+  else if (!takes_items_unseen(target))
+    complain(Code::Corrupt, "the value cannot be appended to", "a list or an object");
   stack_.resize(height);
 }
 
@@ -311,8 +353,8 @@ void Machine::set_items(std::size_t height) {
     tree_.append(target, above(height));
   else if (tree_.kind(target) == NodeKind::Call)
     tree_.append(tree_.mutable_call(target).pairs, above(height));
-  else
-    fail(Code::Corrupt, "the value has no items to set", "a dict or an object");
+  else if (!takes_items_unseen(target))
+    complain(Code::Corrupt, "the value has no items to set", "a dict or an object");
   stack_.resize(height);
 }
 
@@ -323,9 +365,15 @@ void Machine::add_to_set(std::size_t height) {
     tree_.append(target, above(height));
   else if (tree_.kind(target) == NodeKind::Call)
     tree_.append(tree_.mutable_call(target).items, above(height));
-  else
-    fail(Code::Corrupt, "the value cannot be added to", "a set or an object");
+  else if (!takes_items_unseen(target))
+    complain(Code::Corrupt, "the value cannot be added to", "a set or an object");
   stack_.resize(height);
+}
+
+/// A class, a persistent object or (for SETITEM) a list may take items in an unpickler; here they are passed over.
+bool Machine::takes_items_unseen(NodeId target) const {
+  const NodeKind kind = tree_.kind(target);
+  return lenient_ && (kind == NodeKind::Global || kind == NodeKind::Persistent || kind == NodeKind::List);
 }
 
 // Only what a call made can have a state; on anything else Python would fail or ignore it, and so nothing is lost here.
@@ -338,6 +386,7 @@ void Machine::build() {
 }
 
 void Machine::pass_over(NodeId target, std::uint64_t raw_bytes) {
+  if (lenient_) raw_bytes = std::min<std::uint64_t>(raw_bytes, bytes_.size() - position_);
   PickleCall& call = tree_.mutable_call(target);
   call.raw_begin = position_;
   call.raw_bytes = raw_bytes;
@@ -360,14 +409,14 @@ void Machine::pop_value_or_mark() {
 void Machine::frame() {
   const auto length = number<std::uint64_t>("frame length");
   if (length > bytes_.size() - position_)
-    fail(Code::Corrupt, "the frame is longer than the pickle", base::plural(length, "byte"),
+    complain(Code::Corrupt, "the frame is longer than the pickle", base::plural(length, "byte"),
          base::plural(bytes_.size() - position_, "byte"));
 }
 
 void Machine::protocol() {
   protocol_ = number<std::uint8_t>("protocol");
   if (protocol_ > kNewestProtocol)
-    fail(Code::Unsupported, "the pickle's protocol is too new", "at most " + std::to_string(kNewestProtocol),
+    complain(Code::Unsupported, "the pickle's protocol is too new", "at most " + std::to_string(kNewestProtocol),
          std::to_string(protocol_));
 }
 
@@ -515,32 +564,51 @@ void Machine::step(std::uint8_t byte) {
     case Opcode::PersId:
       return push(tree_.add_persistent(at_, tree_.add_bytes(NodeKind::Text, at_, line("persistent id"))));
     case Opcode::BinPersId: return push(tree_.add_persistent(at_, pop()));
-    case Opcode::NextBuffer:
     case Opcode::ReadOnlyBuffer:
-      fail(Code::Unsupported, "the pickle's buffers were sent beside it and are not in the file");
+      if (lenient_) return static_cast<void>(top());  // also legal for bytes that stand in the stream
+      [[fallthrough]];
+    case Opcode::NextBuffer:
+      complain(Code::Unsupported, "the pickle's buffers were sent beside it and are not in the file");
+      return push(tree_.add_bytes(NodeKind::Bytes, at_, {}));
   }
   fail(Code::Corrupt, "there is no such opcode");
 }
 
-PickleTree Machine::run() && {
+void Machine::read_to_stop() {
   constexpr std::uint64_t kMost = 0xFFFFFFFE;  // places in the tree have 32 bits
   const std::uint64_t most = std::min(limits_.pickle_bytes, kMost);
   const bool is_cut = bytes_.size() > most;  // a limit on the pickle, which may end before what follows it
   if (is_cut) bytes_ = bytes_.first(most);
-  std::uint64_t opcodes = 0;
   while (!stopped_) {
     at_ = position_;
     if (position_ == bytes_.size() && is_cut)
       fail(Code::Limit, "the pickle is too long", "at most " + base::bytes_text(most));
     if (position_ == bytes_.size()) fail(Code::Corrupt, "the pickle ends without STOP");
-    if (++opcodes > limits_.pickle_opcodes)
+    if (opcodes_ >= limits_.pickle_opcodes)
       fail(Code::Limit, "the pickle has too many opcodes", "at most " + base::count_text(limits_.pickle_opcodes));
     step(static_cast<std::uint8_t>(bytes_[position_++]));
+    ++opcodes_;
   }
-  if (!marks_.empty()) fail(Code::Corrupt, "a MARK is left on the pickle's stack");
+  if (!marks_.empty()) complain(Code::Corrupt, "a MARK is left on the pickle's stack");
   const NodeId root = pop();
   tree_.finish(root, position_, protocol_);
+}
+
+PickleTree Machine::run() && {
+  read_to_stop();
   return std::move(tree_);
+}
+
+PickleAttempt Machine::attempt() && {
+  lenient_ = true;
+  std::optional<Error> stopped_by;
+  try {
+    read_to_stop();
+  } catch (const Error& error) {
+    stopped_by = error;
+  }
+  const std::uint64_t end = stopped_by ? at_ : position_;
+  return {std::move(tree_), std::move(stopped_by), std::move(complaints_), end, opcodes_};
 }
 
 }  // namespace
@@ -548,6 +616,10 @@ PickleTree Machine::run() && {
 PickleTree read_pickle(const PickleSource& source, const Limits& limits, const GlobalObserver& observe,
                        const BuildObserver& built) {
   return Machine(source, limits, observe, built).run();
+}
+
+PickleAttempt attempt_pickle(const PickleSource& source, const Limits& limits, const BuildObserver& built) {
+  return Machine(source, limits, {}, built).attempt();
 }
 
 }  // namespace tenon::container

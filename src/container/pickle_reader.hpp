@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <tenon/error.hpp>
 #include <tenon/limits.hpp>
@@ -36,5 +38,21 @@ using BuildObserver = std::function<std::uint64_t(const PickleTree& tree, NodeId
 /// Throws Error with the opcode's place and name: Corrupt, Limit, Unsupported (out-of-band buffers, protocol 6).
 PickleTree read_pickle(const PickleSource& source, const Limits& limits, const GlobalObserver& observe = {},
                        const BuildObserver& built = {});
+
+/// What was read of a stream that may be forged or cut: never throws for what the bytes say.
+struct PickleAttempt {
+  PickleTree tree;                ///< of everything up to the end or the error; no root unless complete()
+  std::optional<Error> error;     ///< why nothing could be read behind `end_bytes`
+  std::vector<Error> complaints;  ///< what an unpickler would refuse or read otherwise, and was passed over here
+  std::uint64_t end_bytes = 0;    ///< of the last opcode that was read whole
+  std::uint64_t opcodes = 0;
+
+  bool complete() const { return !error; }
+};
+
+/// Reads as far as it goes, more lenient than read_pickle(): a look-up by computed names becomes a Global without
+/// module and name, and what CPython's unpickler accepts in numbers and targets is accepted. For looking at, not for
+/// loading. O(bytes) time and memory.
+PickleAttempt attempt_pickle(const PickleSource& source, const Limits& limits, const BuildObserver& built = {});
 
 }  // namespace tenon::container

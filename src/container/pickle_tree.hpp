@@ -56,9 +56,10 @@ struct ItemChain {
 };
 
 struct PickleGlobal {
-  std::string_view module, name;  ///< as written in the file
-  std::uint32_t at = 0;           ///< byte of its opcode in the stream
-  std::string_view opcode;        ///< `GLOBAL`, `STACK_GLOBAL`, `INST`, `EXT`
+  std::string_view module, name;   ///< as written in the file; both empty where they are computed (attempts only)
+  std::uint32_t at = 0;            ///< byte of its opcode in the stream
+  std::uint32_t opcode_index = 0;  ///< count of the opcodes before it
+  std::string_view opcode;         ///< `GLOBAL`, `STACK_GLOBAL`, `INST`, `EXT`
 };
 
 struct PickleCall {

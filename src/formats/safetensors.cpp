@@ -91,10 +91,8 @@ struct Header {
 
 class HeaderReader {
  public:
-  HeaderReader(std::string_view text, const OpenRequest& request)
-      : json_(text, request.path, sizeof(std::uint64_t), request.options.limits.json_depth),
-        path_(request.path),
-        limits_(request.options.limits) {}
+  HeaderReader(std::string_view text, const std::string& path, const Limits& limits)
+      : json_(text, path, sizeof(std::uint64_t), limits.json_depth), path_(path), limits_(limits) {}
 
   Header read() {
     json_.begin_object();
@@ -281,17 +279,32 @@ std::string take_blueprint(std::vector<std::pair<std::string, std::string>>& met
 
 }  // namespace
 
-std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request) {
-  const auto& file = request.file;
-  base::Cursor in(file->bytes(), request.path);
-  const std::string_view text = read_header_text(in, request.options.limits);
-  Header header = HeaderReader(text, request).read();
+namespace {
+
+/// The whole header, its entries in the order of their bytes, everything checked. `in` is moved to the data.
+Header read_checked_header(base::Cursor& in, const std::string& path, const Limits& limits) {
+  const std::string_view text = read_header_text(in, limits);
+  Header header = HeaderReader(text, path, limits).read();
   const auto by_range = [](const Entry& a, const Entry& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   };
   if (!std::is_sorted(header.entries.begin(), header.entries.end(), by_range))
     std::stable_sort(header.entries.begin(), header.entries.end(), by_range);
-  check_ranges(header.entries, in.position(), in.remaining(), request.path);
+  check_ranges(header.entries, in.position(), in.remaining(), path);
+  return header;
+}
+
+}  // namespace
+
+Metadata check_safetensors(std::span<const std::byte> bytes, const std::string& path, const Limits& limits) {
+  base::Cursor in(bytes, path);
+  return read_checked_header(in, path, limits).metadata;
+}
+
+std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request) {
+  const auto& file = request.file;
+  base::Cursor in(file->bytes(), request.path);
+  Header header = read_checked_header(in, request.path, request.options.limits);
 
   auto core = std::make_shared<CheckpointCore>();
   core->file = request.path;

@@ -1,0 +1,138 @@
+// tenon scan: does loading these files run code?
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <tenon/save.hpp>
+#include <tenon/scan.hpp>
+
+#include "base/text.hpp"
+#include "exit_code.hpp"
+#include "io/atomic_file.hpp"
+#include "base/cursor.hpp"
+#include "session.hpp"
+
+namespace tenon::cli {
+
+namespace {
+
+struct Options {
+  std::vector<std::string> paths;
+  std::string sarif;   ///< file to write, beside the answer
+  std::string format;  ///< text, json or sarif
+  bool all = false;
+};
+
+struct Scanned {
+  std::vector<ScannedFile> files;
+  std::vector<Error> errors;
+};
+
+/// One line that is written over, on terminals only.
+class Progress {
+ public:
+  explicit Progress(const Session& session) : shown_(!session.quiet && !session.json && ::isatty(STDERR_FILENO) == 1) {}
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void show(std::size_t done, std::size_t all) {
+    if (shown_ && all > 1) complain(fmt::format("\rscanned {} of {} files", base::count_text(done), base::count_text(all)));
+  }
+  void clear() {
+    if (shown_) complain("\r\x1b[K");
+  }
+
+ private:
+  bool shown_;
+};
+
+std::vector<std::string> files_of(const Options& options, std::vector<Error>& errors) {
+  std::vector<std::string> files;
+  for (const std::string& path : options.paths) {
+    try {
+      require_path(path);
+      const auto found = files_to_scan(path);
+      files.insert(files.end(), found.begin(), found.end());
+    } catch (const Error& error) {
+      errors.push_back(error);
+    }
+  }
+  return files;
+}
+
+Scanned scan_all(const Options& options, const Session& session) {
+  Scanned scanned;
+  const auto paths = files_of(options, scanned.errors);
+  Progress progress(session);
+  for (const std::string& path : paths) {
+    progress.show(scanned.files.size(), paths.size());
+    try {
+      scanned.files.push_back(scan(path));
+    } catch (const Error& error) {
+      scanned.errors.push_back(error);
+    }
+  }
+  return scanned;
+}
+
+std::string text_of(const Scanned& scanned, const Session& session, const TextStyle& style) {
+  std::string text;
+  std::size_t safe = 0;
+  for (const ScannedFile& file : scanned.files) {
+    safe += file.verdict == ScanVerdict::Safe ? 1 : 0;
+    text += session.quiet ? verdict(file) + "\n" : render_text(file, style);
+  }
+  if (!session.quiet && scanned.files.size() > 1)
+    text += fmt::format("{} of {} files are safe\n", base::count_text(safe), base::count_text(scanned.files.size()));
+  return text;
+}
+
+void write_sarif(const Scanned& scanned, const std::string& path) {
+  const std::string text = render_sarif(scanned.files);
+  io::AtomicFile file(path, Existing::Replace, text.size());
+  file.write(base::as_bytes(text));
+  file.commit(Durability::Fsync);
+}
+
+int run(const Options& options, Session& session) {
+  session.json = session.json || options.format == "json";
+  const Scanned scanned = scan_all(options, session);
+  const Error* error = scanned.errors.empty() ? nullptr : &scanned.errors.front();
+  TextStyle style = session.answer_style();
+  style.all = options.all;
+  if (!options.sarif.empty()) write_sarif(scanned, options.sarif);
+  if (options.format == "sarif")
+    session.answer(render_sarif(scanned.files));
+  else
+    session.answer(session.json ? render_json(scanned.files, error) : text_of(scanned, session, style));
+  for (const Error& each : scanned.errors) complain(render_text(each, session.message_style()));
+  if (error != nullptr) return exit_code(error->code);
+  for (const ScannedFile& file : scanned.files)
+    if (file.verdict != ScanVerdict::Safe) return kNo;
+  return kYes;
+}
+
+}  // namespace
+
+void add_scan(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = add_command(app, session, "scan", "Does loading a file run code? Nothing of it is executed",
+                                  "  tenon scan model.pt\n"
+                                  "  tenon scan downloads/ --quiet              every file below a folder\n"
+                                  "  tenon scan models/ --sarif scan.sarif      for code-scanning services\n"
+                                  "  tenon convert model.pt model.safetensors   the way out: tensors without code");
+  command->add_option("PATH", options->paths, "Files and folders; links are not followed")->required();
+  command->add_option("--sarif", options->sarif, "Also write the findings as SARIF 2.1.0 to this file");
+  command->add_option("--format", options->format, "text, json or sarif: how the answer looks")
+      ->check(CLI::IsMember({"text", "json", "sarif"}));
+  command->add_flag("--all", options->all, "Do not cut long lists");
+  on_run(command, session, [options](Session& s) { return run(*options, s); });
+}
+
+}  // namespace tenon::cli

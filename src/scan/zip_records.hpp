@@ -1,0 +1,53 @@
+// Every record of a zip archive as it stands, however forged: the directory's entries, the local headers they point to,
+// and those that nothing points to. Nothing is refused; contradictions are told one by one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tenon/limits.hpp>
+
+namespace tenon::scanning {
+
+struct ZipHeader {
+  std::string_view name;
+  std::uint16_t flags = 0, method = 0;
+  std::uint32_t crc32 = 0;
+  std::uint64_t packed_bytes = 0, unpacked_bytes = 0;
+};
+
+struct ZipRecord {
+  std::optional<ZipHeader> central;  ///< nothing for a header that the directory does not list
+  std::optional<ZipHeader> local;    ///< nothing when there is none where the directory points
+  std::uint64_t central_at = 0, local_at = 0;
+  std::uint64_t data_at = 0;             ///< behind the local header; 0 without one
+  std::uint32_t external_attributes = 0;
+  std::uint16_t made_by = 0;
+
+  std::string_view name() const { return central ? central->name : local->name; }
+};
+
+struct ZipProblem {
+  std::uint64_t at = 0;
+  std::string member, what;
+};
+
+struct ZipRecords {
+  std::vector<ZipRecord> records;
+  std::vector<ZipProblem> problems;
+  /// Bytes of the file that belong to no record: [begin, end).
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> gaps;
+  bool has_directory = false;
+};
+
+/// Bytes that begin with a local header, or end with an end record.
+bool looks_like_zip(std::span<const std::byte> bytes);
+
+ZipRecords read_zip_records(std::span<const std::byte> bytes, const Limits& limits);
+
+}  // namespace tenon::scanning

@@ -79,11 +79,12 @@ std::string statistics_text(const Checkpoint& checkpoint, std::size_t index) {
 
 Row row_of(const Checkpoint& checkpoint, std::size_t index, const InspectOptions& options) {
   const TensorInfo& info = checkpoint.tensors()[index];
-  Row row{.name = info.name.empty() ? "(the file itself)" : safe(info.name),
-          .dtype = std::string(dtype_name(info.dtype)),
-          .shape = base::shape_text(info.shape),
-          .bytes = info.storage == kNoStorage ? "no bytes" : base::bytes_text(rendering::tensor_bytes(checkpoint, info)),
-          .extra = {}};
+  Row row{
+      .name = info.name.empty() ? "(the file itself)" : safe(info.name),
+      .dtype = std::string(dtype_name(info.dtype)),
+      .shape = base::shape_text(info.shape),
+      .bytes = info.storage == kNoStorage ? "no bytes" : base::bytes_text(rendering::tensor_bytes(checkpoint, info)),
+      .extra = {}};
   if (info.storage == kNoStorage) return row;
   if (options.digest) row.extra = digest_text(checkpoint, index);
   if (options.stats) row.extra += (row.extra.empty() ? "" : "  ") + statistics_text(checkpoint, index);

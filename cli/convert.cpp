@@ -56,7 +56,7 @@ int run(const Options& options, Session& session) {
   require_path(options.in);
   const Format format = output_format(options.out, options.to);
   const Salvage salvage = options.salvage ? Salvage::Yes : Salvage::No;
-  const Checkpoint checkpoint = open(options.in, {.mode = ReadMode::Map, .salvage = salvage, .limits = {}});
+  const Checkpoint checkpoint = open(options.in, {.mode = ReadMode::Map, .salvage = salvage, .limits = session.limits});
   for (const std::string& warning : checkpoint.warnings()) session.warn(warning);
 
   const SaveOptions how{.format = format,

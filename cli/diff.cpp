@@ -17,8 +17,9 @@ struct Options {
 int run(const Options& options, Session& session) {
   require_path(options.a);
   require_path(options.b);
+  const OpenOptions how{.mode = ReadMode::Map, .salvage = Salvage::No, .limits = session.limits};
   const DiffReport report =
-      diff(open(options.a), open(options.b), options.match ? DiffNames::Matched : DiffNames::Equal);
+      diff(open(options.a, how), open(options.b, how), options.match ? DiffNames::Matched : DiffNames::Equal);
   TextStyle style = session.answer_style();
   style.all = options.all;
   if (session.json)

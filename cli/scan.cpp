@@ -73,7 +73,7 @@ Scanned scan_all(const Options& options, const Session& session) {
   for (const std::string& path : paths) {
     progress.show(scanned.files.size(), paths.size());
     try {
-      scanned.files.push_back(scan(path));
+      scanned.files.push_back(scan(path, {.limits = session.limits}));
     } catch (const Error& error) {
       scanned.errors.push_back(error);
     }

@@ -11,6 +11,8 @@
 #include <memory>
 #include <utility>
 
+#include <tenon/limit_names.hpp>
+
 #include "base/utf8.hpp"
 
 namespace tenon::cli {
@@ -96,6 +98,23 @@ void Session::warn(std::string_view text) const { remark("tenon: warning: " + ba
 
 void complain(std::string_view text) { static_cast<void>(write_all(STDERR_FILENO, text)); }
 
+namespace {
+
+/// `zip_entries=5000000`. Throws what CLI11 turns into wrong usage.
+void set_limit_from(const std::string& text, Limits& limits) {
+  const std::size_t equals = text.find('=');
+  std::uint64_t value = 0;
+  if (equals == std::string::npos || !CLI::detail::lexical_cast(text.substr(equals + 1), value))
+    throw CLI::ValidationError("--limit", "expected NAME=NUMBER, found " + text);
+  try {
+    set_limit(limits, text.substr(0, equals), value);
+  } catch (const Error& error) {
+    throw CLI::ValidationError("--limit", "there is no limit " + error.found + "; near it: " + error.expected);
+  }
+}
+
+}  // namespace
+
 CLI::App* add_command(CLI::App& app, Session& session, const std::string& name, const std::string& what,
                       const std::string& examples) {
   static const std::map<std::string, ColourMode> kModes{
@@ -105,6 +124,15 @@ CLI::App* add_command(CLI::App& app, Session& session, const std::string& name, 
   command->footer("Examples:\n" + examples);
   command->add_flag("--json", session.json, "One JSON document on stdout");
   command->add_flag("-q,--quiet", session.quiet, "The verdict only");
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "--limit",
+          [&session](const std::vector<std::string>& all) {
+            for (const std::string& one : all) set_limit_from(one, session.limits);
+          },
+          "What a file may ask of a reader, e.g. safetensors_header_bytes=200000000")
+      ->type_name("NAME=NUMBER")
+      ->allow_extra_args(false);
   command->add_option("--color", session.colour, "auto, always or never")
       ->transform(CLI::CheckedTransformer(kModes, CLI::ignore_case).description(""))
       ->type_name("WHEN");

@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <tenon/error.hpp>
+#include <tenon/limits.hpp>
 #include <tenon/render.hpp>
 
 namespace tenon::cli {
@@ -22,6 +23,7 @@ struct Session {
   bool json = false;
   bool quiet = false;
   ColourMode colour = ColourMode::Auto;
+  Limits limits;  ///< what a file may ask of a reader; --limit changes one
   std::function<int(Session&)> run;
 
   /// How text for stdout, or for stderr, is to look.

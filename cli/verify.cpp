@@ -23,13 +23,13 @@ struct Verified {
   std::vector<std::pair<std::size_t, Error>> errors;  ///< by row
 };
 
-Verified verify_all(const Options& options) {
+Verified verify_all(const Options& options, const Session& session) {
   Verified verified;
   for (const std::string& path : options.files) {
     try {
       require_path(path);
       verified.files.push_back(
-          verify(path, {.finite = options.finite ? Finite::Require : Finite::Ignore, .limits = {}}));
+          verify(path, {.finite = options.finite ? Finite::Require : Finite::Ignore, .limits = session.limits}));
     } catch (const Error& error) {
       VerifiedFile unreadable;
       unreadable.file = path;
@@ -55,7 +55,7 @@ std::string text_of(const Verified& verified, const Session& session, const Text
 }
 
 int run(const Options& options, Session& session) {
-  const Verified verified = verify_all(options);
+  const Verified verified = verify_all(options, session);
   const Error* error = verified.errors.empty() ? nullptr : &verified.errors.front().second;
   TextStyle style = session.answer_style();
   style.all = options.all;

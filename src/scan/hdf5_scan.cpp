@@ -36,16 +36,19 @@ bool is_object_start(std::string_view text) {
 void scan_configurations(const Part& part, Collector& out) {
   constexpr std::size_t kShortest = 16;
   const std::string_view text = as_text(part.bytes);
-  std::uint64_t attempts = 0;
+  constexpr std::uint64_t kMostAttempts = 200'000,
+                          kMostBytes = 64ULL << 20;  // random bytes fail at once, forged ones late
+  std::uint64_t attempts = 0, spent = 0;
   for (std::size_t at = text.find('{'); at != std::string_view::npos; at = text.find('{', at + 1)) {
     if (text.size() - at < kShortest || !is_object_start(text.substr(at, 70))) continue;
-    if (++attempts > out.limits().scan_attempts)
+    if (++attempts > kMostAttempts || spent > kMostBytes)
       return out.add_limit("too many places where a configuration may start", part);
     try {
       const JsonTree tree = read_json_tree(text.substr(at), out.limits().json_depth, JsonEnd::Anything);
       if (is_keras_config(tree.root)) scan_keras_config(tree, part, at, out);
       at += tree.end - 1;
-    } catch (const Error&) {  // no JSON, or one that was cut: its inner objects are tried next
+    } catch (const Error& error) {  // no JSON, or one that was cut: its inner objects are tried next
+      spent += error.where.byte.value_or(0);
     }
   }
 }

@@ -279,8 +279,10 @@ class Reader {
   void settle_size(ZipRecord& record, std::uint64_t end) {
     if ((record.local->flags & kSizesFollow) == 0 || record.local->packed_bytes != 0) return;
     const std::string_view text = as_text(bytes_.first(end));
-    std::size_t until = std::min(text.find(kDescriptor, record.data_at), text.find(kLocal, record.data_at));
-    until = std::min({until, text.find(kCentral, record.data_at), static_cast<std::size_t>(end)});
+    const std::size_t until_header = std::min(text.find(kLocal, record.data_at), static_cast<std::size_t>(end));
+    const std::string_view own = text.substr(0, until_header);
+    const std::size_t until =
+        std::min({own.find(kDescriptor, record.data_at), own.find(kCentral, record.data_at), until_header});
     record.local->packed_bytes = until - record.data_at;
     if (record.local->method == container::kZipStored) record.local->unpacked_bytes = record.local->packed_bytes;
   }

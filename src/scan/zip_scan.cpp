@@ -27,6 +27,7 @@ namespace {
 using base::as_text;
 
 constexpr std::uint64_t kSniffed = 1 << 16;
+constexpr std::uint64_t kMostOverlap = 32ULL << 20;
 constexpr std::uint64_t kMaxSource = 64ULL << 20;
 constexpr std::string_view kDataPickle = "data.pkl";
 
@@ -51,7 +52,8 @@ class ZipScan {
     check_names();
     name_format();
     look_at_code();
-    for (const ZipRecord* record : pickles_) scan_pickle_record(*record);
+    for (const ZipRecord* record : pickles_)
+      if (scanned_.insert(record).second) scan_pickle_record(*record);
     for (const ZipRecord& record : zip_.records) {
       if (!is_done(record))
         scan_record(record);
@@ -166,8 +168,7 @@ class ZipScan {
   // ---- records
 
   bool is_done(const ZipRecord& record) const {
-    return storages_.contains(std::string(record.name())) ||
-           std::find(pickles_.begin(), pickles_.end(), &record) != pickles_.end();
+    return storages_.contains(std::string(record.name())) || scanned_.contains(&record);
   }
 
   void scan_pickle_record(const ZipRecord& record) {
@@ -245,6 +246,12 @@ class ZipScan {
         (record.local->method != central.method || record.local->packed_bytes != central.packed_bytes))
       scan_other_reading(record, *record.local);
     const auto bytes = packed(record, central);
+    read_bytes_ += bytes.size();
+    if (read_bytes_ > 2 * part_.bytes.size() + kMostOverlap) {
+      out_.add(ScanVerdict::Malformed, "zip-limit", part_, record.local_at,
+               "limit: the entries overlap so often that they hold more than the file");
+      return std::nullopt;
+    }
     if (central.method == container::kZipStored) return verified(record, central, bytes);
     if (central.method != container::kZipDeflated) {
       complain(record, ScanVerdict::UnknownCode, "zip-method",
@@ -320,6 +327,8 @@ class ZipScan {
   std::unordered_map<std::string_view, std::uint64_t> sizes_;
   std::set<std::string_view> roots_;
   std::vector<const ZipRecord*> pickles_;
+  std::unordered_set<const ZipRecord*> scanned_;
+  std::uint64_t read_bytes_ = 0;              ///< entries may overlap: what they hold together is more than the file
   std::unordered_set<std::string> storages_;  ///< records that a pickle names as tensor bytes
   Home home_ = Home::Pickle;
   std::uint64_t checked_bytes_ = 0;

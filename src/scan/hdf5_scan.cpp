@@ -36,8 +36,8 @@ bool is_object_start(std::string_view text) {
 void scan_configurations(const Part& part, Collector& out) {
   constexpr std::size_t kShortest = 16;
   const std::string_view text = as_text(part.bytes);
-  constexpr std::uint64_t kMostAttempts = 200'000,
-                          kMostBytes = 64ULL << 20;  // random bytes fail at once, forged ones late
+  constexpr std::uint64_t kMostAttempts = 50'000,
+                          kMostBytes = 16ULL << 20;  // random bytes fail at once, forged ones late
   std::uint64_t attempts = 0, spent = 0;
   for (std::size_t at = text.find('{'); at != std::string_view::npos; at = text.find('{', at + 1)) {
     if (text.size() - at < kShortest || !is_object_start(text.substr(at, 70))) continue;

@@ -42,7 +42,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void show(std::size_t done, std::size_t all) {
-    if (shown_ && all > 1) complain(fmt::format("\rscanned {} of {} files", base::count_text(done), base::count_text(all)));
+    if (shown_ && all > 1)
+      complain(fmt::format("\rscanned {} of {} files", base::count_text(done), base::count_text(all)));
   }
   void clear() {
     if (shown_) complain("\r\x1b[K");

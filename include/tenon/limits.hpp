@@ -34,13 +34,13 @@ struct Limits {
   std::uint64_t npy_name_bytes = 1'024;  ///< of fields in fields, constants in graphs: all repeat what is around them
   std::uint64_t protobuf_depth = 100;    ///< messages within messages, protobuf's own limit
   std::uint64_t json_depth = 100;
-  std::uint64_t json_file_bytes = 1ULL << 30;      ///< blueprints and plans
-  std::uint64_t scan_depth = 8;                          ///< archives and pickles within each other that scan() enters
-  std::uint64_t scan_unpacked_bytes = 512ULL << 20;      ///< all that scan() unpacks of one file's compressed parts
-  std::uint64_t scan_inflate_ratio = 200;                ///< beyond `scan_bomb_bytes`; what people pack stays below 100
-  std::uint64_t scan_bomb_bytes = 32ULL << 20;           ///< unpacked bytes from which on the ratio is looked at
-  std::uint64_t scan_findings = 1'000;                   ///< kept of one file; the rest is counted
-  std::uint64_t scan_attempts = 2'000;                   ///< places of one file at which scan() tries whether a pickle starts
+  std::uint64_t json_file_bytes = 1ULL << 30;        ///< blueprints and plans
+  std::uint64_t scan_depth = 8;                      ///< archives and pickles within each other that scan() enters
+  std::uint64_t scan_unpacked_bytes = 512ULL << 20;  ///< all that scan() unpacks of one file's compressed parts
+  std::uint64_t scan_inflate_ratio = 200;            ///< beyond `scan_bomb_bytes`; what people pack stays below 100
+  std::uint64_t scan_bomb_bytes = 32ULL << 20;       ///< unpacked bytes from which on the ratio is looked at
+  std::uint64_t scan_findings = 1'000;               ///< kept of one file; the rest is counted
+  std::uint64_t scan_attempts = 2'000;             ///< places of one file at which scan() tries whether a pickle starts
   std::uint64_t expanded_view_bytes = 1ULL << 30;  ///< dense bytes of a view that is larger than its storage (stride 0)
 };
 

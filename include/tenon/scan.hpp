@@ -31,13 +31,13 @@ TENON_API std::string_view scan_verdict_name(ScanVerdict verdict);
 struct ScanFinding {
   std::string rule;  ///< stable id of the rule, for filters and SARIF: `pickle-dangerous-global`
   ScanVerdict verdict = ScanVerdict::UnknownCode;
-  std::string member;                       ///< archive entry, `outer.zip > inner.pkl` for nested ones; "" for the file
-  std::optional<std::uint64_t> offset;      ///< byte in the member, or in the file when there is no member
-  std::optional<std::uint64_t> opcode;      ///< count of pickle opcodes before this one
-  std::string global;                       ///< `module.name` as written in the file; "" where none is meant
-  std::string preview;                      ///< the arguments it is called with, escaped, at most 80 characters
-  std::string why;                          ///< one clause; the canonical name where it differs from `global`
-  std::string reference;                    ///< where more is told: a document's name; "" for none
+  std::string member;                   ///< archive entry, `outer.zip > inner.pkl` for nested ones; "" for the file
+  std::optional<std::uint64_t> offset;  ///< byte in the member, or in the file when there is no member
+  std::optional<std::uint64_t> opcode;  ///< count of pickle opcodes before this one
+  std::string global;                   ///< `module.name` as written in the file; "" where none is meant
+  std::string preview;                  ///< the arguments it is called with, escaped, at most 80 characters
+  std::string why;                      ///< one clause; the canonical name where it differs from `global`
+  std::string reference;                ///< where more is told: a document's name; "" for none
 };
 
 /// A class or function that a pickle names.
@@ -55,12 +55,12 @@ struct UnexplainedBytes {
 struct ScannedFile {
   std::string file;  ///< path as given, or as found in a folder
   ScanVerdict verdict = ScanVerdict::Safe;
-  std::string format;                        ///< what the content is: "PyTorch archive", "pickle", ...
-  std::vector<ScanFinding> findings;         ///< in file order of discovery, worst first
-  std::vector<ScannedGlobal> globals;        ///< every one, once, whatever its verdict
+  std::string format;                  ///< what the content is: "PyTorch archive", "pickle", ...
+  std::vector<ScanFinding> findings;   ///< in file order of discovery, worst first
+  std::vector<ScannedGlobal> globals;  ///< every one, once, whatever its verdict
   std::vector<UnexplainedBytes> unexplained;
-  std::vector<std::string> notes;            ///< what was seen and changes no verdict
-  std::uint64_t scanned_bytes = 0;           ///< of what was looked into; tensor bytes are passed over
+  std::vector<std::string> notes;   ///< what was seen and changes no verdict
+  std::uint64_t scanned_bytes = 0;  ///< of what was looked into; tensor bytes are passed over
 };
 
 struct ScanOptions {

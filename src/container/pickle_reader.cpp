@@ -305,7 +305,8 @@ void Machine::push_tuple(std::size_t height) {
 }
 
 void Machine::push_global(std::string_view module, std::string_view name, std::string_view opcode) {
-  const PickleGlobal global{module, name, static_cast<std::uint32_t>(at_), static_cast<std::uint32_t>(opcodes_), opcode};
+  const PickleGlobal global{module, name, static_cast<std::uint32_t>(at_), static_cast<std::uint32_t>(opcodes_),
+                            opcode};
   if (observe_) observe_(global);
   push(tree_.add_global(global));
 }
@@ -410,14 +411,14 @@ void Machine::frame() {
   const auto length = number<std::uint64_t>("frame length");
   if (length > bytes_.size() - position_)
     complain(Code::Corrupt, "the frame is longer than the pickle", base::plural(length, "byte"),
-         base::plural(bytes_.size() - position_, "byte"));
+             base::plural(bytes_.size() - position_, "byte"));
 }
 
 void Machine::protocol() {
   protocol_ = number<std::uint8_t>("protocol");
   if (protocol_ > kNewestProtocol)
     complain(Code::Unsupported, "the pickle's protocol is too new", "at most " + std::to_string(kNewestProtocol),
-         std::to_string(protocol_));
+             std::to_string(protocol_));
 }
 
 void Machine::step(std::uint8_t byte) {

@@ -18,7 +18,8 @@ std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request);
 
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
-/// Checks bytes in memory as open_safetensors() checks a file, and returns their `__metadata__`. Throws what that throws.
+/// Checks bytes in memory as open_safetensors() checks a file, and returns their `__metadata__`. Throws what that
+/// throws.
 Metadata check_safetensors(std::span<const std::byte> bytes, const std::string& path, const Limits& limits);
 
 /// Throws Error Refused: dtypes or objects that the format cannot hold, two tensors under one name.

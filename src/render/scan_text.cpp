@@ -37,7 +37,8 @@ std::string place_of(const ScanFinding& finding) {
 }
 
 void add_finding(const ScanFinding& finding, Page& page) {
-  const std::string subject = finding.global.empty() ? std::string(scan_verdict_name(finding.verdict)) : safe(finding.global);
+  const std::string subject =
+      finding.global.empty() ? std::string(scan_verdict_name(finding.verdict)) : safe(finding.global);
   page.paragraph(fmt::format("  {}: ", subject), safe(finding.why), 6, ink_of(finding.verdict));
   const std::string place = place_of(finding);
   if (!place.empty()) page.paragraph("      at ", place, 9);
@@ -50,9 +51,9 @@ std::string way_out(const ScannedFile& file) {
   switch (file.verdict) {
     case ScanVerdict::Safe: return {};
     case ScanVerdict::UnknownCode:
-      return "nothing of the file ran here; `" + convert + "` takes the tensors out without running anything, or load it where you trust who made it";
-    case ScanVerdict::Malformed:
-      return "fetch the file again; programs that load it may each see something else";
+      return "nothing of the file ran here; `" + convert +
+             "` takes the tensors out without running anything, or load it where you trust who made it";
+    case ScanVerdict::Malformed: return "fetch the file again; programs that load it may each see something else";
     case ScanVerdict::Dangerous:
       return "do not load it; nothing of it ran here. Tensors, if it has any, can be taken out by `" + convert + "`";
   }

@@ -1,6 +1,6 @@
-// Source: torch/_weights_only_unpickler.py, _get_allowed_globals (what PyTorch's own restricted loader takes), torch/_utils.py,
-// numpy/_core/multiarray.py; CPython's pickles of its own types. A row here says: whatever arguments a file gives it,
-// it makes a value and does nothing else.
+// Source: torch/_weights_only_unpickler.py, _get_allowed_globals (what PyTorch's own restricted loader takes),
+// torch/_utils.py, numpy/_core/multiarray.py; CPython's pickles of its own types. A row here says: whatever arguments a
+// file gives it, it makes a value and does nothing else.
 #include "scan/allowed_globals.hpp"
 
 #include <algorithm>
@@ -109,7 +109,8 @@ std::optional<Use> allowed_use(std::string_view module, std::string_view name) {
 }
 
 bool is_allowed_in_bare_script(std::string_view module, std::string_view name) {
-  if (module == "torch.jit._pickle") return std::find(std::begin(kScriptCalls), std::end(kScriptCalls), name) != std::end(kScriptCalls);
+  if (module == "torch.jit._pickle")
+    return std::find(std::begin(kScriptCalls), std::end(kScriptCalls), name) != std::end(kScriptCalls);
   return (module == "__torch__" || module.starts_with("__torch__.")) && name.find('.') == std::string_view::npos;
 }
 

@@ -34,7 +34,8 @@ bool is_text(const PickleTree& tree, NodeId node) {
 bool is_plain_identifier(std::string_view name) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
   if (name.empty() || !is_letter(name[0])) return false;
-  if (!std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); })) return false;
+  if (!std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); }))
+    return false;
   return !(name.starts_with('_') && name.ends_with('_'));
 }
 
@@ -59,7 +60,8 @@ bool is_harmless_getattr(const PickleTree& tree, std::span<const NodeId> argumen
 
 /// Latin-1 and UTF-8 by the names that picklers write.
 bool is_plain_codec(std::string_view name) {
-  constexpr std::string_view kPlain[] = {"latin1", "latin-1", "latin_1", "iso-8859-1", "iso8859-1", "utf-8", "utf8", "utf_8", "ascii"};
+  constexpr std::string_view kPlain[] = {"latin1", "latin-1", "latin_1", "iso-8859-1", "iso8859-1",
+                                         "utf-8",  "utf8",    "utf_8",   "ascii"};
   return std::find(std::begin(kPlain), std::end(kPlain), name) != std::end(kPlain);
 }
 
@@ -88,8 +90,9 @@ bool is_harmless_call(const PickleTree& tree, const PickleCall& call, Condition 
     case Condition::Partial: return arguments.size() == 1 && is_quiet_class(arguments[0], judgement_of);
     case Condition::TypeOf: return arguments.size() == 1;
     case Condition::LoadFromBytes:
-      return arguments.size() == 1 && (tree.kind(arguments[0]) == NodeKind::Bytes || tree.kind(arguments[0]) == NodeKind::ByteArray ||
-                                       tree.kind(arguments[0]) == NodeKind::RawText || tree.kind(arguments[0]) == NodeKind::Call);
+      return arguments.size() == 1 &&
+             (tree.kind(arguments[0]) == NodeKind::Bytes || tree.kind(arguments[0]) == NodeKind::ByteArray ||
+              tree.kind(arguments[0]) == NodeKind::RawText || tree.kind(arguments[0]) == NodeKind::Call);
   }
   return false;
 }
@@ -98,12 +101,13 @@ Judgement harmless_judgement(Condition condition) {
   switch (condition) {
     case Condition::None: break;
     case Condition::GetAttr:
-      return {ScanVerdict::UnknownCode, "reads a plain attribute of a class, as Python writes the members of an enum", {}};
+      return {
+          ScanVerdict::UnknownCode, "reads a plain attribute of a class, as Python writes the members of an enum", {}};
     case Condition::Partial:
-      return {ScanVerdict::UnknownCode, "keeps a class or function with arguments: nothing is called while loading", {}};
+      return {
+          ScanVerdict::UnknownCode, "keeps a class or function with arguments: nothing is called while loading", {}};
     case Condition::TypeOf: return {ScanVerdict::UnknownCode, "asks for the class of a value", {}};
-    case Condition::LoadFromBytes:
-      return {ScanVerdict::Safe, "unpickles bytes that were scanned, too", {}};
+    case Condition::LoadFromBytes: return {ScanVerdict::Safe, "unpickles bytes that were scanned, too", {}};
   }
   return {};
 }
@@ -119,16 +123,19 @@ std::optional<std::string> misuse(const PickleTree& tree, const PickleCall& call
     case Use::DefaultDict: {
       if (arguments.empty() || tree.kind(arguments[0]) == NodeKind::None) return std::nullopt;
       const Judgement* factory = judgement_of(arguments[0]);
-      if (factory != nullptr && (factory->use == Use::Type || factory->verdict != ScanVerdict::Safe)) return std::nullopt;
+      if (factory != nullptr && (factory->use == Use::Type || factory->verdict != ScanVerdict::Safe))
+        return std::nullopt;
       if (factory != nullptr && (factory->use == Use::Value || factory->use == Use::DefaultDict)) return std::nullopt;
       return "makes its values by something else than a type";
     }
     case Use::Encode: return misuse_of_encode(tree, arguments);
     case Use::Reconstructor:
-      return is_class(0) && is_class(1) ? std::nullopt : std::optional<std::string>("makes an object of a computed class");
+      return is_class(0) && is_class(1) ? std::nullopt
+                                        : std::optional<std::string>("makes an object of a computed class");
     case Use::FromType: {
       const Judgement* function = arguments.empty() ? nullptr : judgement_of(arguments[0]);
-      if (function != nullptr && is_class(1) && (function->use == Use::Rebuild || function->verdict != ScanVerdict::Safe))
+      if (function != nullptr && is_class(1) &&
+          (function->use == Use::Rebuild || function->verdict != ScanVerdict::Safe))
         return std::nullopt;
       return "calls a function that rebuilds no tensor";
     }

@@ -1,5 +1,5 @@
-// Collector: gathers what a scan finds in one file, and holds the budgets that keep a forged file from costing more than
-// a real one.
+// Collector: gathers what a scan finds in one file, and holds the budgets that keep a forged file from costing more
+// than a real one.
 #pragma once
 
 #include <cstddef>
@@ -34,6 +34,7 @@ struct Budget {
   std::uint64_t attempts = 0;
   std::uint64_t stray_opcodes = 0;
   std::uint64_t scanned_bytes = 0;
+  bool looks_beside = false;  ///< the file has a folder, in which the files that it names may stand
 };
 
 class Collector {

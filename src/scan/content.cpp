@@ -31,7 +31,9 @@ struct Magic {
 /// What can hold a pickle and is not unpacked here.
 constexpr Magic kClosed[] = {
     {"BZh", "bzip2"},
-    {"\xfd" "7zXZ", "xz"},
+    {"\xfd"
+     "7zXZ",
+     "xz"},
     {{"\x5d\0\0", 3}, "lzma"},
     {"7z\xbc\xaf\x27\x1c", "7z"},
     {"Rar!", "RAR"},
@@ -53,7 +55,9 @@ constexpr Magic kInert[] = {
 
 bool is_zlib(std::string_view head) {
   if (head.size() < 8 || (head[0] & 0x0F) != 8 || (static_cast<unsigned char>(head[0]) >> 4) > 7) return false;
-  return (static_cast<unsigned>(static_cast<unsigned char>(head[0])) * 256 + static_cast<unsigned char>(head[1])) % 31 == 0 &&
+  return (static_cast<unsigned>(static_cast<unsigned char>(head[0])) * 256 + static_cast<unsigned char>(head[1])) %
+                 31 ==
+             0 &&
          (static_cast<unsigned char>(head[1]) & 0x20) == 0;
 }
 
@@ -71,7 +75,9 @@ bool looks_like_safetensors(std::span<const std::byte> bytes) {
   base::Cursor in(bytes, {});
   const std::uint64_t header_bytes = in.u64("header length");
   // A length that fits and text behind it: whatever the text is, its writer meant this format.
-  if (header_bytes > 1 && header_bytes <= in.remaining() && looks_like_text(in.text(header_bytes, "header").substr(0, 256))) return true;
+  if (header_bytes > 1 && header_bytes <= in.remaining() &&
+      looks_like_text(in.text(header_bytes, "header").substr(0, 256)))
+    return true;
   if (first != '{' && first != ' ' && first != '\n' && first != '\t') return false;
   if (header_bytes > 1 && header_bytes <= in.remaining()) return true;
   // A length beyond the file, as of one that was cut: only with the start of a header behind it.
@@ -87,10 +93,12 @@ bool is_tensor_bundle(std::span<const std::byte> bytes) {
 
 class Content {
  public:
-  Content(const Part& part, Place place, Collector& out) : part_(part), place_(place), out_(out), text_(as_text(part.bytes)) {}
+  Content(const Part& part, Place place, Collector& out)
+      : part_(part), place_(place), out_(out), text_(as_text(part.bytes)) {}
 
   void scan() {
-    if (part_.bytes.empty() || is_zeros(part_.bytes.first(std::min<std::size_t>(part_.bytes.size(), 1 << 20)))) return nothing();
+    if (part_.bytes.empty() || is_zeros(part_.bytes.first(std::min<std::size_t>(part_.bytes.size(), 1 << 20))))
+      return nothing();
     const bool is_zip = looks_like_zip(part_.bytes);
     // An archive that begins as something else is that, too: loaders look at one end or the other.
     if (is_zip && !starts_as_other()) return scan_zip(part_, out_);
@@ -113,7 +121,8 @@ class Content {
   void nothing() {
     out_.name_format(part_.bytes.empty() ? "empty" : "zeros");
     if (place_ != Place::File) return;
-    out_.add(ScanVerdict::Malformed, "no-content", part_, 0, part_.bytes.empty() ? "the file is empty" : "the file holds zeros");
+    out_.add(ScanVerdict::Malformed, "no-content", part_, 0,
+             part_.bytes.empty() ? "the file is empty" : "the file holds zeros");
   }
 
   bool scan_known() {
@@ -128,7 +137,8 @@ class Content {
       scan_pickles(part_, Start::Stray, {}, out_);
       return true;
     }
-    if (begins_like_pickle(text_) && !is_whole_msgpack(part_.bytes, out_.limits())) return scan_pickle_file(Start::Certain), true;
+    if (begins_like_pickle(text_) && !is_whole_msgpack(part_.bytes, out_.limits()))
+      return scan_pickle_file(Start::Certain), true;
     if (looks_like_tar(part_.bytes)) return scan_tar(part_, out_), true;
     if (is_zlib(text_) && scan_zlib()) return true;
     for (const Magic& magic : kClosed)
@@ -175,7 +185,8 @@ class Content {
 
   void scan_closed(std::string_view name) {
     out_.name_format(name);
-    out_.add(ScanVerdict::UnknownCode, "cannot-look-inside", part_, 0, "cannot look inside " + std::string(name) + ": unpack it, then scan what was in it");
+    out_.add(ScanVerdict::UnknownCode, "cannot-look-inside", part_, 0,
+             "cannot look inside " + std::string(name) + ": unpack it, then scan what was in it");
     scan_strays(part_, out_);
   }
 
@@ -188,7 +199,8 @@ class Content {
     if (is_whole_torchsharp(part_.bytes)) return out_.name_format("TorchSharp file");
     out_.name_format("unknown");
     if (place_ == Place::File)
-      out_.add(ScanVerdict::UnknownCode, "unknown-format", part_, 0, "no format of checkpoints begins like this, so that nothing can be said of its bytes");
+      out_.add(ScanVerdict::UnknownCode, "unknown-format", part_, 0,
+               "no format of checkpoints begins like this, so that nothing can be said of its bytes");
     scan_strays(part_, out_);
   }
 
@@ -202,7 +214,11 @@ class Content {
 
 void scan_content(const Part& part, Place place, Collector& out) {
   if (part.depth > out.limits().scan_depth) return out.add_limit("parts are nested too deeply", part);
-  Content(part, place, out).scan();
+  try {
+    Content(part, place, out).scan();
+  } catch (const Error& error) {  // a contradiction that no reader has told in its own words
+    out.add(error, "malformed", part);
+  }
 }
 
 }  // namespace tenon::scanning

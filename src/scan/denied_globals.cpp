@@ -126,8 +126,7 @@ constexpr Row kDenied[] = {
      "posixpath.os time.sleep locale.os warnings.sys random.os cgitb tkinter Tkinter turtle readline curses "
      "getpass queue.threading syslog nis spwd ossaudiodev audioop msilib winsound interpreters multiprocess "
      "billiard gevent eventlet greenlet trio anyio curio joblib.externals.loky pathos ray._private uvloop"},
-    {"makes functions, classes or code objects",
-     "builtins.type builtins.__build_class__ types new codecs"},
+    {"makes functions, classes or code objects", "builtins.type builtins.__build_class__ types new codecs"},
 };
 
 /// Parts of denied modules, or of Python's library, that hold data: not on the list of allowed names, and no gadgets.

@@ -66,9 +66,7 @@ std::optional<std::string> decode_hex(std::string_view text) {
   return out;
 }
 
-bool begins_like_encoded_pickle(std::string_view text) {
-  return begins_like_hex(text) || begins_like_base64(text);
-}
+bool begins_like_encoded_pickle(std::string_view text) { return begins_like_hex(text) || begins_like_base64(text); }
 
 std::optional<std::string> decode_encoded_pickle(std::string_view text) {
   if (begins_like_hex(text)) return decode_hex(text);

@@ -22,11 +22,11 @@ struct Block {
   std::uint32_t type, elements, bytes;
 };
 constexpr Block kBlocks[] = {
-    {0, 1, 4},       {1, 1, 2},      {2, 32, 18},    {3, 32, 20},    {6, 32, 22},    {7, 32, 24},    {8, 32, 34},
-    {9, 32, 40},     {10, 256, 84},  {11, 256, 110}, {12, 256, 144}, {13, 256, 176}, {14, 256, 210}, {15, 256, 292},
-    {16, 256, 66},   {17, 256, 74},  {18, 256, 98},  {19, 256, 50},  {20, 32, 18},   {21, 256, 110}, {22, 256, 82},
-    {23, 256, 136},  {24, 1, 1},     {25, 1, 2},     {26, 1, 4},     {27, 1, 8},     {28, 1, 8},     {29, 256, 56},
-    {30, 1, 2},      {34, 256, 54},  {35, 256, 66},  {39, 32, 17},
+    {0, 1, 4},      {1, 1, 2},     {2, 32, 18},    {3, 32, 20},    {6, 32, 22},    {7, 32, 24},    {8, 32, 34},
+    {9, 32, 40},    {10, 256, 84}, {11, 256, 110}, {12, 256, 144}, {13, 256, 176}, {14, 256, 210}, {15, 256, 292},
+    {16, 256, 66},  {17, 256, 74}, {18, 256, 98},  {19, 256, 50},  {20, 32, 18},   {21, 256, 110}, {22, 256, 82},
+    {23, 256, 136}, {24, 1, 1},    {25, 1, 2},     {26, 1, 4},     {27, 1, 8},     {28, 1, 8},     {29, 256, 56},
+    {30, 1, 2},     {34, 256, 54}, {35, 256, 66},  {39, 32, 17},
 };
 constexpr std::uint32_t kRemoved[] = {4, 5, 31, 32, 33, 36, 37, 38};
 
@@ -40,7 +40,8 @@ constexpr std::uint32_t kString = 8, kArray = 9, kUint32 = 4;
 
 class Walk {
  public:
-  Walk(const Part& part, Collector& out) : part_(part), out_(out), in_(part.bytes, out.file(), part.member, part.origin) {}
+  Walk(const Part& part, Collector& out)
+      : part_(part), out_(out), in_(part.bytes, out.file(), part.member, part.origin) {}
 
   void run() {
     in_.skip(4, "magic");
@@ -159,7 +160,8 @@ class Walk {
     }
     require(elements.has_value() && *elements <= INT64_MAX, "a tensor's shape overflows");
     const std::uint32_t type = u32("tensor type");
-    require(std::find(std::begin(kRemoved), std::end(kRemoved), type) == std::end(kRemoved), "a tensor has a type that was removed");
+    require(std::find(std::begin(kRemoved), std::end(kRemoved), type) == std::end(kRemoved),
+            "a tensor has a type that was removed");
     range.begin = u64("offset");
     for (const Block& block : kBlocks) {
       if (block.type != type) continue;
@@ -180,7 +182,8 @@ class Walk {
     for (const Range& range : ranges_) {
       require(range.begin % alignment_ == 0, "a tensor's offset is not aligned: " + preview(range.name));
       require(range.begin >= end, "two tensors overlap: " + preview(range.name));
-      require(range.begin <= room && range.bytes.value_or(0) <= room - range.begin, "a tensor reaches past the end of the file: " + preview(range.name));
+      require(range.begin <= room && range.bytes.value_or(0) <= room - range.begin,
+              "a tensor reaches past the end of the file: " + preview(range.name));
       end = range.begin + range.bytes.value_or(0);
     }
   }

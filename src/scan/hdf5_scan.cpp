@@ -27,7 +27,8 @@ std::optional<std::uint64_t> superblock_at(std::span<const std::byte> bytes) {
 
 bool is_object_start(std::string_view text) {
   std::size_t at = 1;
-  while (at < text.size() && at < 64 && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t')) ++at;
+  while (at < text.size() && at < 64 && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t'))
+    ++at;
   return at < text.size() && text[at] == '"';
 }
 
@@ -35,15 +36,19 @@ bool is_object_start(std::string_view text) {
 void scan_configurations(const Part& part, Collector& out) {
   constexpr std::size_t kShortest = 16;
   const std::string_view text = as_text(part.bytes);
-  std::uint64_t attempts = 0;
+  constexpr std::uint64_t kMostAttempts = 50'000,
+                          kMostBytes = 16ULL << 20;  // random bytes fail at once, forged ones late
+  std::uint64_t attempts = 0, spent = 0;
   for (std::size_t at = text.find('{'); at != std::string_view::npos; at = text.find('{', at + 1)) {
     if (text.size() - at < kShortest || !is_object_start(text.substr(at, 70))) continue;
-    if (++attempts > out.limits().scan_attempts) return out.add_limit("too many places where a configuration may start", part);
+    if (++attempts > kMostAttempts || spent > kMostBytes)
+      return out.add_limit("too many places where a configuration may start", part);
     try {
       const JsonTree tree = read_json_tree(text.substr(at), out.limits().json_depth, JsonEnd::Anything);
       if (is_keras_config(tree.root)) scan_keras_config(tree, part, at, out);
       at += tree.end - 1;
-    } catch (const Error&) {  // no JSON, or one that was cut: its inner objects are tried next
+    } catch (const Error& error) {  // no JSON, or one that was cut: its inner objects are tried next
+      spent += error.where.byte.value_or(0);
     }
   }
 }
@@ -59,18 +64,22 @@ void scan_external_links(const Part& part, Collector& out) {
     const std::size_t width = std::size_t{1} << (flags & 3U);
     if (next + width + 2 > text.size()) continue;
     std::uint64_t name_bytes = 0;
-    for (std::size_t i = 0; i < width; ++i) name_bytes |= std::uint64_t{static_cast<unsigned char>(text[next + i])} << (8 * i);
+    for (std::size_t i = 0; i < width; ++i)
+      name_bytes |= std::uint64_t{static_cast<unsigned char>(text[next + i])} << (8 * i);
     if (name_bytes == 0 || name_bytes > 1024) continue;
     next += width + name_bytes;
     if (next + 5 > text.size()) continue;
-    const std::size_t value_bytes = static_cast<unsigned char>(text[next]) | (static_cast<std::size_t>(static_cast<unsigned char>(text[next + 1])) << 8U);
+    const std::size_t value_bytes = static_cast<unsigned char>(text[next]) |
+                                    (static_cast<std::size_t>(static_cast<unsigned char>(text[next + 1])) << 8U);
     if (value_bytes < 5 || value_bytes > 4096 || next + 2 + value_bytes > text.size()) continue;
     const std::string_view value = text.substr(next + 2, value_bytes);
     const std::size_t end = value.find('\0', 1);
-    if (value[0] != '\0' || end == std::string_view::npos || end < 2 || value.back() != '\0' || value[end + 1] == '\0') continue;
+    if (value[0] != '\0' || end == std::string_view::npos || end < 2 || value.back() != '\0' || value[end + 1] == '\0')
+      continue;
     const std::string_view file = value.substr(1, end - 1);
     if (!std::all_of(file.begin(), file.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20; })) continue;
-    out.add(ScanVerdict::Dangerous, "hdf5-external-link", part, at - 2, "reads another file: an external link to `" + preview(file) + "`");
+    out.add(ScanVerdict::Dangerous, "hdf5-external-link", part, at - 2,
+            "reads another file: an external link to `" + preview(file) + "`");
   }
 }
 
@@ -82,7 +91,8 @@ void scan_hdf5(const Part& part, Collector& out) {
   out.name_format("HDF5");
   const std::uint64_t begin = superblock_at(part.bytes).value_or(0);
   if (begin > 0)
-    out.add(ScanVerdict::UnknownCode, "hdf5-user-block", part, 0, "a block of the user's stands in front of the HDF5 data: a reader that begins there sees another file");
+    out.add(ScanVerdict::UnknownCode, "hdf5-user-block", part, 0,
+            "a block of the user's stands in front of the HDF5 data: a reader that begins there sees another file");
   scan_configurations(part, out);
   scan_external_links(part, out);
   out.budget().scanned_bytes += part.bytes.size();

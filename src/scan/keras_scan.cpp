@@ -1,5 +1,5 @@
-// Source: keras/src/saving/serialization_lib.py (deserialize_keras_object), keras/src/layers; the advisories of Keras on
-// `Lambda`, `function` and classes of other modules.
+// Source: keras/src/saving/serialization_lib.py (deserialize_keras_object), keras/src/layers; the advisories of Keras
+// on `Lambda`, `function` and classes of other modules.
 #include "scan/keras_scan.hpp"
 
 #include <algorithm>
@@ -91,7 +91,8 @@ bool is_own_class(std::string_view name) {
 }
 
 bool is_keras_module(std::string_view module) {
-  for (const std::string_view own : {"keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "keras_core", "tensorflow", "builtins"})
+  for (const std::string_view own :
+       {"keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "keras_core", "tensorflow", "builtins"})
     if (module == own || (module.starts_with(own) && module[own.size()] == '.')) return true;
   return module.empty();
 }
@@ -118,7 +119,8 @@ class ConfigScan {
     if (name == "function") return judge_function(object, module);
     if (!is_keras_module(module)) return judge_foreign(object, module, name);
     if (is_own_class(name.substr(name.rfind('>') + 1)) && name.find('>') == std::string::npos) return;
-    add(ScanVerdict::UnknownCode, object, module, name, "is none of Keras's own classes: loading asks the program for it");
+    add(ScanVerdict::UnknownCode, object, module, name,
+        "is none of Keras's own classes: loading asks the program for it");
   }
 
   void judge_function(const JsonValue& object, const std::string& module) {
@@ -135,17 +137,20 @@ class ConfigScan {
   void judge_foreign(const JsonValue& object, const std::string& module, const std::string& name) {
     const Judgement judged = judge(module, name, Home::Pickle);
     add(std::max(judged.verdict, ScanVerdict::UnknownCode), object, module, name,
-        judged.verdict == ScanVerdict::Dangerous ? judged.why : "is a class of a module that is not Keras's: loading imports it");
+        judged.verdict == ScanVerdict::Dangerous ? judged.why
+                                                 : "is a class of a module that is not Keras's: loading imports it");
   }
 
   /// A pickle in base64 or hexadecimal among the configuration's strings.
   void look_into(const JsonValue& value) {
     const auto bytes = decode_encoded_pickle(value.text);
     if (!bytes || part_.depth >= out_.limits().scan_depth) return;
-    scan_content(part_.inside(base::as_bytes(*bytes), "string at byte " + std::to_string(at_ + value.at)), Place::Argument, out_);
+    scan_content(part_.inside(base::as_bytes(*bytes), "string at byte " + std::to_string(at_ + value.at)),
+                 Place::Argument, out_);
   }
 
-  void add(ScanVerdict verdict, const JsonValue& object, const std::string& module, const std::string& name, std::string why) {
+  void add(ScanVerdict verdict, const JsonValue& object, const std::string& module, const std::string& name,
+           std::string why) {
     ScanFinding finding;
     finding.rule = verdict == ScanVerdict::Dangerous ? "keras-dangerous-class" : "keras-unknown-class";
     finding.verdict = verdict;
@@ -168,7 +173,8 @@ class ConfigScan {
 bool is_keras_config(const JsonValue& value) {
   if (value.kind == JsonValue::Kind::Object && value.find("class_name") != nullptr) return true;
   return std::any_of(value.items.begin(), value.items.end(), is_keras_config) ||
-         std::any_of(value.members.begin(), value.members.end(), [](const auto& row) { return is_keras_config(row.second); });
+         std::any_of(value.members.begin(), value.members.end(),
+                     [](const auto& row) { return is_keras_config(row.second); });
 }
 
 void scan_keras_config(const JsonTree& tree, const Part& part, std::uint64_t at, Collector& out) {

@@ -80,15 +80,18 @@ class Nested {
   }
 
   void scan_bytes(NodeId node, std::string_view bytes, std::string_view kind) {
-    const Part inner = part_.inside(base::as_bytes(bytes), std::string(kind) + " at byte " + std::to_string(part_.origin + tree_.at(node)));
-    if (inner.depth > out_.limits().scan_depth) return out_.add_limit("pickles within pickles are nested too deeply", part_);
+    const Part inner = part_.inside(base::as_bytes(bytes),
+                                    std::string(kind) + " at byte " + std::to_string(part_.origin + tree_.at(node)));
+    if (inner.depth > out_.limits().scan_depth)
+      return out_.add_limit("pickles within pickles are nested too deeply", part_);
     if (active_[node] == Acts::Unpickles) return scan_content(inner, Place::File, out_);
     Collector separate = out_.separate();
     if (active_[node] == Acts::Maybe) {
       scan_content(inner, Place::Argument, separate);
       return merge_names(separate.take(), ScanVerdict::Dangerous);
     }
-    const bool is_pickle = scan_pickles(inner, begins_like_pickle(bytes) ? Start::Certain : Start::Likely, {}, separate);
+    const bool is_pickle =
+        scan_pickles(inner, begins_like_pickle(bytes) ? Start::Certain : Start::Likely, {}, separate);
     if (!is_pickle) return;
     ScannedFile found = separate.take();
     for (ScanFinding& finding : found.findings) finding.why += "; it runs only if somebody unpickles these bytes";

@@ -210,7 +210,8 @@ Header read_header(const Part& part) {
   in.skip(1, "minor");
   if (major < 1 || major > 3) throw Broken{"its version is unknown"};
   const std::uint64_t length = major == 1 ? in.u16("header length") : in.u32("header length");
-  if (length > std::min<std::uint64_t>(in.remaining(), kLongestHeader)) throw Broken{"it is longer than the file or the limit"};
+  if (length > std::min<std::uint64_t>(in.remaining(), kLongestHeader))
+    throw Broken{"it is longer than the file or the limit"};
   Header header = Literal(in.text(length, "header")).read();
   header.data_at = in.position();
   return header;

@@ -1,5 +1,6 @@
 // ONNX: a protobuf that names operators and, for large tensors, other files.
-// Source: onnx/onnx.proto (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, SparseTensorProto, FunctionProto).
+// Source: onnx/onnx.proto (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, SparseTensorProto,
+// FunctionProto).
 #include "scan/other_formats.hpp"
 
 #include <algorithm>
@@ -45,7 +46,10 @@ class Fields {
     if (field.number == 0) throw in_.error(Code::Corrupt, "a field has the number 0");
     switch (tag & 7) {
       case 0: field.value = varint(); break;
-      case 1: in_.skip(8, "field"); field.wire = Wire::Fixed64; break;
+      case 1:
+        in_.skip(8, "field");
+        field.wire = Wire::Fixed64;
+        break;
       case 2: {
         field.wire = Wire::Bytes;
         const std::uint64_t length = varint();
@@ -53,7 +57,10 @@ class Fields {
         field.bytes = in_.bytes(length, "field");
         break;
       }
-      case 5: in_.skip(4, "field"); field.wire = Wire::Fixed32; break;
+      case 5:
+        in_.skip(4, "field");
+        field.wire = Wire::Fixed32;
+        break;
       default: throw in_.error(Code::Corrupt, "a field has an unknown wire type");
     }
     return field;
@@ -74,7 +81,8 @@ class Fields {
   std::uint64_t at_;
 };
 
-constexpr std::string_view kKnownDomains[] = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training"};
+constexpr std::string_view kKnownDomains[] = {
+    "", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training"};
 
 bool is_known_domain(std::string_view domain) {
   return std::find(std::begin(kKnownDomains), std::end(kKnownDomains), domain) != std::end(kKnownDomains);
@@ -109,7 +117,8 @@ class Walk {
   }
 
   void check_depth(int depth) const {
-    if (depth > kDeepest) throw Error(Code::Limit, Where{}, "graphs are nested too deeply", "at most " + std::to_string(kDeepest));
+    if (depth > kDeepest)
+      throw Error(Code::Limit, Where{}, "graphs are nested too deeply", "at most " + std::to_string(kDeepest));
   }
 
   void training(const Field& message) {
@@ -239,14 +248,17 @@ class Walk {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
     if (error != std::errc{} || end != value.data() + value.size())
-      return complain(ScanVerdict::Malformed, "onnx-external-data", message.at, "an offset or length of external data is no number");
+      return complain(ScanVerdict::Malformed, "onnx-external-data", message.at,
+                      "an offset or length of external data is no number");
     if (key == "offset") found.offset = number;
     if (key == "length") found.length = number;
   }
 
   void check(const Tensor& found) {
-    if (found.negative) complain(ScanVerdict::Malformed, "onnx-malformed", found.at, "a tensor has a negative extent");
-    else if (!found.elements) complain(ScanVerdict::Malformed, "onnx-malformed", found.at, "a tensor's shape overflows");
+    if (found.negative)
+      complain(ScanVerdict::Malformed, "onnx-malformed", found.at, "a tensor has a negative extent");
+    else if (!found.elements)
+      complain(ScanVerdict::Malformed, "onnx-malformed", found.at, "a tensor's shape overflows");
     const std::uint64_t width = element_bytes(found.type);
     const auto need = found.elements && width > 0 ? base::checked_multiply(*found.elements, width) : std::nullopt;
     if (found.is_external || !found.location.empty()) return check_external(found, need);
@@ -259,15 +271,18 @@ class Walk {
     if (judge_side_path(found.location) == SidePath::Leaves)
       return complain(ScanVerdict::Dangerous, "onnx-external-data", found.at,
                       "reads a file outside the model's folder: `" + preview(found.location) + "`");
-    if (part_.depth > 0) return;
+    if (part_.depth > 0 || !out_.budget().looks_beside) return;
     const SideFile side = side_file(out_.file(), found.location);
     if (side.kind == SideFile::Kind::Link)
-      return complain(ScanVerdict::UnknownCode, "onnx-external-data", found.at, "the file of its tensors is a link: `" + preview(found.location) + "`");
-    if (side.kind == SideFile::Kind::Missing) return out_.note("the file of its tensors is not there: " + preview(found.location));
+      return complain(ScanVerdict::UnknownCode, "onnx-external-data", found.at,
+                      "the file of its tensors is a link: `" + preview(found.location) + "`");
+    if (side.kind == SideFile::Kind::Missing)
+      return out_.note("the file of its tensors is not there: " + preview(found.location));
     const auto end = base::checked_add(found.offset, found.length ? *found.length : need.value_or(0));
     if (side.kind == SideFile::Kind::File && (!end || *end > side.bytes))
       complain(ScanVerdict::Malformed, "onnx-external-data", found.at,
-               "a tensor reaches past the end of `" + preview(found.location) + "`, which has " + base::plural(side.bytes, "byte"));
+               "a tensor reaches past the end of `" + preview(found.location) + "`, which has " +
+                   base::plural(side.bytes, "byte"));
   }
 
   const Part& part_;
@@ -279,7 +294,8 @@ class Walk {
 bool looks_like_onnx(std::span<const std::byte> bytes) {
   const std::string_view head = as_text(bytes.first(std::min<std::size_t>(bytes.size(), 64)));
   return head.size() > 3 && head[0] == '\x08' && head[1] > 0 && head[1] < 32 &&
-         (head[2] == '\x12' || head[2] == '\x3a' || head[2] == '\x42' || head[2] == '\x1a' || head[2] == '\x22' || head[2] == '\x32');
+         (head[2] == '\x12' || head[2] == '\x3a' || head[2] == '\x42' || head[2] == '\x1a' || head[2] == '\x22' ||
+          head[2] == '\x32');
 }
 
 void scan_onnx(const Part& part, Collector& out) {

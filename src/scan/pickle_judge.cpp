@@ -57,7 +57,8 @@ class Judge {
     rows_.reserve(tree_.globals().size());
     for (const PickleGlobal& global : tree_.globals()) {
       if (is_extension(global)) {
-        rows_.push_back({{ScanVerdict::UnknownCode, "an extension code: which class it means is the loader's secret", {}}});
+        rows_.push_back(
+            {{ScanVerdict::UnknownCode, "an extension code: which class it means is the loader's secret", {}}});
         continue;
       }
       std::string name = written_name(global);
@@ -70,7 +71,8 @@ class Judge {
   }
 
   Judgement* judgement_of(NodeId node) {
-    return node != kNoNode && tree_.kind(node) == NodeKind::Global ? &rows_[tree_.global_index(node)].judgement : nullptr;
+    return node != kNoNode && tree_.kind(node) == NodeKind::Global ? &rows_[tree_.global_index(node)].judgement
+                                                                   : nullptr;
   }
 
   void look_at_calls() {
@@ -141,9 +143,9 @@ class Judge {
       const std::string name = is_extension(global) ? "" : written_name(global);
       if (!name.empty()) out_.add_global(name, row.judgement.verdict);
       if (row.judgement.verdict == ScanVerdict::Safe) continue;
-      ScanFinding finding = finding_at(global.at, row.judgement.verdict == ScanVerdict::Dangerous
-                                                      ? "pickle-dangerous-global"
-                                                      : "pickle-unknown-global");
+      ScanFinding finding =
+          finding_at(global.at, row.judgement.verdict == ScanVerdict::Dangerous ? "pickle-dangerous-global"
+                                                                                : "pickle-unknown-global");
       finding.verdict = row.judgement.verdict;
       finding.opcode = global.opcode_index;
       finding.global = name;
@@ -171,9 +173,7 @@ class Judge {
     return condition_of_call(node) == Condition::LoadFromBytes ? Acts::Unpickles : Acts::No;
   }
 
-  Condition condition_of_call(NodeId node) {
-    return rows_[tree_.global_index(tree_.call(node).function)].condition;
-  }
+  Condition condition_of_call(NodeId node) { return rows_[tree_.global_index(tree_.call(node).function)].condition; }
 
   ScanFinding finding_at(std::uint64_t at, std::string_view rule) const {
     ScanFinding finding;

@@ -26,14 +26,16 @@ constexpr std::uint64_t kStrayOpcodes = 20'000'000;
 bool is_dotted_name(std::string_view text) {
   if (text.empty() || (text[0] >= '0' && text[0] <= '9')) return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
-    const bool ascii = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+    const bool ascii =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
     return ascii || static_cast<signed char>(c) < 0;
   });
 }
 
 bool names_danger(const PickleTree& tree) {
   return std::any_of(tree.globals().begin(), tree.globals().end(), [](const container::PickleGlobal& global) {
-    return is_dotted_name(global.module) && judge(global.module, global.name, Home::Pickle).verdict == ScanVerdict::Dangerous;
+    return is_dotted_name(global.module) &&
+           judge(global.module, global.name, Home::Pickle).verdict == ScanVerdict::Dangerous;
   });
 }
 
@@ -66,7 +68,8 @@ void add_problems(const PickleAttempt& attempt, const Part& part, Collector& out
 
 bool is_padding(std::span<const std::byte> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) {
-    return b == std::byte{0} || b == std::byte{' '} || b == std::byte{'\n'} || b == std::byte{'\r'} || b == std::byte{'\t'};
+    return b == std::byte{0} || b == std::byte{' '} || b == std::byte{'\n'} || b == std::byte{'\r'} ||
+           b == std::byte{'\t'};
   });
 }
 
@@ -83,7 +86,10 @@ bool begins_like_global(std::string_view text) {
 /// The next place at or behind `at` where a pickle may start.
 std::size_t next_start(std::string_view text, std::size_t at) {
   for (; at + 4 < text.size(); ++at) {
-    at = text.find_first_of(std::string_view("\x80""ci", 3), at);
+    at = text.find_first_of(std::string_view("\x80"
+                                             "ci",
+                                             3),
+                            at);
     if (at == std::string_view::npos || at + 4 >= text.size()) break;
     if (begins_like_pickle(text.substr(at)) || begins_like_global(text.substr(at))) return at;
   }
@@ -149,7 +155,8 @@ bool scan_pickles(const Part& part, Start start, const PickleSetting& setting, C
       return true;
     }
     if (is_padding(rest.bytes)) return true;
-    attempt = scan_one_pickle(rest, begins_like_pickle(as_text(rest.bytes)) ? Start::Certain : Start::Likely, setting, out);
+    attempt =
+        scan_one_pickle(rest, begins_like_pickle(as_text(rest.bytes)) ? Start::Certain : Start::Likely, setting, out);
     if (!attempt) {
       scan_rest(rest, out);
       return true;

@@ -38,6 +38,14 @@ void list_folder(const fs::path& folder, std::vector<std::string>& files) {
   std::sort(files.begin(), files.end());
 }
 
+ScannedFile scan_bytes(std::span<const std::byte> bytes, const std::string& name, const ScanOptions& options,
+                       bool looks_beside) {
+  scanning::Collector out(name, options.limits);
+  out.budget().looks_beside = looks_beside;
+  scanning::scan_content({bytes, {}, 0, 0}, scanning::Place::File, out);
+  return out.take();
+}
+
 }  // namespace
 
 std::string_view scan_verdict_name(ScanVerdict verdict) {
@@ -51,14 +59,12 @@ std::string_view scan_verdict_name(ScanVerdict verdict) {
 }
 
 ScannedFile scan(std::span<const std::byte> bytes, const std::string& name, const ScanOptions& options) {
-  scanning::Collector out(name, options.limits);
-  scanning::scan_content({bytes, {}, 0, 0}, scanning::Place::File, out);
-  return out.take();
+  return scan_bytes(bytes, name, options, false);
 }
 
 ScannedFile scan(const std::string& path, const ScanOptions& options) {
   const auto file = io::MappedFile::open(path, ReadMode::Map);
-  ScannedFile found = scan(file->bytes(), path, options);
+  ScannedFile found = scan_bytes(file->bytes(), path, options, true);
   file->require_unchanged();
   return found;
 }

@@ -26,18 +26,22 @@ std::string little(std::uint64_t number, int bytes) {
 std::string text(const std::string& t) { return "X" + little(t.size(), 4) + t; }
 std::string bytes(const std::string& b) { return "B" + little(b.size(), 4) + b; }
 std::string name(const std::string& module, const std::string& n) { return "c" + module + "\n" + n + "\n"; }
-std::string call(const std::string& function, const std::string& arguments) { return function + "(" + arguments + "tR"; }
+std::string call(const std::string& function, const std::string& arguments) {
+  return function + "(" + arguments + "tR";
+}
 std::string pickle(const std::string& body) { return "\x80\x02" + body + "."; }
 const std::string kEvil = pickle(call(name("os", "system"), text("true")));
 
 /// ('storage', FloatStorage, key, 'cpu', count) as a persistent id, and a tensor of it.
 std::string storage(const std::string& key, int count) {
-  return "(" + text("storage") + name("torch", "FloatStorage") + text(key) + text("cpu") + "J" + little(static_cast<std::uint64_t>(count), 4) + "tQ";
+  return "(" + text("storage") + name("torch", "FloatStorage") + text(key) + text("cpu") + "J" +
+         little(static_cast<std::uint64_t>(count), 4) + "tQ";
 }
 std::string tensor(const std::string& key, int count, int offset, int size) {
   const auto number = [](int n) { return "J" + little(static_cast<std::uint64_t>(n), 4); };
-  return call(name("torch._utils", "_rebuild_tensor_v2"), storage(key, count) + number(offset) + number(size) + "\x85" + number(1) +
-                                                               "\x85\x89" + call(name("collections", "OrderedDict"), ""));
+  return call(name("torch._utils", "_rebuild_tensor_v2"), storage(key, count) + number(offset) + number(size) + "\x85" +
+                                                              number(1) + "\x85\x89" +
+                                                              call(name("collections", "OrderedDict"), ""));
 }
 
 /// One entry of a zip as a test wants it; what is not changed is right.
@@ -48,18 +52,19 @@ struct Entry {
 std::string zip(const std::vector<Entry>& entries, const std::string& front = {}, const std::string& behind = {}) {
   std::string out = front, directory;
   for (const Entry& entry : entries) {
-    const std::string common = little(0, 2) + little(0, 2) + little(0, 4) + little(base::crc32(base::as_bytes(entry.content)), 4) +
-                               little(entry.content.size(), 4) + little(entry.content.size(), 4) + little(entry.name.size(), 2) + little(0, 2);
+    const std::string common = little(0, 2) + little(0, 2) + little(0, 4) +
+                               little(base::crc32(base::as_bytes(entry.content)), 4) + little(entry.content.size(), 4) +
+                               little(entry.content.size(), 4) + little(entry.name.size(), 2) + little(0, 2);
     std::string local = "PK\3\4" + little(20, 2) + common + entry.name;
-    std::string central = "PK\1\2" + little(20, 2) + little(20, 2) + common + little(0, 2) + little(0, 4) + little(0, 4) +
-                          little(out.size() - front.size(), 4) + entry.name;
+    std::string central = "PK\1\2" + little(20, 2) + little(20, 2) + common + little(0, 2) + little(0, 4) +
+                          little(0, 4) + little(out.size() - front.size(), 4) + entry.name;
     if (entry.forge) entry.forge(local, central);
     out += local + entry.content;
     directory += central;
   }
   const std::uint64_t at = out.size() - front.size();
-  return out + directory + "PK\5\6" + little(0, 4) + little(entries.size(), 2) + little(entries.size(), 2) + little(directory.size(), 4) +
-         little(at, 4) + little(0, 2) + behind;
+  return out + directory + "PK\5\6" + little(0, 4) + little(entries.size(), 2) + little(entries.size(), 2) +
+         little(directory.size(), 4) + little(at, 4) + little(0, 2) + behind;
 }
 std::string torch_zip(const std::string& data, std::vector<Entry> more = {}) {
   std::vector<Entry> entries{{"m/data.pkl", data}};
@@ -72,7 +77,9 @@ std::string npy(const std::string& descr, const std::string& shape, const std::s
   const std::string header = "{'descr': " + descr + ", 'fortran_order': False, 'shape': " + shape + ", }\n";
   return "\x93NUMPY\x01"s + '\0' + little(header.size(), 2) + header + data;
 }
-std::string safetensors(const std::string& header, const std::string& data = {}) { return little(header.size(), 8) + header + data; }
+std::string safetensors(const std::string& header, const std::string& data = {}) {
+  return little(header.size(), 8) + header + data;
+}
 std::string zlib_of(const std::string& plain) {
   std::string out(compressBound(plain.size()), '\0');
   uLongf length = out.size();
@@ -80,7 +87,9 @@ std::string zlib_of(const std::string& plain) {
   out.resize(length);
   return out;
 }
-std::string gguf(const std::string& pairs, std::uint64_t count) { return "GGUF" + little(3, 4) + little(0, 8) + little(count, 8) + pairs; }
+std::string gguf(const std::string& pairs, std::uint64_t count) {
+  return "GGUF" + little(3, 4) + little(0, 8) + little(count, 8) + pairs;
+}
 std::string gguf_text(const std::string& key, const std::string& value) {
   return little(key.size(), 8) + key + little(8, 4) + little(value.size(), 8) + value;
 }
@@ -88,7 +97,8 @@ std::string proto(int field, const std::string& content) {
   return std::string(1, static_cast<char>(field << 3 | 2)) + static_cast<char>(content.size()) + content;
 }
 std::string onnx(const std::string& location) {
-  const std::string tensor = "\x08\x01\x10\x01" + proto(8, "w") + proto(13, proto(1, "location") + proto(2, location)) + "\x70\x01";
+  const std::string tensor =
+      "\x08\x01\x10\x01" + proto(8, "w") + proto(13, proto(1, "location") + proto(2, location)) + "\x70\x01";
   return "\x08\x08" + proto(7, proto(2, "g") + proto(5, tensor));
 }
 
@@ -113,11 +123,13 @@ TEST_P(Files, GetTheirVerdict) {
     EXPECT_FALSE(found.findings.front().why.empty());
   }
   const std::string wanted = GetParam().global;
-  if (!wanted.empty())
-    EXPECT_TRUE(std::any_of(found.globals.begin(), found.globals.end(), [&](const ScannedGlobal& g) { return g.name == wanted; }));
+  const bool is_named =
+      std::any_of(found.globals.begin(), found.globals.end(), [&](const ScannedGlobal& g) { return g.name == wanted; });
+  EXPECT_TRUE(wanted.empty() || is_named);
 }
 
-constexpr auto S = ScanVerdict::Safe, U = ScanVerdict::UnknownCode, M = ScanVerdict::Malformed, D = ScanVerdict::Dangerous;
+constexpr auto S = ScanVerdict::Safe, U = ScanVerdict::UnknownCode, M = ScanVerdict::Malformed,
+               D = ScanVerdict::Dangerous;
 const auto row_name = [](const auto& row) { return std::string(row.param.name); };
 
 const std::string kGood = pickle("}" + text("w") + tensor("0", 4, 0, 4) + "s");
@@ -127,16 +139,23 @@ INSTANTIATE_TEST_SUITE_P(
     Pickles, Files,
     testing::Values(
         Row{"call", kEvil, D, "os.system"}, Row{"protocol_0", "cos\nsystem\n(Vtrue\ntR.", D, "os.system"},
-        Row{"inst", "(Vx\ni__builtin__\neval\n.", D, "__builtin__.eval"}, Row{"obj", "(cbuiltins\nexec\nVx\no.", D, "builtins.exec"},
+        Row{"inst", "(Vx\ni__builtin__\neval\n.", D, "__builtin__.eval"},
+        Row{"obj", "(cbuiltins\nexec\nVx\no.", D, "builtins.exec"},
         Row{"pushed_and_popped", pickle(name("os", "system") + "0N"), D, "os.system"},
         Row{"passed_as_data", pickle("]" + name("subprocess", "run") + "a"), D, "subprocess.run"},
-        Row{"name_from_memo", "\x80\x04" + text("os") + "q\1" + text("system") + "q\2" + "00h\1h\2\x93" + text("x") + "\x85R.", D, "os.system"},
+        Row{"name_from_memo",
+            "\x80\x04" + text("os") + "q\1" + text("system") + "q\2" + "00h\1h\2\x93" + text("x") + "\x85R.", D,
+            "os.system"},
         Row{"name_in_escapes", "S'o\\x73'\nS'sys\\164em'\n\x93(Vx\ntR.", D, "os.system"},
         Row{"name_computed", "\x80\x04" + call(kNet, "") + text("x") + "\x93.", U, "mypkg.Net"},
-        Row{"extension", "\x80\x02\x82\x21)R.", U}, Row{"private_library", pickle(call(name("a.b", "c"), "")), U, "a.b.c"},
-        Row{"second_pickle", kGood + kEvil, D, "os.system"}, Row{"after_padding", kGood + "\0\0junk"s + kEvil, D, "os.system"},
-        Row{"trailing_bytes", kGood + "\xff\xfe\xfd", U}, Row{"cut_after_call", kEvil.substr(0, kEvil.size() - 1), D, "os.system"},
-        Row{"cut", kGood.substr(0, 30), M}, Row{"bad_opcode", "\x80\x02N\xf7", M}, Row{"bad_opcode_after_call", kEvil.substr(0, kEvil.size() - 1) + "\xf7", D, "os.system"},
+        Row{"extension", "\x80\x02\x82\x21)R.", U},
+        Row{"private_library", pickle(call(name("a.b", "c"), "")), U, "a.b.c"},
+        Row{"second_pickle", kGood + kEvil, D, "os.system"},
+        Row{"after_padding", kGood + "\0\0junk"s + kEvil, D, "os.system"},
+        Row{"trailing_bytes", kGood + "\xff\xfe\xfd", U},
+        Row{"cut_after_call", kEvil.substr(0, kEvil.size() - 1), D, "os.system"}, Row{"cut", kGood.substr(0, 30), M},
+        Row{"bad_opcode", "\x80\x02N\xf7", M},
+        Row{"bad_opcode_after_call", kEvil.substr(0, kEvil.size() - 1) + "\xf7", D, "os.system"},
         Row{"underflow", "\x80\x02" + "000."s, M}, Row{"frame_lie", "\x80\x04\x95" + little(1ULL << 40, 8) + "N.", M},
         Row{"frame_lie_over_call", "\x80\x04\x95" + little(1ULL << 40, 8) + kEvil.substr(2), D, "os.system"},
         Row{"plain", pickle("}" + text("os.system") + text("builtins.eval") + "s"), S}, Row{"none", "N.", S},
@@ -146,22 +165,27 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"nested_plain", pickle(bytes(kGood)), S},
         Row{"base64", pickle(text("gAJjb3MKc3lzdGVtCihYBAAAAHRydWV0Ui4=")), U, "os.system"},
         Row{"hex", pickle(text("8002636f730a73797374656d0a285804000000747275657452") + "0N"), U, "os.system"},
-        Row{"enum_by_getattr", pickle(call(name("builtins", "getattr"), name("mypkg", "Color") + text("RED"))), U, "builtins.getattr"},
+        Row{"enum_by_getattr", pickle(call(name("builtins", "getattr"), name("mypkg", "Color") + text("RED"))), U,
+            "builtins.getattr"},
         Row{"getattr_of_a_call", pickle(call(name("builtins", "getattr"), call(kNet, "") + text("run"))), D},
         Row{"getattr_of_internals", pickle(call(name("builtins", "getattr"), kNet + text("__globals__"))), D},
-        Row{"getattr_passed_on", pickle("]" + call(name("builtins", "getattr") + "q\1", kNet + text("x")) + "ah\1a"), D},
+        Row{"getattr_passed_on", pickle("]" + call(name("builtins", "getattr") + "q\1", kNet + text("x")) + "ah\1a"),
+            D},
         Row{"partial_of_a_class", pickle(call(name("functools", "partial"), kNet)), U},
         Row{"partial_of_system", pickle(call(name("functools", "partial"), name("os", "system"))), D},
         Row{"type_of_none", pickle(call(name("builtins", "type"), "N")), U},
         Row{"type_makes_class", pickle(call(name("builtins", "type"), text("x") + ")}")), D},
         Row{"defaultdict_of_list", pickle(call(name("collections", "defaultdict"), name("builtins", "list"))), S},
-        Row{"defaultdict_of_rebuild", pickle(call(name("collections", "defaultdict"), name("torch._utils", "_rebuild_tensor"))), U},
+        Row{"defaultdict_of_rebuild",
+            pickle(call(name("collections", "defaultdict"), name("torch._utils", "_rebuild_tensor"))), U},
         Row{"codec_latin1", pickle(call(name("_codecs", "encode"), text("\xc3\xbf") + text("latin1"))), S},
         Row{"codec_other", pickle(call(name("_codecs", "encode"), text("a") + text("rot13"))), U},
         Row{"call_of_a_result", pickle(call(call(name("collections", "OrderedDict"), ""), "")), U},
         Row{"storage_loaded_from_bytes", pickle(call(name("torch.storage", "_load_from_bytes"), bytes(kGood))), S},
-        Row{"evil_loaded_from_bytes", pickle(call(name("torch.storage", "_load_from_bytes"), bytes(kEvil))), D, "os.system"},
-        Row{"persistent_id_forged", pickle("(" + text("storage") + name("torch", "FloatStorage") + text("../../x") + text("cpu") + "K\4tQ"), M},
+        Row{"evil_loaded_from_bytes", pickle(call(name("torch.storage", "_load_from_bytes"), bytes(kEvil))), D,
+            "os.system"},
+        Row{"persistent_id_forged",
+            pickle("(" + text("storage") + name("torch", "FloatStorage") + text("../../x") + text("cpu") + "K\4tQ"), M},
         Row{"persistent_id_of_a_stranger", pickle("K\7Q"), U}),
     row_name);
 
@@ -187,7 +211,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"checksum_wrong", zip({{"m/a.txt", "hello world", change(16, "\1\2\3\4", true)}}), M},
         Row{"checksum_wrong_over_evil", zip({{"m/data.pkl", kEvil, change(16, "\1\2\3\4", true)}}), D, "os.system"},
         Row{"flag_in_one_place", zip({{"m/data.pkl", kGood, change(8, "\1", true)}, kWeights}), M},
-        Row{"method_unknown", zip({{"m/data.pkl", kEvil, [](std::string& l, std::string& c) { l[8] = c[10] = 99; }}}), D, "os.system"},
+        Row{"method_unknown", zip({{"m/data.pkl", kEvil, [](std::string& l, std::string& c) { l[8] = c[10] = 99; }}}),
+            D, "os.system"},
         Row{"slips_out", zip({{"m/data.pkl", kGood}, kWeights, {"m/../../x", "y"}}), D},
         Row{"absolute", zip({{"/etc/x", "y"}}), D}, Row{"two_of_one_name", zip({{"a", "1"}, {"a", "2"}}), M},
         Row{"pickle_in_front", zip({{"m/data.pkl", kGood}, kWeights}, "cos\nsystem\n(Vx\ntR."), D, "os.system"},
@@ -199,9 +224,18 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"keras_lambda", zip({{"config.json", R"({"class_name": "Lambda", "config": {}})"}}), D},
         Row{"keras_dense", zip({{"config.json", R"({"class_name": "Dense", "config": {"name": "Lambda"}})"}}), S},
         Row{"keras_foreign", zip({{"config.json", R"({"class_name": "X", "module": "mypkg", "config": {}})"}}), U},
-        Row{"keras_repeated_key", zip({{"config.json", R"({"class_name": "Dense", "class_name": "Dense", "config": {}})"}}), M},
-        Row{"script_with_methods", torch_zip(kGood, {kWeights, {"m/constants.pkl", "\x80\x02)."}, {"m/code/x.py", "class X(Module):\n  def f(self):\n    return 1\n"}}), U},
-        Row{"script_of_attributes", torch_zip(kGood, {kWeights, {"m/constants.pkl", "\x80\x02)."}, {"m/code/x.py", "class X(Module):\n  w : Tensor\n"}}), S}),
+        Row{"keras_repeated_key",
+            zip({{"config.json", R"({"class_name": "Dense", "class_name": "Dense", "config": {}})"}}), M},
+        Row{"script_with_methods",
+            torch_zip(kGood, {kWeights,
+                              {"m/constants.pkl", "\x80\x02)."},
+                              {"m/code/x.py", "class X(Module):\n  def f(self):\n    return 1\n"}}),
+            U},
+        Row{"script_of_attributes",
+            torch_zip(kGood, {kWeights,
+                              {"m/constants.pkl", "\x80\x02)."},
+                              {"m/code/x.py", "class X(Module):\n  w : Tensor\n"}}),
+            S}),
     row_name);
 
 INSTANTIATE_TEST_SUITE_P(
@@ -209,19 +243,33 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Row{"zlib_evil", zlib_of(kEvil), D, "os.system"}, Row{"zlib_good", zlib_of(kGood), S},
         Row{"bomb", zlib_of(std::string(64 << 20, '\0')), M}, Row{"bzip2", "BZh91AY&SY\xff\xfe\x01\x02", U},
-        Row{"objects_npy", npy("'|O'", "(1,)", kEvil), D, "os.system"}, Row{"objects_in_fields", npy("[('a', '<f4'), ('b', '|O')]", "(1,)", kEvil), D, "os.system"},
-        Row{"field_called_O", npy("[('O', '<f4')]", "(2,)", std::string(8, '\0')), S}, Row{"short_npy", npy("'<f4'", "(9,)", "abcd"), M},
+        Row{"objects_npy", npy("'|O'", "(1,)", kEvil), D, "os.system"},
+        Row{"objects_in_fields", npy("[('a', '<f4'), ('b', '|O')]", "(1,)", kEvil), D, "os.system"},
+        Row{"field_called_O", npy("[('O', '<f4')]", "(2,)", std::string(8, '\0')), S},
+        Row{"short_npy", npy("'<f4'", "(9,)", "abcd"), M},
         Row{"code_in_npy_header", npy("'<f4' + __import__('os')", "(1,)", "abcd"), M},
-        Row{"safetensors", safetensors(R"({"__metadata__":{"note":"os.system"},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "ab"), S},
-        Row{"safetensors_overlap", safetensors(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", "abc"), M},
+        Row{"safetensors",
+            safetensors(R"({"__metadata__":{"note":"os.system"},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
+                        "ab"),
+            S},
+        Row{"safetensors_overlap",
+            safetensors(
+                R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+                "abc"),
+            M},
         Row{"safetensors_script", safetensors(R"({"__metadata__":{"note":"<script>x</script>"}})"), U},
         Row{"gguf", gguf(gguf_text("general.architecture", "llama"), 1), S}, Row{"gguf_count", gguf("", 1ULL << 62), M},
         Row{"gguf_template", gguf(gguf_text("tokenizer.chat_template", "{{ ''.__class__.__mro__ }}"), 1), D},
-        Row{"gguf_template_plain", gguf(gguf_text("tokenizer.chat_template", "{% for m in messages %}{{ m['role'] }} import os{% endfor %}"), 1), S},
+        Row{"gguf_template_plain",
+            gguf(gguf_text("tokenizer.chat_template", "{% for m in messages %}{{ m['role'] }} import os{% endfor %}"),
+                 1),
+            S},
         Row{"gguf_key_twice", gguf(gguf_text("a", "b") + gguf_text("a", "b"), 2), M},
         Row{"onnx_outside", onnx("../x"), D}, Row{"onnx_beside", onnx("w.bin"), S},
-        Row{"index_outside", R"({"weight_map": {"a": "../../x.safetensors"}})", D}, Row{"index", R"({"weight_map": {"a": "x.safetensors"}})", S},
-        Row{"text", "class of 2020\nmodels and more\n", S}, Row{"lfs_pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", S},
+        Row{"index_outside", R"({"weight_map": {"a": "../../x.safetensors"}})", D},
+        Row{"index", R"({"weight_map": {"a": "x.safetensors"}})", S},
+        Row{"text", "class of 2020\nmodels and more\n", S},
+        Row{"lfs_pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", S},
         Row{"empty", "", M}, Row{"unknown", "\x01\x02\xff\xfe\x03\x04\x05\x06\x07", U}),
     row_name);
 
@@ -246,7 +294,8 @@ TEST(Scan, PreviewsCannotMoveACursor) {
 TEST(Scan, PassesOverTheRawArraysOfJoblib) {
   const auto wrapper = [](const std::string& code, const std::string& raw) {
     const std::string dtype = call(name("numpy", "dtype"), text(code) + "\x89\x88");
-    return pickle("]" + name("joblib.numpy_pickle", "NumpyArrayWrapper") + ")\x81}" + text("shape") + "K\2\x85s" + text("dtype") + dtype + "sb" + raw + "aNa");
+    return pickle("]" + name("joblib.numpy_pickle", "NumpyArrayWrapper") + ")\x81}" + text("shape") + "K\2\x85s" +
+                  text("dtype") + dtype + "sb" + raw + "aNa");
   };
   EXPECT_EQ(scanned(wrapper("f4", "cos\nsys\n")).verdict, ScanVerdict::UnknownCode);
   EXPECT_EQ(scanned(wrapper("O", kEvil)).verdict, ScanVerdict::Dangerous);
@@ -255,8 +304,8 @@ TEST(Scan, PassesOverTheRawArraysOfJoblib) {
 
 // Whatever is cut off or turned over: an answer, in bounded time.
 TEST(Scan, AnswersForEveryTruncationAndFlip) {
-  for (const std::string& whole : {torch_zip(kGood, {kWeights}), zlib_of(kEvil), npy("'|O'", "(1,)", kEvil), onnx("../x"),
-                                   gguf(gguf_text("tokenizer.chat_template", "x"), 1)}) {
+  for (const std::string& whole : {torch_zip(kGood, {kWeights}), zlib_of(kEvil), npy("'|O'", "(1,)", kEvil),
+                                   onnx("../x"), gguf(gguf_text("tokenizer.chat_template", "x"), 1)}) {
     for (std::size_t end = 0; end < whole.size(); ++end) scanned(whole.substr(0, end));
     for (std::size_t at = 0; at < whole.size(); ++at) {
       std::string flipped = whole;

@@ -86,13 +86,17 @@ class TarScan {
 
  private:
   const Entry* find(std::string_view name) const {
-    const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name || e.name == "./" + std::string(name); });
+    const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) {
+      return e.name == name || e.name == "./" + std::string(name);
+    });
     return found == entries_.end() ? nullptr : &*found;
   }
 
   Part inside(const Entry& entry) const { return part_.inside(part_.bytes.subspan(entry.at, entry.bytes), entry.name); }
 
-  void malformed(std::uint64_t at, std::string why) { out_.add(ScanVerdict::Malformed, "tar-malformed", part_, at, std::move(why)); }
+  void malformed(std::uint64_t at, std::string why) {
+    out_.add(ScanVerdict::Malformed, "tar-malformed", part_, at, std::move(why));
+  }
 
   void read_entries() {
     std::uint64_t at = 0;
@@ -108,7 +112,8 @@ class TarScan {
       entry.bytes = entry.kind == '1' || entry.kind == '2' || entry.kind == '5' ? 0 : *size;
       entry.link = field_of(block, 157, 100);
       entry.name = name_of(block, long_name);
-      if (entry.bytes > part_.bytes.size() - entry.at) return malformed(at, "an entry reaches past the end of the archive: " + preview(entry.name));
+      if (entry.bytes > part_.bytes.size() - entry.at)
+        return malformed(at, "an entry reaches past the end of the archive: " + preview(entry.name));
       if (entries_.size() >= out_.limits().zip_entries) return malformed(at, "limit: the archive has too many entries");
       at = entry.at + (entry.bytes + kBlock - 1) / kBlock * kBlock;
       if (entry.kind == 'L' && entry.bytes < out_.limits().zip_name_bytes) {
@@ -123,7 +128,8 @@ class TarScan {
 
   static std::string name_of(std::string_view block, const std::string& long_name) {
     if (!long_name.empty()) return long_name;
-    const std::string_view prefix = block.substr(257, 6) == std::string_view("ustar\0", 6) ? field_of(block, 345, 155) : std::string_view{};
+    const std::string_view prefix =
+        block.substr(257, 6) == std::string_view("ustar\0", 6) ? field_of(block, 345, 155) : std::string_view{};
     std::string name(prefix);
     if (!name.empty()) name += '/';
     return name.append(field_of(block, 0, 100));
@@ -139,7 +145,9 @@ class TarScan {
   }
 
   void check(const Entry& entry) {
-    if (const auto why = escaping_name(entry.name); !why.empty()) out_.add(ScanVerdict::Dangerous, "tar-path", part_, entry.at - kBlock, std::string(why) + ": `" + preview(entry.name) + "`");
+    if (const auto why = escaping_name(entry.name); !why.empty())
+      out_.add(ScanVerdict::Dangerous, "tar-path", part_, entry.at - kBlock,
+               std::string(why) + ": `" + preview(entry.name) + "`");
     if (entry.kind != '1' && entry.kind != '2') return;
     const bool leaves = judge_side_path(entry.link) == SidePath::Leaves;
     out_.add(leaves ? ScanVerdict::Dangerous : ScanVerdict::UnknownCode, "tar-link", part_, entry.at - kBlock,
@@ -152,7 +160,9 @@ class TarScan {
     const Part part = inside(entry);
     const std::string_view name = entry.name.starts_with("./") ? std::string_view(entry.name).substr(2) : entry.name;
     if (name == "sys_info") return scan_pickles(part, Start::Certain, {}, out_);
-    if (name == "pickle") return scan_pickles(part, Start::Certain, {.ids = PersistentIds::Numbers, .home = Home::Pickle, .storage_bytes = {}}, out_);
+    if (name == "pickle")
+      return scan_pickles(part, Start::Certain,
+                          {.ids = PersistentIds::Numbers, .home = Home::Pickle, .storage_bytes = {}}, out_);
     if (name == "storages") return scan_table(part, true), true;
     if (name == "tensors") return scan_table(part, false), true;
     return false;
@@ -208,7 +218,9 @@ class TarScan {
 bool looks_like_tar(std::span<const std::byte> bytes) {
   if (bytes.size() < kBlock) return false;
   const std::string_view block = as_text(bytes.first(kBlock));
-  return block.substr(257, 5) == "ustar" || (block[0] != '\0' && block.substr(100, 4).find_first_not_of("0123456789 ") == std::string_view::npos && checksum_is_right(block));
+  return block.substr(257, 5) == "ustar" ||
+         (block[0] != '\0' && block.substr(100, 4).find_first_not_of("0123456789 ") == std::string_view::npos &&
+          checksum_is_right(block));
 }
 
 void scan_tar(const Part& part, Collector& out) { TarScan(part, out).run(); }

@@ -39,7 +39,8 @@ class Claims {
 
  private:
   bool is_text(NodeId node) const {
-    return tree_.kind(node) == NodeKind::Text || tree_.kind(node) == NodeKind::RawText || tree_.kind(node) == NodeKind::Bytes;
+    return tree_.kind(node) == NodeKind::Text || tree_.kind(node) == NodeKind::RawText ||
+           tree_.kind(node) == NodeKind::Bytes;
   }
 
   void malformed(NodeId node, std::string why) {
@@ -96,7 +97,8 @@ class Claims {
     if (arguments.size() < 4) return malformed(node, "a tensor is rebuilt with too few arguments");
     const NodeKind storage = tree_.kind(arguments[0]);
     if (storage == NodeKind::Call) return;  // a storage that another call makes, which is judged by name
-    const bool must_be_storage = setting_.ids == PersistentIds::Storages || setting_.ids == PersistentIds::StoragesAndModules;
+    const bool must_be_storage =
+        setting_.ids == PersistentIds::Storages || setting_.ids == PersistentIds::StoragesAndModules;
     if (storage != NodeKind::Persistent) {
       if (must_be_storage) malformed(node, "a tensor's first argument is no storage");
       return;
@@ -107,7 +109,8 @@ class Claims {
   void check_view(NodeId node, std::span<const NodeId> arguments, Meaning meaning) {
     const auto offset = count_at(arguments[1]);
     const auto size = counts_of(arguments[2]), stride = counts_of(arguments[3]);
-    if (!offset || !size || !stride) return malformed(node, "a tensor's offset, size or stride is negative or no number");
+    if (!offset || !size || !stride)
+      return malformed(node, "a tensor's offset, size or stride is negative or no number");
     if (size->size() != stride->size()) return malformed(node, "a tensor's size and stride have different lengths");
     if (size->size() > out_.limits().tensor_rank) return malformed(node, "limit: the tensor has too many axes");
     const auto parts = tree_.tuple(tree_.persistent_id(arguments[0]));

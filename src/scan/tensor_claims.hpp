@@ -7,6 +7,7 @@
 
 namespace tenon::scanning {
 
-void check_tensor_claims(const container::PickleTree& tree, const Part& part, const PickleSetting& setting, Collector& out);
+void check_tensor_claims(const container::PickleTree& tree, const Part& part, const PickleSetting& setting,
+                         Collector& out);
 
 }  // namespace tenon::scanning

@@ -59,14 +59,17 @@ std::string without_literals(std::string_view code) {
 void check_index(const JsonValue& map, const Part& part, Collector& out) {
   for (const auto& [key, value] : map.members) {
     if (value.kind != JsonValue::Kind::String) {
-      out.add(ScanVerdict::Malformed, "index-path", part, value.at, "the index maps a tensor to something that is no file name");
+      out.add(ScanVerdict::Malformed, "index-path", part, value.at,
+              "the index maps a tensor to something that is no file name");
       continue;
     }
     const SidePath path = judge_side_path(value.text);
     if (path == SidePath::Leaves)
-      out.add(ScanVerdict::Dangerous, "index-path", part, value.at, "the index names a file outside its folder: `" + preview(value.text) + "`");
+      out.add(ScanVerdict::Dangerous, "index-path", part, value.at,
+              "the index names a file outside its folder: `" + preview(value.text) + "`");
     else if (path == SidePath::Below)
-      out.add(ScanVerdict::Malformed, "index-path", part, value.at, "the index names a file in another folder: `" + preview(value.text) + "`");
+      out.add(ScanVerdict::Malformed, "index-path", part, value.at,
+              "the index names a file in another folder: `" + preview(value.text) + "`");
   }
 }
 
@@ -100,7 +103,8 @@ void scan_json(const Part& part, Collector& out) {
     check_settings(tree.root, part, out);
   } catch (const Error& error) {
     out.name_format("text");
-    const bool matters = text.find("weight_map") != std::string_view::npos || text.find("class_name") != std::string_view::npos;
+    const bool matters =
+        text.find("weight_map") != std::string_view::npos || text.find("class_name") != std::string_view::npos;
     if (matters) out.add(error, "json-malformed", part);
   }
 }
@@ -111,7 +115,8 @@ bool looks_like_text(std::string_view bytes) {
   const std::string_view head = bytes.substr(0, 4096);
   return !head.empty() && std::all_of(head.begin(), head.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
-    return (byte >= 0x20 && byte != 0x7F) || c == '\n' || c == '\r' || c == '\t' || c == '\f' || c == '\b' || c == '\x1b';
+    return (byte >= 0x20 && byte != 0x7F) || c == '\n' || c == '\r' || c == '\t' || c == '\f' || c == '\b' ||
+           c == '\x1b';
   });
 }
 
@@ -126,8 +131,10 @@ std::string_view template_danger(std::string_view text) {
     const std::string code = without_literals(block);
     for (const std::string_view word : {"mro", "globals", "subclasses", "popen"})
       if (has_word(block, word)) return "the template reaches for Python's internals (`mro`, `globals` and the like)";
-    for (const std::string_view word : {"lipsum", "cycler", "joiner", "attr", "getattr", "import", "include", "os", "subprocess"})
-      if (has_word(code, word)) return "the template reaches beyond the text that it formats (`attr`, `import` and the like)";
+    for (const std::string_view word :
+         {"lipsum", "cycler", "joiner", "attr", "getattr", "import", "include", "os", "subprocess"})
+      if (has_word(code, word))
+        return "the template reaches beyond the text that it formats (`attr`, `import` and the like)";
   }
   return {};
 }
@@ -136,12 +143,16 @@ std::string_view suspicious_text(std::string_view text) {
   const std::string low = lower(text);
   const auto has = [&](std::string_view part) { return low.find(part) != std::string::npos; };
   if (has("<script") || has("javascript:") || has("onerror=")) return "holds a script that a page showing it would run";
-  if (has("rm -rf") || has("chmod 777") || has("curl http") || has("wget http") || has("| sh") || has("|sh") || has("| bash") || has("powershell ") || has("/dev/tcp/"))
+  if (has("rm -rf") || has("chmod 777") || has("curl http") || has("wget http") || has("| sh") || has("|sh") ||
+      has("| bash") || has("powershell ") || has("/dev/tcp/"))
     return "holds a shell command";
-  if (has("import subprocess") || has("import os;") || has("__import__(") || has("eval(") || has("exec(")) return "holds Python code";
+  if (has("import subprocess") || has("import os;") || has("__import__(") || has("eval(") || has("exec("))
+    return "holds Python code";
   constexpr std::string_view kScheme = "http://";
-  if (has(kScheme) && (has("payload") || has("exfil") || has("malware") || has("evil"))) return "holds an address that a program may fetch";
-  if (has("https://") && (has("payload") || has("malicious") || has("attacker") || has("malware"))) return "holds an address that a program may fetch";
+  if (has(kScheme) && (has("payload") || has("exfil") || has("malware") || has("evil")))
+    return "holds an address that a program may fetch";
+  if (has("https://") && (has("payload") || has("malicious") || has("attacker") || has("malware")))
+    return "holds an address that a program may fetch";
   return {};
 }
 
@@ -157,9 +168,11 @@ void scan_text(const Part& part, Collector& out) {
   if (body.starts_with("\xef\xbb\xbf")) body.remove_prefix(3);
   body.remove_prefix(std::min(body.find_first_not_of(" \t\r\n"), body.size()));
   if (body.starts_with('{') || body.starts_with('[')) return scan_json(part, out);
-  out.name_format(lower(body.substr(0, 9)).starts_with("<!doctype") || lower(body.substr(0, 5)) == "<html" ? "web page" : "text");
+  out.name_format(lower(body.substr(0, 9)).starts_with("<!doctype") || lower(body.substr(0, 5)) == "<html" ? "web page"
+                                                                                                           : "text");
   if (text.find("!!python/") != std::string_view::npos)
-    out.add(ScanVerdict::Dangerous, "yaml-python-object", part, text.find("!!python/"), "YAML that makes Python objects when it is loaded");
+    out.add(ScanVerdict::Dangerous, "yaml-python-object", part, text.find("!!python/"),
+            "YAML that makes Python objects when it is loaded");
 }
 
 }  // namespace tenon::scanning

@@ -106,7 +106,8 @@ class Stream {
     const Part rest = part_.from(at_);
     if (rest.bytes.empty()) return;
     out_.add_unexplained(rest, 0, rest.bytes.size());
-    out_.add(ScanVerdict::UnknownCode, "pickle-trailing-bytes", rest, 0, base::plural(rest.bytes.size(), "byte") + " that belong to nothing follow");
+    out_.add(ScanVerdict::UnknownCode, "pickle-trailing-bytes", rest, 0,
+             base::plural(rest.bytes.size(), "byte") + " that belong to nothing follow");
     if (!scan_pickles(rest, Start::Stray, {}, out_)) scan_strays(rest, out_);
   }
 

@@ -31,7 +31,8 @@ void read_wide_numbers(std::span<const std::byte> extra, ZipHeader& header, std:
   Cursor in(extra, {});
   while (in.remaining() >= 4) {
     const std::uint16_t id = in.u16("id");
-    const auto field = in.bytes(std::min<std::uint64_t>(in.u16("length"), in.remaining()), "field");
+    const std::uint64_t length = in.u16("length");
+    const auto field = in.bytes(std::min(length, in.remaining()), "field");
     if (id != 1) continue;
     Cursor numbers(field, {});
     const auto widen = [&](std::uint64_t& number) {
@@ -59,7 +60,8 @@ class Reader {
 
  private:
   void problem(std::uint64_t at, std::string_view member, std::string what) {
-    if (found_.problems.size() < limits_.scan_findings) found_.problems.push_back({at, std::string(member), std::move(what)});
+    if (found_.problems.size() < limits_.scan_findings)
+      found_.problems.push_back({at, std::string(member), std::move(what)});
   }
 
   // ---- the end
@@ -80,7 +82,8 @@ class Reader {
       }
     }
     if (!end_) return problem(bytes_.size(), {}, "the archive has no end record: it is cut short");
-    if (fitting > 1) problem(*end_, {}, "the archive has two end records that fit: readers disagree about which counts");
+    if (fitting > 1)
+      problem(*end_, {}, "the archive has two end records that fit: readers disagree about which counts");
     if (!comment_fits_) problem(*end_ + kEndBytes, {}, "bytes follow the archive's end record");
   }
 
@@ -134,7 +137,8 @@ class Reader {
   void read_entries(std::uint64_t count) {
     std::uint64_t at = directory_;
     while (at_signature(bytes_, at, kCentral) && at < tail_begin_ && bytes_.size() - at >= 46) {
-      if (found_.records.size() >= limits_.zip_entries) return problem(at, {}, "limit: the archive has too many entries");
+      if (found_.records.size() >= limits_.zip_entries)
+        return problem(at, {}, "limit: the archive has too many entries");
       const auto next = read_entry(at);
       if (!next) break;
       at = *next;
@@ -209,7 +213,8 @@ class Reader {
     const bool signed_descriptor = at_signature(bytes_, end, kDescriptor);
     const std::uint64_t narrow = signed_descriptor ? 16 : 12, wide = narrow + 8;
     for (const std::uint64_t length : {narrow, wide})
-      if (end + length <= bytes_.size() && (at_signature(bytes_, end + length, {"PK", 2}) || end + length == bytes_.size()))
+      if (end + length <= bytes_.size() &&
+          (at_signature(bytes_, end + length, {"PK", 2}) || end + length == bytes_.size()))
         return end + length;
     return end;
   }
@@ -228,7 +233,8 @@ class Reader {
       if (record.local_at < end) problem(record.local_at, record.name(), "two archive entries overlap");
       if (record.local_at > end) search_gap(end, record.local_at);
       const std::uint64_t until = end_of(record);
-      if (found_.has_directory && until > directory_) problem(record.local_at, record.name(), "the entry reaches into the archive's directory");
+      if (found_.has_directory && until > directory_)
+        problem(record.local_at, record.name(), "the entry reaches into the archive's directory");
       end = std::max(end, until);
     }
     const std::uint64_t last = found_.has_directory ? directory_ : bytes_.size();
@@ -273,8 +279,10 @@ class Reader {
   void settle_size(ZipRecord& record, std::uint64_t end) {
     if ((record.local->flags & kSizesFollow) == 0 || record.local->packed_bytes != 0) return;
     const std::string_view text = as_text(bytes_.first(end));
-    std::size_t until = std::min(text.find(kDescriptor, record.data_at), text.find(kLocal, record.data_at));
-    until = std::min({until, text.find(kCentral, record.data_at), static_cast<std::size_t>(end)});
+    const std::size_t until_header = std::min(text.find(kLocal, record.data_at), static_cast<std::size_t>(end));
+    const std::string_view own = text.substr(0, until_header);
+    const std::size_t until =
+        std::min({own.find(kDescriptor, record.data_at), own.find(kCentral, record.data_at), until_header});
     record.local->packed_bytes = until - record.data_at;
     if (record.local->method == container::kZipStored) record.local->unpacked_bytes = record.local->packed_bytes;
   }
@@ -287,11 +295,11 @@ class Reader {
       const ZipHeader& counts = record.central ? *record.central : *record.local;
       if (record.data_at > 0 && counts.packed_bytes > bytes_.size() - record.data_at)
         problem(record.local_at, record.name(), "the entry reaches past the end of the file");
-      const bool is_closed = (counts.flags & kEncrypted) != 0;  // encryption puts 12 bytes in front
+      const bool is_closed = (counts.flags & kEncrypted) != 0;  // encryption has 12 bytes in front
       if (!is_closed && counts.method == container::kZipStored && counts.packed_bytes != counts.unpacked_bytes)
         problem(record.local_at, record.name(), "a stored entry has two sizes");
-      const std::uint16_t flags = static_cast<std::uint16_t>(
-          (record.central ? record.central->flags : 0) | (record.local ? record.local->flags : 0));
+      const std::uint16_t flags = static_cast<std::uint16_t>((record.central ? record.central->flags : 0) |
+                                                             (record.local ? record.local->flags : 0));
       if ((flags & (kEncrypted | kStrong | kMasked)) != 0)
         problem(record.central ? record.central_at : record.local_at, record.name(),
                 "the entry is marked as encrypted, which some readers pass over");
@@ -336,6 +344,8 @@ bool looks_like_zip(std::span<const std::byte> bytes) {
   return container::begins_like_zip(bytes) || container::ends_like_zip(bytes);
 }
 
-ZipRecords read_zip_records(std::span<const std::byte> bytes, const Limits& limits) { return Reader(bytes, limits).read(); }
+ZipRecords read_zip_records(std::span<const std::byte> bytes, const Limits& limits) {
+  return Reader(bytes, limits).read();
+}
 
 }  // namespace tenon::scanning

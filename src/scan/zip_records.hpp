@@ -25,7 +25,7 @@ struct ZipRecord {
   std::optional<ZipHeader> central;  ///< nothing for a header that the directory does not list
   std::optional<ZipHeader> local;    ///< nothing when there is none where the directory points
   std::uint64_t central_at = 0, local_at = 0;
-  std::uint64_t data_at = 0;             ///< behind the local header; 0 without one
+  std::uint64_t data_at = 0;  ///< behind the local header; 0 without one
   std::uint32_t external_attributes = 0;
   std::uint16_t made_by = 0;
 

@@ -27,6 +27,7 @@ namespace {
 using base::as_text;
 
 constexpr std::uint64_t kSniffed = 1 << 16;
+constexpr std::uint64_t kMostOverlap = 32ULL << 20;
 constexpr std::uint64_t kMaxSource = 64ULL << 20;
 constexpr std::string_view kDataPickle = "data.pkl";
 
@@ -42,7 +43,8 @@ std::string lower(std::string_view text) {
 
 class ZipScan {
  public:
-  ZipScan(const Part& part, Collector& out) : part_(part), out_(out), zip_(read_zip_records(part.bytes, out.limits())) {}
+  ZipScan(const Part& part, Collector& out)
+      : part_(part), out_(out), zip_(read_zip_records(part.bytes, out.limits())) {}
 
   void run() {
     for (const ZipProblem& problem : zip_.problems) add_problem(problem);
@@ -50,10 +52,13 @@ class ZipScan {
     check_names();
     name_format();
     look_at_code();
-    for (const ZipRecord* record : pickles_) scan_pickle_record(*record);
+    for (const ZipRecord* record : pickles_)
+      if (scanned_.insert(record).second) scan_pickle_record(*record);
     for (const ZipRecord& record : zip_.records) {
-      if (!is_done(record)) scan_record(record);
-      else if (storages_.contains(std::string(record.name()))) check_storage(record);
+      if (!is_done(record))
+        scan_record(record);
+      else if (storages_.contains(std::string(record.name())))
+        check_storage(record);
     }
     scan_gaps();
   }
@@ -103,11 +108,14 @@ class ZipScan {
     std::set<std::string> folded;
     for (const ZipRecord& record : zip_.records) {
       check_name(record, record.name());
-      if (record.central && record.local && record.local->name != record.central->name) check_name(record, record.local->name);
+      if (record.central && record.local && record.local->name != record.central->name)
+        check_name(record, record.local->name);
       if (!names.insert(record.name()).second)
-        complain(record, ScanVerdict::Malformed, "zip-duplicate", "two entries have one name: readers disagree about which counts");
+        complain(record, ScanVerdict::Malformed, "zip-duplicate",
+                 "two entries have one name: readers disagree about which counts");
       else if (!folded.insert(lower(record.name())).second)
-        complain(record, ScanVerdict::UnknownCode, "zip-duplicate", "another entry's name differs in upper and lower case only");
+        complain(record, ScanVerdict::UnknownCode, "zip-duplicate",
+                 "another entry's name differs in upper and lower case only");
       constexpr std::uint32_t kLink = 0xA000, kKind = 0xF000;
       if (record.made_by >> 8 == 3 && ((record.external_attributes >> 16) & kKind) == kLink)
         complain(record, ScanVerdict::Malformed, "zip-link", "the entry is a symbolic link");
@@ -153,13 +161,14 @@ class ZipScan {
 
   void report_code(const ZipRecord& record) {
     if (std::exchange(has_code_, true)) return;
-    complain(record, ScanVerdict::UnknownCode, "torchscript-code", "the archive carries TorchScript code, which loading and calling the model runs");
+    complain(record, ScanVerdict::UnknownCode, "torchscript-code",
+             "the archive carries TorchScript code, which loading and calling the model runs");
   }
 
   // ---- records
 
   bool is_done(const ZipRecord& record) const {
-    return storages_.contains(std::string(record.name())) || std::find(pickles_.begin(), pickles_.end(), &record) != pickles_.end();
+    return storages_.contains(std::string(record.name())) || scanned_.contains(&record);
   }
 
   void scan_pickle_record(const ZipRecord& record) {
@@ -183,7 +192,8 @@ class ZipScan {
       return std::nullopt;
     };
     const Part part = part_.inside(*content, std::string(record.name()));
-    if (!scan_pickles(part, base_name(record.name()).ends_with("debug_pkl") ? Start::Likely : Start::Certain, setting, out_))
+    if (!scan_pickles(part, base_name(record.name()).ends_with("debug_pkl") ? Start::Likely : Start::Certain, setting,
+                      out_))
       scan_content(part, Place::Member, out_);
   }
 
@@ -213,7 +223,9 @@ class ZipScan {
   void check_storage(const ZipRecord& record) {
     constexpr std::uint64_t kMostChecked = 16 << 20;
     const ZipHeader& header = record.central ? *record.central : *record.local;
-    if (record.data_at == 0 || header.method != container::kZipStored || checked_bytes_ + header.packed_bytes > kMostChecked) return;
+    if (record.data_at == 0 || header.method != container::kZipStored ||
+        checked_bytes_ + header.packed_bytes > kMostChecked)
+      return;
     checked_bytes_ += header.packed_bytes;
     verified(record, header, packed(record, header));
   }
@@ -225,7 +237,8 @@ class ZipScan {
   }
 
   /// The entry's bytes, unpacked into `unpacked` where they are packed. What contradicts the headers is told.
-  std::optional<std::span<const std::byte>> whole(const ZipRecord& record, std::vector<std::byte>& unpacked, std::uint64_t most) {
+  std::optional<std::span<const std::byte>> whole(const ZipRecord& record, std::vector<std::byte>& unpacked,
+                                                  std::uint64_t most) {
     if (record.data_at == 0) return std::nullopt;
     const ZipHeader& central = record.central ? *record.central : *record.local;
     // Where the two headers disagree, the other reading is scanned, too.
@@ -233,6 +246,12 @@ class ZipScan {
         (record.local->method != central.method || record.local->packed_bytes != central.packed_bytes))
       scan_other_reading(record, *record.local);
     const auto bytes = packed(record, central);
+    read_bytes_ += bytes.size();
+    if (read_bytes_ > 2 * part_.bytes.size() + kMostOverlap) {
+      out_.add(ScanVerdict::Malformed, "zip-limit", part_, record.local_at,
+               "limit: the entries overlap so often that they hold more than the file");
+      return std::nullopt;
+    }
     if (central.method == container::kZipStored) return verified(record, central, bytes);
     if (central.method != container::kZipDeflated) {
       complain(record, ScanVerdict::UnknownCode, "zip-method",
@@ -254,12 +273,15 @@ class ZipScan {
       complain(record, ScanVerdict::Malformed, "zip-inconsistent", "the packed entry does not unpack");
     else if (bytes != header.unpacked_bytes)
       complain(record, ScanVerdict::Malformed, "zip-inconsistent",
-               "the entry unpacks to " + base::plural(bytes, "byte") + ", the archive says " + base::count_text(header.unpacked_bytes));
+               "the entry unpacks to " + base::plural(bytes, "byte") + ", the archive says " +
+                   base::count_text(header.unpacked_bytes));
   }
 
-  std::span<const std::byte> verified(const ZipRecord& record, const ZipHeader& header, std::span<const std::byte> content) {
+  std::span<const std::byte> verified(const ZipRecord& record, const ZipHeader& header,
+                                      std::span<const std::byte> content) {
     if (has_checksums_ && (header.flags & 1) == 0 && base::crc32(content) != header.crc32)
-      complain(record, ScanVerdict::Malformed, "zip-checksum", "the entry's checksum is wrong; PyTorch loads it all the same");
+      complain(record, ScanVerdict::Malformed, "zip-checksum",
+               "the entry's checksum is wrong; PyTorch loads it all the same");
     return content;
   }
 
@@ -286,12 +308,15 @@ class ZipScan {
       ++gap.depth;
       out_.add_unexplained(part_, begin, bytes.size());
       if (begin == 0 && looks_like_zip(bytes))
-        out_.add(ScanVerdict::UnknownCode, "zip-concatenated", part_, 0, "another archive stands in front of this one, as in shards of distributed checkpoints");
+        out_.add(ScanVerdict::UnknownCode, "zip-concatenated", part_, 0,
+                 "another archive stands in front of this one, as in shards of distributed checkpoints");
       else if (begin == 0)
         out_.add(ScanVerdict::Malformed, "zip-inconsistent", part_, 0,
-                 base::plural(bytes.size(), "byte") + " stand in front of the archive: a reader that begins there sees another file");
+                 base::plural(bytes.size(), "byte") +
+                     " stand in front of the archive: a reader that begins there sees another file");
       else if (!is_comment)
-        out_.add(ScanVerdict::UnknownCode, "zip-gap", part_, begin, base::plural(bytes.size(), "byte") + " between the entries belong to none");
+        out_.add(ScanVerdict::UnknownCode, "zip-gap", part_, begin,
+                 base::plural(bytes.size(), "byte") + " between the entries belong to none");
       if (gap.depth <= out_.limits().scan_depth) scan_content(gap, Place::Member, out_);
     }
   }
@@ -302,6 +327,8 @@ class ZipScan {
   std::unordered_map<std::string_view, std::uint64_t> sizes_;
   std::set<std::string_view> roots_;
   std::vector<const ZipRecord*> pickles_;
+  std::unordered_set<const ZipRecord*> scanned_;
+  std::uint64_t read_bytes_ = 0;              ///< entries may overlap: what they hold together is more than the file
   std::unordered_set<std::string> storages_;  ///< records that a pickle names as tensor bytes
   Home home_ = Home::Pickle;
   std::uint64_t checked_bytes_ = 0;
@@ -313,14 +340,16 @@ class ZipScan {
 void scan_zip(const Part& part, Collector& out) { ZipScan(part, out).run(); }
 
 std::string_view escaping_name(std::string_view name) {
-  if (name.starts_with('/') || name.starts_with('\\')) return "the entry's path is absolute: unpacking writes elsewhere";
+  if (name.starts_with('/') || name.starts_with('\\'))
+    return "the entry's path is absolute: unpacking writes elsewhere";
   if (name.size() > 1 && name[1] == ':') return "the entry's path names a drive: unpacking writes elsewhere";
   for (std::size_t at = 0; at <= name.size();) {
     const std::size_t end = std::min(name.find_first_of("/\\", at), name.size());
     if (name.substr(at, end - at) == "..") return "the entry's path leaves its folder: unpacking writes elsewhere";
     at = end + 1;
   }
-  if (name.find('\\') != std::string_view::npos) return "the entry's name has a backslash, which Windows takes for a folder";
+  if (name.find('\\') != std::string_view::npos)
+    return "the entry's name has a backslash, which Windows takes for a folder";
   return {};
 }
 

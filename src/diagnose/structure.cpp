@@ -50,7 +50,8 @@ GapsByRest gaps_of(const std::vector<std::string>& names) {
         rest += name.substr(begins[to]);
         auto& entries = gaps[std::move(rest)];
         if (entries.size() < kMostPerKey)
-          entries.push_back({name.substr(begins[from], begins[to] - begins[from]), row, from == 0});
+          entries.push_back({name.substr(begins[from], begins[to] - begins[from]), row,
+                             from == 0 || is_wrapper_level(name.substr(0, begins[from] - 1))});
       }
   }
   return gaps;
@@ -251,7 +252,7 @@ bool begins_network(std::string_view rest) {
                                          "embed_tokens.",    "wte.",       "features.0.", "layers.0.",
                                          "blocks.0.",        "layer1.",    "0.",          "conv_in.",
                                          "input_blocks.0.",  "layer.0.",   "cls_token",   "conv0.",
-                                         "block1.",          "stages.0.",  "conv1_1.",    "encoder.layers.0.",
+                                         "block1.",          "layer0.",     "stages.0.",  "conv1_1.",    "encoder.layers.0.",
                                          "encoder.layer.0.", "model.0.",   "backbone.",   "h.0.",
                                          "embedding.",       "bert.",      "body.0.",     "downsample_layers.0.",
                                          "conv_first.",      "time_embed."};

@@ -36,6 +36,28 @@ double common_templates(const OpenRows& rows) {
   return share_of(common, std::max<std::size_t>(rows.unexpected.size(), 1));
 }
 
+/// `qkv.weight` of `layers.0.attn.qkv.weight`.
+std::string layer_form(std::string_view name) {
+  const std::string_view module = module_of(name);
+  return template_of(name.substr(module.size() - leaf_of(module).size()));
+}
+
+/// The same kinds of layers on both sides, four kinds or more, under other paths: then other names are likelier than
+/// another network.
+bool are_kindred(const OpenRows& rows) {
+  constexpr std::size_t kLeastKinds = 4;
+  std::unordered_set<std::string> wanted, shared;
+  for (const OpenName& row : rows.missing) wanted.insert(layer_form(row.name));
+  std::size_t count = 0;
+  for (const OpenName& row : rows.unexpected) {
+    const std::string form = layer_form(row.name);
+    if (wanted.count(form) == 0) continue;
+    ++count;
+    shared.insert(form);
+  }
+  return shared.size() >= kLeastKinds && count * 2 >= rows.unexpected.size();
+}
+
 /// Both sides have names of their own, and few of them are alike.
 std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
   if (rows.missing.empty() || rows.unexpected.empty()) return std::nullopt;
@@ -44,7 +66,7 @@ std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
   const double apart = 1 - common_templates(rows);
   const double mixed = rows.mismatched.empty() ? 0 : 0.1;
   Finding finding =
-      say(facts, {0.42 + 0.2 * size * apart + mixed,
+      say(facts, {(are_kindred(rows) ? 0.7 : 1) * (0.42 + 0.2 * size * apart) + mixed,
                   "the checkpoint and the model have different parts: " + list_text(first_levels(rows.unexpected)) +
                       " against " + list_text(first_levels(rows.missing)),
                   std::string(kWhy),
@@ -61,7 +83,7 @@ std::optional<Finding> all_missing(const Case& facts, const OpenRows& rows) {
   constexpr std::size_t kLeast = 8;
   if (!rows.unexpected.empty() || rows.missing.size() < kLeast) return std::nullopt;
   const bool from_start = begins_network(rows.missing.front().name) && common_module(rows.missing).empty();
-  Finding finding = say(facts, {from_start ? 0.46 : 0.42,
+  Finding finding = say(facts, {from_start ? 0.53 : 0.42,
                                 "many of the model's tensors are not in the file, and the text does not show what is",
                                 std::string(kWhy),
                                 {base::plural(rows.missing.size(), "missing key") + ", 0 unexpected"},

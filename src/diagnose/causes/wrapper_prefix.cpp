@@ -362,6 +362,19 @@ bool share_forms(const std::vector<NamedShape>& longer, std::string_view prefix,
   });
 }
 
+/// `module.fnet.conv1.weight`: the first tensor below a wrapper's level is the first layer of a network or of one of
+/// its branches. What is missing is then not a part that was added at the end.
+bool begins_below(std::string_view name, std::string_view prefix) {
+  constexpr std::ptrdiff_t kMostLevels = 2;
+  if (leaf_of(name) != "weight" || is_normalisation(module_of(name))) return false;
+  for (std::string_view rest = name.substr(prefix.size()); !rest.empty();) {
+    const bool is_named = rest.front() < '0' || rest.front() > '9';
+    if (is_named && begins_network(rest) && std::count(rest.begin(), rest.end(), '.') <= kMostLevels) return true;
+    rest.remove_prefix(std::min(rest.size(), first_level(rest).size() + 1));
+  }
+  return false;
+}
+
 /// Every, or nearly every, name of one side starts with a wrapper's name, and none of the other side does.
 std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
   for (const std::string_view prefix : kTellingNames) {
@@ -375,7 +388,9 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     // Every name of a wrapped model starts so: names of one side then say nothing of the other.
     const bool is_own_level = prefix_of_class(facts.text->target_class) == prefix;
     if (is_own_level && strips) continue;
-    const bool is_faint = is_own_level && is_one_part(facts);
+    const bool begins =
+        adds && sides.have.empty() && prefix == "module." && begins_below(sides.want.front().name, prefix);
+    const bool is_faint = is_own_level && !begins && is_one_part(facts);
     const bool is_both = !sides.have.empty() && !sides.want.empty();
     const bool shares_forms =
         is_both && share_forms(strips ? sides.have : sides.want, prefix, strips ? sides.want : sides.have);
@@ -460,7 +475,10 @@ std::optional<Finding> from_one_level(const Case& facts) {
   for (const OpenName& row : below) kinds.insert(template_of(row.name));
   constexpr std::size_t kLeastKinds = 5;
   const bool is_one_part = kinds.size() < kLeastKinds;  // one part of every block is no whole network
-  if (is_one_part || below.size() * 10 < side.size() * 9 || begins.empty()) return std::nullopt;
+  const bool has_weight = std::any_of(begins.begin(), begins.end(), [](const OpenName& row) {
+    return leaf_of(row.name) == "weight" && !is_normalisation(module_of(row.name));
+  });  // what was added to the blocks of a network is no network
+  if (is_one_part || below.size() * 10 < side.size() * 9 || !has_weight) return std::nullopt;
   const bool is_part = level == "decoder" || level.find("disc") != std::string::npos ||
                        level.find("head") != std::string::npos || level.find("ema") != std::string::npos ||
                        family_of(below.front().name) == Family::Training;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 
 namespace tenon::diagnosis {
@@ -137,6 +138,29 @@ std::string_view common_module(const std::vector<OpenName>& rows) {
            !(row.name.starts_with(common) && row.name.size() > common.size() && row.name[common.size()] == '.'))
       common = module_of(common);
   return common;
+}
+
+bool are_normalisations(const std::vector<OpenName>& rows) {
+  std::unordered_set<std::string_view> modules;
+  for (const OpenName& row : rows)
+    if (leaf_of(row.name).starts_with("running_")) modules.insert(module_of(row.name));
+  return !rows.empty() && std::all_of(rows.begin(), rows.end(), [&](const OpenName& row) {
+    return modules.count(module_of(row.name)) > 0 || is_normalisation(module_of(row.name));
+  });
+}
+
+bool are_kindred(const OpenRows& rows) {
+  constexpr std::size_t kLeastNames = 3;
+  const auto layer = [](const OpenName& row) {
+    const std::string_view module = module_of(row.name);
+    return row.name.substr(module.size() - leaf_of(module).size());  // `qkv.weight` of `layers.0.attn.qkv.weight`
+  };
+  std::unordered_set<std::string_view> wanted, shared;
+  for (const OpenName& row : rows.missing) wanted.insert(layer(row));
+  const auto alike = [&](const OpenName& row) { return wanted.count(layer(row)) > 0; };
+  for (const OpenName& row : rows.unexpected)
+    if (alike(row)) shared.insert(leaf_of(module_of(row.name)));
+  return shared.size() >= kLeastNames && rows_where(rows.unexpected, alike).size() * 2 >= rows.unexpected.size();
 }
 
 std::vector<std::string> first_levels(const std::vector<OpenName>& rows, std::size_t most) {

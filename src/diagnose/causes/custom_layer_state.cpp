@@ -174,10 +174,11 @@ std::optional<Finding> own_state(const Case& facts) {
   // A program that stops at the first name tells nothing of the others; a buffer that a library's module once kept is
   // a release's doing as well.
   const bool is_first_only = facts.text != nullptr && facts.text->is_first_only;
-  const bool is_within = in_file && std::all_of(own.begin(), own.end(), [](const OpenName& row) {
-    const std::string_view module = module_of(row.name), leaf = leaf_of(row.name);
-    return !module.empty() && !is_wrapper_level(module) && module.front() != '_' && !leaf.starts_with("weight_");
-  });
+  const bool is_within =
+      in_file && std::all_of(own.begin(), own.end(), [](const OpenName& row) {
+        const std::string_view module = module_of(row.name), leaf = leaf_of(row.name);
+        return !module.empty() && !is_wrapper_level(module) && module.front() != '_' && !leaf.starts_with("weight_");
+      });
   Finding finding = say(facts, {!extra.empty()   ? 0.85
                                 : is_first_only  ? 0.45
                                 : is_lone_buffer ? 0.78

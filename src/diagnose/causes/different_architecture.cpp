@@ -47,8 +47,8 @@ std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
   const double mixed = rows.mismatched.empty() ? 0 : 0.1;
   // The same blocks under the same name, filled in another way: options of one network.
   const auto saved = first_levels(rows.unexpected), wanted = first_levels(rows.missing);
-  const bool is_one_stem = saved.size() == 1 && saved == wanted && !is_wrapper_level(saved.front()) &&
-                           is_numbered(rows.missing.front());
+  const bool is_one_stem =
+      saved.size() == 1 && saved == wanted && !is_wrapper_level(saved.front()) && is_numbered(rows.missing.front());
   const double alike = are_kindred(rows) ? 0.7 : is_one_stem ? 0.6 : 1;
   Finding finding =
       say(facts, {alike * (0.42 + 0.2 * size * apart) + mixed,

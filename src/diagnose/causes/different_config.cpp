@@ -148,8 +148,8 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
-/// Blocks that begin alike have a layer more on one side (`conv3` and `bn3` where `conv2` is not told): blocks of another
-/// kind, which an option or the depth decides.
+/// Blocks that begin alike have a layer more on one side (`conv3` and `bn3` where `conv2` is not told): blocks of
+/// another kind, which an option or the depth decides.
 std::optional<Finding> longer_blocks(const Case& facts, const OpenRows& rows) {
   const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
   if (facts.knowledge == Knowledge::Whole || side.size() != rows.size()) return std::nullopt;

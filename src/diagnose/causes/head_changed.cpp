@@ -374,6 +374,7 @@ bool is_renamed(const Case& facts, const Remains& remains) {
 
 std::optional<Finding> other_name(const Case& facts) {
   if (facts.gap.missing.empty() && facts.gap.unexpected.empty()) return std::nullopt;
+  if (facts.text != nullptr && facts.text->is_first_only) return std::nullopt;  // the other names are not told
   const auto settled = settled_modules(facts);
   const auto want = [&](std::size_t i) -> const TensorSpec& { return facts.want(i); };
   const auto have = [&](std::size_t i) -> const TensorSpec& { return facts.have(i); };
@@ -391,8 +392,7 @@ std::optional<Finding> other_name(const Case& facts) {
   Cause& cause = finding.cause;
   const std::size_t tensors = missing.size() + unexpected.size();
   const double both = missing.empty() || unexpected.empty() ? 0.8 : 1;
-  const double first = facts.text != nullptr && facts.text->is_first_only ? 0.6 : 1;  // the other names are not told
-  cause.confidence = both * first * (0.5 + 0.45 * backbone_share(facts, tensors));
+  cause.confidence = both * (0.5 + 0.45 * backbone_share(facts, tensors));
   cause.keys = tensors;
   cause.summary = summary(facts, remains);
   cause.place = place_of(facts);

@@ -9,7 +9,8 @@ struct Cue {
   std::string_view words;
   bool is_unwanted;
 };
-constexpr Cue kCues[] = {  // of cues that begin alike, the longer one first
+constexpr Cue kCues[] = {
+    // of cues that begin alike, the longer one first
     {"unexpected", true},
     {"unused", true},
     {"not used", true},

@@ -168,7 +168,8 @@ void pass_words(Scanner& in) {
   const std::size_t start = in.position();
   const auto words = in.until(":", kFewWords);
   const auto is_of_words = [](char c) {  // a count may stand among them: `(24)`
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ' ' || c == '(' || c == ')';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ' ' || c == '(' ||
+           c == ')';
   };
   if (words && !std::all_of(words->begin(), words->end(), is_of_words)) in.move_to(start);
 }
@@ -195,10 +196,10 @@ void read_heading(std::string_view text, const Heading& heading, TextFacts& fact
 
 /// A heading speaks of tensors.
 bool names_tensors(std::string_view plain) {
-  constexpr std::string_view kSubjects[] = {"key",     "keys",      "keys(s)", "key(s)",    "parameter", "parameters",
-                                            "params",  "param",     "weight",  "weights",   "tensor",    "tensors",
-                                            "buffer",  "buffers",   "layers",  "variables", "variable",  "entries",
-                                            "modules", "parameter(s)", "names", "state_dict", "tensor(s)", "weight(s)"};
+  constexpr std::string_view kSubjects[] = {
+      "key",      "keys",    "keys(s)", "key(s)",       "parameter", "parameters", "params",    "param",
+      "weight",   "weights", "tensor",  "tensors",      "buffer",    "buffers",    "layers",    "variables",
+      "variable", "entries", "modules", "parameter(s)", "names",     "state_dict", "tensor(s)", "weight(s)"};
   for (std::size_t at = 0; at < plain.size();) {
     const std::size_t end = std::min(plain.find_first_of(" ,:=", at), plain.size());
     const std::string_view word = plain.substr(at, end - at);
@@ -210,8 +211,8 @@ bool names_tensors(std::string_view plain) {
 
 /// Paths of files and classes of Python are no tensors.
 bool is_file_or_code(std::string_view name) {
-  constexpr std::string_view kEnds[] = {"py",  "pt",   "pth", "bin",  "json", "cpp",  "so",  "ckpt", "safetensors",
-                                        "h5",  "onnx", "txt", "yaml", "pkl",  "gguf", "npz", "tar",  "zip"};
+  constexpr std::string_view kEnds[] = {"py", "pt",   "pth", "bin",  "json", "cpp",  "so",  "ckpt", "safetensors",
+                                        "h5", "onnx", "txt", "yaml", "pkl",  "gguf", "npz", "tar",  "zip"};
   return name.starts_with("/") || name.starts_with("torch.") || name.find(":") != std::string_view::npos ||
          std::find(std::begin(kEnds), std::end(kEnds), leaf_of(name)) != std::end(kEnds);
 }

@@ -207,7 +207,7 @@ const Principle kPrinciples[] = {
      [](Network& n) {
        Names names;
        for (std::size_t i = n.number(3, 6); i > 0; --i)
-         names.push_back(n.word() + number_text(i) + ".block.conv3.weight");
+         names.push_back(n.word() + number_text(i) + ".block." + n.word() + number_text(i) + ".weight");
        return error_of({}, names);
      }},
     {"NormalisationsAloneAreAnOption", "different_config", "",

@@ -155,7 +155,8 @@ std::optional<std::string> told_key(Scanner& in) {
   }
   in.move_to(start);
   in.skip_spaces();
-  const auto rest = in.rest().substr(0, kMostBytes + 1);
+  std::string_view rest = in.rest().substr(0, kMostBytes + 1);
+  while (rest.ends_with(' ')) rest.remove_suffix(1);
   const bool is_cut = rest.size() > 1 && rest.size() <= kMostBytes && (rest.front() == '\'' || rest.front() == '"') &&
                       rest.find(' ') == std::string_view::npos;
   return is_cut ? std::optional<std::string>(rest.substr(1)) : std::nullopt;

@@ -252,27 +252,27 @@ class AnyHeadings {
  private:
   /// A heading ends at a colon, an equals sign, or with its line.
   void read_line(std::size_t begin, std::size_t end) {
-    constexpr std::size_t kLongest = 2'000;
-    if (end - begin > kLongest && text_.substr(begin, kMaxHeadingBytes).find(':') == std::string_view::npos) return;
+    constexpr std::size_t kMostMarks = 8;
     const std::string plain = lowered(text_.substr(begin, std::min(end - begin, kMaxHeadingBytes)));
-    if (cues_in(plain).empty()) return;
-    for (std::size_t at = 0; at <= plain.size(); ++at)
-      if (ends_heading(plain, at, begin + at == end) && read_behind(plain, at, begin)) return;
+    const auto cues = cues_in(plain);
+    std::size_t marks = 0;
+    for (std::size_t at = cues.empty() ? plain.size() + 1 : cues.front().at; at <= plain.size(); ++at) {
+      if (!ends_heading(plain, at, begin + at == end)) continue;
+      if (++marks > kMostMarks || read_behind(plain, at, begin, cues)) return;
+    }
   }
 
   static bool ends_heading(std::string_view plain, std::size_t at, bool is_line_end) {
     return at == plain.size() ? is_line_end : plain[at] == ':' || plain[at] == '=';
   }
 
-  bool read_behind(const std::string& plain, std::size_t at, std::size_t begin) {
-    const std::string_view heading = std::string_view(plain).substr(0, at);
-    const auto cues = cues_in(heading);
-    if (cues.empty() || !names_tensors(heading)) return false;
-    const bool is_unwanted = cues.back().is_unwanted;
-    if (is_told_[is_unwanted ? 1 : 0]) return false;
+  bool read_behind(const std::string& plain, std::size_t at, std::size_t begin, const std::vector<CuePlace>& cues) {
+    if (!names_tensors(std::string_view(plain).substr(0, at))) return false;
+    const auto last = std::find_if(cues.rbegin(), cues.rend(), [&](const CuePlace& cue) { return cue.at < at; });
+    if (last == cues.rend() || is_told_[last->is_unwanted ? 1 : 0]) return false;
     auto names = names_behind(text_, begin + at + (at < plain.size() ? 1 : 0), facts_.is_cut);
     if (names.empty()) return false;
-    auto& to = is_unwanted ? facts_.unexpected : facts_.missing;
+    auto& to = last->is_unwanted ? facts_.unexpected : facts_.missing;
     std::move(names.begin(), names.end(), std::back_inserter(to));
     return true;
   }

@@ -341,7 +341,9 @@ void recognise_sentences(const PlainText& text, TextFacts& facts) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     if (line.size() > kLongestLine) continue;
+    const std::size_t rows = facts.mismatched.size();
     read_two_shapes(line, facts);
+    if (facts.mismatched.size() > rows) continue;  // what a line says of a shape is not said of a name
     if (is_unknown) names.read(line);
     if (is_unknown) read_count(line, facts);
   }

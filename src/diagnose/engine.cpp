@@ -18,9 +18,9 @@ namespace tenon::diagnosis {
 namespace {
 
 constexpr std::size_t kMostCauses = 5;
-constexpr double kSure = 0.6;        // below it two candidates are named, and what decides between them
-constexpr double kLeastShare = 0.5;  // what a cause weighs that explains one row of many
-constexpr double kFaintSecond = 0.25, kFaint = 0.33;  // shares of the best weight below which a cause is not given
+constexpr double kSure = 0.6;                        // below it two candidates are named, and what decides between them
+constexpr double kLeastShare = 0.5;                  // what a cause weighs that explains one row of many
+constexpr double kFaintSecond = 0.2, kFaint = 0.27;  // shares of the best weight below which a cause is not given
 
 /// How sure the way of one tensor from its name in the file to its name in the state is.
 struct Trust {

@@ -187,6 +187,55 @@ const Principle kPrinciples[] = {
      }},
     {"TheFirstNameThatIsNotThere", "renamed_modules", "new_modules",
      [](Network& n) { return "KeyError: '" + n.word() + "." + n.word() + ".0.conv.weight'"; }},
+    {"OneFactorInScoresAndBoxesIsAnchors", "different_config", "",
+     [](Network& n) {
+       const std::size_t few = n.number(1, 3), more = few * n.number(2, 4);
+       const std::string head = n.word() + "_head.";
+       std::string shapes;
+       for (const auto& [layer, each] : {std::pair("cls_conv", std::size_t{1}), std::pair("reg_conv", std::size_t{4})})
+         shapes += pair_text(head + layer + ".weight", number_text(few * each) + ", 256, 1, 1",
+                             number_text(more * each) + ", 256, 1, 1") +
+                   pair_text(head + layer + ".bias", number_text(few * each), number_text(more * each));
+       return error_of({}, {}, shapes);
+     }},
+    {"ALevelBehindAWrappersIsOneInFront", "wrapper_prefix", "",
+     [](Network& n) {
+       const std::string level = n.word() + ".", part = n.word() + ".0.";
+       return error_of({"module." + level + part + "conv.weight"}, {"module." + part + "conv.weight"});
+     }},
+    {"LeavesInManyPartsAreOfARelease", "version_drift", "",
+     [](Network& n) {
+       Names names;
+       for (std::size_t i = n.number(3, 6); i > 0; --i)
+         names.push_back(n.word() + number_text(i) + ".block." + n.word() + number_text(i) + ".weight");
+       return error_of({}, names);
+     }},
+    {"NormalisationsAloneAreAnOption", "different_config", "",
+     [](Network& n) {
+       Names names;
+       for (std::size_t i = 1; i <= n.number(3, 8); ++i)
+         for (const char* leaf : {"weight", "bias", "running_mean", "running_var"})
+           names.push_back("conv" + number_text(i) + ".1." + leaf);
+       return error_of(names, {});
+     }},
+    {"ALayerMoreInEveryBlockIsAnOption", "different_config", "",
+     [](Network& n) {
+       Names names;
+       for (std::size_t i = 0; i < n.number(3, 6); ++i)
+         for (const char* leaf : {"conv3.weight", "bn3.weight", "bn3.bias", "bn3.running_mean"})
+           names.push_back("layer1." + number_text(i) + "." + leaf);
+       return error_of(names, {});
+     }},
+    {"LayersOfTheSameNamesAreRenamed", "renamed_modules", "",
+     [](Network& n) {
+       const std::string old = n.word(), now = n.word() + "s";
+       Names missing, unexpected;
+       for (const char* leaf : {"norm1.weight", "norm1.bias", "qkv.weight", "qkv.bias", "proj.weight", "proj.bias"}) {
+         missing.push_back("net." + now + ".0." + leaf);
+         unexpected.push_back("net." + old + ".0." + leaf);
+       }
+       return error_of(missing, unexpected);
+     }},
 };
 
 INSTANTIATE_TEST_SUITE_P(Drawn, Principles, testing::Combine(testing::ValuesIn(kPrinciples), testing::Range(0, 8)),

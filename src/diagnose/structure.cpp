@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 
 namespace tenon::diagnosis {
@@ -50,7 +51,8 @@ GapsByRest gaps_of(const std::vector<std::string>& names) {
         rest += name.substr(begins[to]);
         auto& entries = gaps[std::move(rest)];
         if (entries.size() < kMostPerKey)
-          entries.push_back({name.substr(begins[from], begins[to] - begins[from]), row, from == 0});
+          entries.push_back({name.substr(begins[from], begins[to] - begins[from]), row,
+                             from == 0 || is_wrapper_level(name.substr(0, begins[from] - 1))});
       }
   }
   return gaps;
@@ -136,6 +138,29 @@ std::string_view common_module(const std::vector<OpenName>& rows) {
            !(row.name.starts_with(common) && row.name.size() > common.size() && row.name[common.size()] == '.'))
       common = module_of(common);
   return common;
+}
+
+bool are_normalisations(const std::vector<OpenName>& rows) {
+  std::unordered_set<std::string_view> modules;
+  for (const OpenName& row : rows)
+    if (leaf_of(row.name).starts_with("running_")) modules.insert(module_of(row.name));
+  return !rows.empty() && std::all_of(rows.begin(), rows.end(), [&](const OpenName& row) {
+    return modules.count(module_of(row.name)) > 0 || is_normalisation(module_of(row.name));
+  });
+}
+
+bool are_kindred(const OpenRows& rows) {
+  constexpr std::size_t kLeastNames = 3;
+  const auto layer = [](const OpenName& row) {
+    const std::string_view module = module_of(row.name);
+    return row.name.substr(module.size() - leaf_of(module).size());  // `qkv.weight` of `layers.0.attn.qkv.weight`
+  };
+  std::unordered_set<std::string_view> wanted, shared;
+  for (const OpenName& row : rows.missing) wanted.insert(layer(row));
+  const auto alike = [&](const OpenName& row) { return wanted.count(layer(row)) > 0; };
+  for (const OpenName& row : rows.unexpected)
+    if (alike(row)) shared.insert(leaf_of(module_of(row.name)));
+  return shared.size() >= kLeastNames && rows_where(rows.unexpected, alike).size() * 2 >= rows.unexpected.size();
 }
 
 std::vector<std::string> first_levels(const std::vector<OpenName>& rows, std::size_t most) {
@@ -247,14 +272,37 @@ bool is_wrapper_level(std::string_view levels) {
 }
 
 bool begins_network(std::string_view rest) {
-  constexpr std::string_view kFirst[] = {"conv1.",           "stem",       "patch_embed", "embeddings.",
-                                         "embed_tokens.",    "wte.",       "features.0.", "layers.0.",
-                                         "blocks.0.",        "layer1.",    "0.",          "conv_in.",
-                                         "input_blocks.0.",  "layer.0.",   "cls_token",   "conv0.",
-                                         "block1.",          "stages.0.",  "conv1_1.",    "encoder.layers.0.",
-                                         "encoder.layer.0.", "model.0.",   "backbone.",   "h.0.",
-                                         "embedding.",       "bert.",      "body.0.",     "downsample_layers.0.",
-                                         "conv_first.",      "time_embed."};
+  constexpr std::string_view kFirst[] = {"conv1.",
+                                         "stem",
+                                         "patch_embed",
+                                         "embeddings.",
+                                         "embed_tokens.",
+                                         "wte.",
+                                         "features.0.",
+                                         "layers.0.",
+                                         "blocks.0.",
+                                         "layer1.",
+                                         "0.",
+                                         "conv_in.",
+                                         "input_blocks.0.",
+                                         "layer.0.",
+                                         "cls_token",
+                                         "conv0.",
+                                         "block1.",
+                                         "layer0.",
+                                         "stages.0.",
+                                         "conv1_1.",
+                                         "encoder.layers.0.",
+                                         "encoder.layer.0.",
+                                         "model.0.",
+                                         "backbone.",
+                                         "h.0.",
+                                         "embedding.",
+                                         "bert.",
+                                         "body.0.",
+                                         "downsample_layers.0.",
+                                         "conv_first.",
+                                         "time_embed."};
   const bool is_embedding =
       first_level(rest).find("emb") != std::string_view::npos;  // what tokens or patches meet first
   return is_embedding || std::any_of(std::begin(kFirst), std::end(kFirst),

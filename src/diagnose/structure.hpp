@@ -58,6 +58,13 @@ bool is_index_edit(const LevelEdit& edit);
 /// `blocks.0`).
 bool is_regrouping(const LevelEdit& edit);
 
+/// Every tensor is of a normalisation, by its module's name or by the statistics beside it (`conv1.1.running_mean`).
+bool are_normalisations(const std::vector<OpenName>& rows);
+
+/// Most of the unexpected layers are called as missing ones are, by three names or more, and stand under other paths:
+/// then other names are likelier than another network.
+bool are_kindred(const OpenRows& rows);
+
 /// How alike two level names are, 0..1: shared letters in order.
 double likeness(std::string_view a, std::string_view b);
 

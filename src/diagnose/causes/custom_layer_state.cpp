@@ -11,6 +11,7 @@
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
+#include "diagnose/structure.hpp"
 #include "diagnose/shape_relation.hpp"
 
 namespace tenon::diagnosis {
@@ -170,8 +171,18 @@ std::optional<Finding> own_state(const Case& facts) {
       !in_file && own.size() == 1 &&
       is_called_buffer(leaf_of(own.front().name));  // a part that was added has more than one tensor
   if (own.empty() || own.size() < side.size() || (extra.empty() && own.size() > kMost)) return std::nullopt;
+  // A program that stops at the first name tells nothing of the others; a buffer that a library's module once kept is
+  // a release's doing as well.
+  const bool is_first_only = facts.text != nullptr && facts.text->is_first_only;
+  const bool is_within =
+      in_file && std::all_of(own.begin(), own.end(), [](const OpenName& row) {
+        const std::string_view module = module_of(row.name), leaf = leaf_of(row.name);
+        return !module.empty() && !is_wrapper_level(module) && module.front() != '_' && !leaf.starts_with("weight_");
+      });
   Finding finding = say(facts, {!extra.empty()   ? 0.85
+                                : is_first_only  ? 0.45
                                 : is_lone_buffer ? 0.78
+                                : is_within      ? 0.48
                                                  : 0.62,
                                 std::string(in_file ? "the checkpoint" : "the model") +
                                     " has state of a module's own: " + list_text(names_of_rows(own)),

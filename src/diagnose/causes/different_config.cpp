@@ -148,6 +148,53 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// Blocks that begin alike have a layer more on one side (`conv3` and `bn3` where `conv2` is not told): blocks of
+/// another kind, which an option or the depth decides.
+std::optional<Finding> longer_blocks(const Case& facts, const OpenRows& rows) {
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  if (facts.knowledge == Knowledge::Whole || side.size() != rows.size()) return std::nullopt;
+  std::set<std::string> modules, kinds;
+  for (const OpenName& row : side) modules.insert(std::string(module_of(row.name)));
+  const auto is_further = [&](const std::string& module) {
+    const char last = module.empty() ? '0' : module.back();
+    const auto at = leaf_of(module).find_first_of("0123456789");
+    if (last < '3' || last > '9' || at == 0 || at + 1 != leaf_of(module).size()) return false;
+    std::string before = module;
+    --before.back();
+    return modules.count(before) == 0;
+  };
+  std::size_t count = 0;
+  for (const std::string& module : modules)
+    if (is_further(module) && ++count > 0) kinds.insert(template_of(leaf_of(module)));
+  if (kinds.size() < 2 || count < 4) return std::nullopt;
+  Finding finding = say(facts, {0.6,
+                                "blocks have a layer more on one side: " + list_text({kinds.begin(), kinds.end()}),
+                                std::string(kWhy),
+                                {base::plural(count, "layer") + " without the one that is counted before it"},
+                                {std::string(kHelp)}});
+  finding.cause.keys = side.size();
+  return finding;
+}
+
+/// The model normalises where the file does not, and nothing else differs: layers that an option switches. Folding
+/// would have left biases, and touches the whole network, not one part of it.
+std::optional<Finding> normalisations(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kLeast = 8;
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  const bool is_one_sided = side.size() == rows.size();
+  if (facts.knowledge == Knowledge::Whole || !is_one_sided || side.size() < kLeast || !are_normalisations(side))
+    return std::nullopt;
+  Finding finding =
+      say(facts, {0.55,
+                  std::string(rows.missing.empty() ? "the checkpoint" : "the model") +
+                      " has normalisations that the other side has not: " + list_text(first_levels(side)),
+                  std::string(kWhy),
+                  {base::plural(side.size(), "key") + ", all of normalisations, and no layer that they stand behind"},
+                  {std::string(kHelp)}});
+  finding.cause.keys = side.size();
+  return finding;
+}
+
 /// The left-over parts are the model once more, under a level of their own: the prefix's rule has spoken of them.
 bool are_second_models(const Case& facts, const std::vector<OpenName>& rows) {
   std::unordered_set<std::string_view> wanted;
@@ -241,6 +288,8 @@ std::optional<Finding> find_different_config(const Case& facts) {
   const bool is_most = deeper && deeper->cause.keys * 2 > rows.size();
   if (is_most) return deeper;
   if (auto finding = sizes(facts, rows)) return finding;
+  if (auto finding = normalisations(facts, rows)) return finding;
+  if (auto finding = longer_blocks(facts, rows)) return finding;
   if (facts.knowledge == Knowledge::Partial)
     if (auto finding = branch(facts, rows)) return finding;
   if (deeper) return deeper;

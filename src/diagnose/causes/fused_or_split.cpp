@@ -14,6 +14,7 @@
 #include "diagnose/phrases.hpp"
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
+#include "diagnose/structure.hpp"
 #include "diagnose/shape_relation.hpp"
 
 namespace tenon::diagnosis {
@@ -136,6 +137,9 @@ std::optional<Finding> folded(const Case& facts, const OpenRows& rows) {
   if (modules.size() < kLeast || norms.size() * 10 < rows.missing.size() * 9) return std::nullopt;
   const auto biases = rows_where(rows.unexpected, [](const OpenName& row) { return leaf_of(row.name) == "bias"; });
   if (biases.size() != rows.unexpected.size()) return std::nullopt;
+  const std::string_view part = common_module(rows.missing);
+  const bool is_one_part = !part.empty() && !is_wrapper_level(part) && rows.unexpected.empty();
+  if (facts.knowledge == Knowledge::Partial && is_one_part) return std::nullopt;  // a whole network is folded
   Finding finding =
       say(facts, {0.85,
                   "the normalisations are missing and their convolutions are not: the file has them folded in",

@@ -96,12 +96,39 @@ bool is_of_scales(const Case& facts, const Layer& layer) {
   return is_pointwise && is_scale(have[0]) && is_scale(want[0]) && (have[0] % 8 != 0 || want[0] % 8 != 0);
 }
 
+/// Convolutions of scores and boxes differ by one factor: another number of anchors at each place. Classes change the
+/// rows of scores alone; where boxes are of each class, the layers are linear.
+bool are_anchors(const Case& facts, const std::vector<Layer>& layers) {
+  const auto is_box = [](const Layer& layer) {
+    constexpr std::string_view kWords[] = {"reg", "box", "delta", "loc"};
+    const std::string_view name = leaf_of(layer.module);
+    return std::any_of(std::begin(kWords), std::end(kWords),
+                       [&](std::string_view word) { return name.find(word) != std::string_view::npos; });
+  };
+  const auto rows_of = [&](const Layer& layer) {
+    const Pair& first = layer.pairs.front();
+    return std::make_pair(facts.have(first.state).shape->front(), facts.want(first.target).shape->front());
+  };
+  const auto boxes = static_cast<std::size_t>(std::count_if(layers.begin(), layers.end(), is_box));
+  if (facts.knowledge == Knowledge::Whole || boxes == 0 || boxes == layers.size()) return false;
+  const auto is_convolution = [&](const Layer& layer) {
+    return std::any_of(layer.pairs.begin(), layer.pairs.end(),
+                       [&](const Pair& pair) { return facts.want(pair.target).shape->size() == 4; });
+  };
+  const auto one = rows_of(layers.front());
+  return std::all_of(layers.begin(), layers.end(), [&](const Layer& layer) {
+    const auto rows = rows_of(layer);
+    return is_convolution(layer) && rows.first * one.second == rows.second * one.first;
+  });
+}
+
 bool is_head(const Case& facts, const Layer& layer, bool all_rows) {
   if (!layer.is_rows || layer.pairs.empty() || is_of_statistics(facts, layer) || is_of_spectrum(facts, layer))
     return false;
   const bool is_shown_whole = layer.has_weight && layer.has_bias;
   if (is_called_head(layer.module)) return layer.has_weight || facts.knowledge == Knowledge::Partial;
-  if (is_called_embedding(layer.module)) return false;
+  const bool has_one_shape = is_shown_whole && facts.knowledge == Knowledge::Partial;  // a table has no bias
+  if (is_called_embedding(layer.module) && !has_one_shape) return false;
   if (facts.knowledge == Knowledge::Partial && layer.has_weight && is_of_scales(facts, layer)) return true;
   if (!is_shown_whole) return false;
   return is_last(facts, layer.module) || all_rows;
@@ -140,7 +167,7 @@ std::vector<Layer> heads_of(const Case& facts) {
   const std::size_t modules = facts.gap.matched.size() / 2;
   const bool is_few = heads.size() <= kMaxHeads &&
                       (facts.knowledge == Knowledge::Partial || heads.size() <= std::max<std::size_t>(modules / 2, 1));
-  return is_few ? heads : std::vector<Layer>();
+  return is_few && !are_anchors(facts, heads) ? heads : std::vector<Layer>();
 }
 
 /// Globs for what the plan takes from the target: they cover the names given and no other tensor of either side.
@@ -268,8 +295,24 @@ bool is_same_place(const Case& facts, const Remains& remains) {
   return ends && want.layers == 1 && have.layers == 1 && want.width == have.width;
 }
 
+/// A head with a network of its own, or a head of one name that is built in another way on the two sides: another
+/// detector's or release's head, not one for other classes.
+bool is_other_kind(const Case& facts, const Remains& remains) {
+  constexpr std::size_t kMostModules = 6;
+  std::set<std::string_view> want, have;
+  for (const std::size_t index : facts.gap.missing) want.insert(module_of(facts.want(index).name));
+  for (const std::size_t index : facts.gap.unexpected) have.insert(module_of(facts.have(index).name));
+  const std::size_t trees = std::max(remains.missing.size(), remains.unexpected.size());
+  const bool is_one_name = std::any_of(remains.missing.begin(), remains.missing.end(), [&](const Subtree& tree) {
+    return std::any_of(remains.unexpected.begin(), remains.unexpected.end(),
+                       [&](const Subtree& other) { return other.path == tree.path; });
+  });
+  return is_one_name || std::max(want.size(), have.size()) > kMostModules * trees;
+}
+
 bool are_heads(const Case& facts, const Remains& remains) {
   if (remains.missing.size() + remains.unexpected.size() > kMaxHeads) return false;
+  if (facts.knowledge == Knowledge::Partial && is_other_kind(facts, remains)) return false;
   if (facts.knowledge == Knowledge::Partial)
     return all_called_heads(remains.missing) && all_called_heads(remains.unexpected);
   if (facts.gap.matched.size() < facts.gap.missing.size() + facts.gap.unexpected.size()) return false;
@@ -331,6 +374,7 @@ bool is_renamed(const Case& facts, const Remains& remains) {
 
 std::optional<Finding> other_name(const Case& facts) {
   if (facts.gap.missing.empty() && facts.gap.unexpected.empty()) return std::nullopt;
+  if (facts.text != nullptr && facts.text->is_first_only) return std::nullopt;  // the other names are not told
   const auto settled = settled_modules(facts);
   const auto want = [&](std::size_t i) -> const TensorSpec& { return facts.want(i); };
   const auto have = [&](std::size_t i) -> const TensorSpec& { return facts.have(i); };

@@ -31,9 +31,16 @@ bool is_flattened(const OpenPair& row) {
          std::min((*row.have)[1], (*row.want)[1]) > kMostFeatures;
 }
 
+/// Convolutions of a head take what the network before them makes: its width, not the channels of an input.
+bool is_of_head(const OpenPair& row) {
+  return row.have->size() >= 3 &&
+         (is_called_head(module_of(row.name)) || leaf_of(module_of(row.name)).find("final") != std::string_view::npos ||
+          leaf_of(module_of(row.name)).find("last") != std::string_view::npos);
+}
+
 bool is_entry_axis(const OpenPair& row) {
-  return !is_flattened(row) && row.have->size() >= 2 && only_axis(*row.have, *row.want) == std::size_t{1} &&
-         !is_called_embedding(module_of(row.name));
+  return !is_flattened(row) && !is_of_head(row) && row.have->size() >= 2 &&
+         only_axis(*row.have, *row.want) == std::size_t{1} && !is_called_embedding(module_of(row.name));
 }
 
 std::int64_t difference(const OpenPair& row) { return (*row.want)[1] - (*row.have)[1]; }

@@ -181,7 +181,9 @@ std::optional<Finding> all_missing(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty()) return std::nullopt;
   const bool from_start = begins_network(rows.missing.front().name);
-  if (!common_module(rows.missing).empty() || shared_leaf(rows.missing) || !from_start) return std::nullopt;
+  if (!common_module(rows.missing).empty() || shared_leaf(rows.missing) || !from_start ||
+      are_normalisations(rows.missing))
+    return std::nullopt;
   Finding finding;
   Cause& cause = finding.cause;
   cause.confidence = 0.47;

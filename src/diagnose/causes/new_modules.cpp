@@ -25,7 +25,8 @@ bool is_in_every_block(const std::vector<OpenName>& rows) {
 
 /// Subtrees of the model in which everything is missing; one or a few say that parts were added.
 double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree, bool is_first_only) {
-  const double only = rows.unexpected.empty() && rows.mismatched.empty() ? 1 : 0.6;
+  const bool is_remainder = rows.unexpected.size() * 8 <= rows.missing.size();  // what is left over is a layer or two
+  const double only = !rows.mismatched.empty() ? 0.6 : rows.unexpected.empty() ? 1 : is_remainder ? 0.9 : 0.6;
   const double focus = is_one_subtree ? 1 : levels <= 3 ? 0.85 : 0.6;
   const bool is_all =
       rows.missing.size() >= 6 && common_module(rows.missing).empty() && levels > 1;  // it looks like everything
@@ -33,6 +34,7 @@ double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree,
   const auto quantised =
       rows_where(rows.missing, [](const OpenName& row) { return family_of(row.name) == Family::Quantised; });
   const double plain = quantised.size() * 3 >= rows.missing.size() ? 0.5 : 1;  // then that explains them
+  if (are_normalisations(rows.missing)) return 0.45 * only;                    // an option, or folding
   const bool is_everything = is_all && begins_network(rows.missing.front().name);
   if (is_all && !is_everything && levels <= 3) return only * (everywhere < 1 ? 0.45 : 0.55);
   const double first = is_first_only ? 0.6 : 1;  // what else is missing is not told

@@ -27,7 +27,14 @@ constexpr Reading kReadings[] = {
 std::string level_text(const std::string& level) { return level.empty() ? "nothing" : quoted(level); }
 
 constexpr double kUnlike = 0.3;  // likeness of two names that have nothing in common
-constexpr std::size_t kFewPairs = 4;
+constexpr std::size_t kLeastKinds = 3;
+
+/// Layers by name among the names that a change pairs: `conv`, `bn`, or the places of a sequence.
+std::size_t kinds_of(const LevelEdit& edit) {
+  std::unordered_set<std::string_view> kinds;
+  for (const OpenName& row : edit.missing) kinds.insert(leaf_of(module_of(row.name)));
+  return kinds.size();
+}
 
 std::size_t rows_in_modules(const std::vector<OpenName>& rows, const std::vector<OpenName>& paired) {
   std::unordered_set<std::string_view> modules;
@@ -65,8 +72,9 @@ double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   const double alike = is_level ? (is_wrapper ? 0 : 0.8) : likeness(edit.from, edit.to);
   const double certainty = is_index_edit(edit) ? 0.5 : edit.by_template ? 0.85 : 1;
   if (is_regrouping(edit)) return few * (0.5 + 0.3 * share_of(pairs, fewer));
-  const double other =
-      !is_level && alike < kUnlike && pairs <= kFewPairs ? 0.7 : 1;  // two parts that have a layer each
+  // Two parts that have a layer or two of the commonest kinds each, and names that have nothing in common.
+  const bool are_strangers = !is_level && !is_index_edit(edit) && alike < kUnlike && kinds_of(edit) < kLeastKinds;
+  const double other = are_strangers ? 0.6 : 1;
   const double kinds = are_other_layers(rows) ? 0.7 : 1;
   return few * certainty * other * kinds * (0.5 + 0.5 * wholeness(edit, rows)) *
          (0.35 + 0.25 * share_of(pairs, fewer) + 0.15 * share_of(pairs, more) + 0.2 * alike);
@@ -127,6 +135,7 @@ std::optional<Finding> from_edit(const Case& facts, const OpenRows& rows) {
                   {"rename, where shapes agree too    tenon check FILE --against MODEL"}});
   tell_missing(edit.missing, finding);
   tell_unexpected(edit.unexpected, finding);
+  if (are_kindred(rows)) finding.cause.keys = rows.size();  // what no edit pairs is of the same layers
   if (!explains_most(edit, rows)) {  // then another network is as likely, and may speak of the same names
     finding.told_want.clear();
     finding.told_have.clear();

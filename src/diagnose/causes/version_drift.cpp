@@ -192,7 +192,9 @@ std::optional<Finding> moved_between_stages(const Case& facts, const OpenRows& r
     names.insert(std::string(row.name));
   }
   const auto moved = rows_where(missing, [&](const OpenName& row) { return forms.count(template_of(row.name)) > 0; });
-  if (moved.size() < 2 || moved.size() * 2 < missing.size()) return std::nullopt;
+  // Of a list that was cut after its first name, one is all that can be seen.
+  const bool is_cut = facts.knowledge == Knowledge::Partial && unexpected.size() == 1 && moved.size() == 1;
+  if (!is_cut && (moved.size() < 2 || moved.size() * 2 < missing.size())) return std::nullopt;
   Finding finding = say(facts, {0.85,
                                 "layers between stages stand at other indexes: " + list_text(names_of_rows(moved)),
                                 "a release moved the downsampling from the end of a stage to the start of the next",
@@ -262,6 +264,16 @@ double beside_adapters(const Case& facts) {
   return has ? 0.4 : 0;
 }
 
+/// A few tensors in as many parts of the network, and never two of one layer: what a library's layers no longer use, or
+/// use since another release. A part that was added has a layer's weight and bias, and stands in one place.
+bool are_scattered(const std::vector<OpenName>& rows) {
+  constexpr std::size_t kLeast = 3, kMost = 8;
+  std::set<std::string_view> modules;
+  for (const OpenName& row : rows) modules.insert(module_of(row.name));
+  return rows.size() >= kLeast && rows.size() <= kMost && modules.size() == rows.size() &&
+         first_levels(rows).size() >= kLeast && modules.count("") == 0;
+}
+
 /// What often is a release's doing, and may as well be another's: axes in another order, quantisation's buffers, a leaf
 /// that is missing in every block.
 std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
@@ -291,6 +303,7 @@ std::optional<Finding> beside_another(const Case& facts, const OpenRows& rows) {
   const auto buffers =
       rows_where(rows.unexpected, [](const OpenName& row) { return !is_plain_leaf(leaf_of(row.name)); });
   double confidence = 0;
+  if (is_one_sided && are_scattered(side)) confidence = 0.66;
   if (rows.missing.empty() && rows.mismatched.empty() && !buffers.empty() && buffers.size() == rows.unexpected.size())
     confidence = 0.5;
   if (norms >= kLeastNorms && norms * 2 >= side.size() && !has_statistics) confidence = 0.6;

@@ -362,6 +362,19 @@ bool share_forms(const std::vector<NamedShape>& longer, std::string_view prefix,
   });
 }
 
+/// `module.fnet.conv1.weight`: the first tensor below a wrapper's level is the first layer of a network or of one of
+/// its branches. What is missing is then not a part that was added at the end.
+bool begins_below(std::string_view name, std::string_view prefix) {
+  constexpr std::ptrdiff_t kMostLevels = 2;
+  if (leaf_of(name) != "weight" || is_normalisation(module_of(name))) return false;
+  for (std::string_view rest = name.substr(prefix.size()); !rest.empty();) {
+    const bool is_named = rest.front() < '0' || rest.front() > '9';
+    if (is_named && begins_network(rest) && std::count(rest.begin(), rest.end(), '.') <= kMostLevels) return true;
+    rest.remove_prefix(std::min(rest.size(), first_level(rest).size() + 1));
+  }
+  return false;
+}
+
 /// Every, or nearly every, name of one side starts with a wrapper's name, and none of the other side does.
 std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
   for (const std::string_view prefix : kTellingNames) {
@@ -375,7 +388,9 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     // Every name of a wrapped model starts so: names of one side then say nothing of the other.
     const bool is_own_level = prefix_of_class(facts.text->target_class) == prefix;
     if (is_own_level && strips) continue;
-    const bool is_faint = is_own_level && is_one_part(facts);
+    const bool begins =
+        adds && sides.have.empty() && prefix == "module." && begins_below(sides.want.front().name, prefix);
+    const bool is_faint = is_own_level && !begins && is_one_part(facts);
     const bool is_both = !sides.have.empty() && !sides.want.empty();
     const bool shares_forms =
         is_both && share_forms(strips ? sides.have : sides.want, prefix, strips ? sides.want : sides.have);
@@ -460,7 +475,10 @@ std::optional<Finding> from_one_level(const Case& facts) {
   for (const OpenName& row : below) kinds.insert(template_of(row.name));
   constexpr std::size_t kLeastKinds = 5;
   const bool is_one_part = kinds.size() < kLeastKinds;  // one part of every block is no whole network
-  if (is_one_part || below.size() * 10 < side.size() * 9 || begins.empty()) return std::nullopt;
+  const bool has_layer = std::any_of(begins.begin(), begins.end(), [](const OpenName& row) {
+    return is_plain_leaf(leaf_of(row.name));
+  });  // what was added to the blocks of a network is no network
+  if (is_one_part || below.size() * 10 < side.size() * 9 || !has_layer) return std::nullopt;
   const bool is_part = level == "decoder" || level.find("disc") != std::string::npos ||
                        level.find("head") != std::string::npos || level.find("ema") != std::string::npos ||
                        family_of(below.front().name) == Family::Training;
@@ -526,7 +544,7 @@ std::optional<Finding> from_nothing(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   if (auto finding = from_bare_file(facts, rows)) return finding;
   if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty() ||
-      !common_module(rows.missing).empty())
+      !common_module(rows.missing).empty() || are_normalisations(rows.missing))
     return std::nullopt;
   const bool is_sequence = rows.missing.front().name.front() == '0';
   const auto is_plain = [](const OpenName& row) {
@@ -587,11 +605,38 @@ std::optional<Finding> within_container(const Case& facts) {
                      {"see them    tenon inspect FILE"}});
 }
 
+/// One side's names all stand below a level that the other has not, and the other begins as a bare network does: lists
+/// that are cut at different places show no name twice.
+std::optional<Finding> from_bare_beside_level(const Case& facts) {
+  constexpr std::size_t kLeast = 4;
+  const OpenRows rows = open_rows(facts);
+  const auto is_below = [](const std::vector<OpenName>& longer, const std::vector<OpenName>& shorter) {
+    const auto levels = first_levels(longer), others = first_levels(shorter);
+    return longer.size() >= kLeast && shorter.size() >= kLeast && levels.size() == 1 && levels != others &&
+           begins_network(shorter.front().name) && !begins_network(longer.front().name) &&
+           is_plain_leaf(leaf_of(shorter.front().name));
+  };
+  const bool adds = is_below(rows.missing, rows.unexpected), strips = is_below(rows.unexpected, rows.missing);
+  if (adds == strips || !rows.mismatched.empty()) return std::nullopt;
+  const std::string level(first_level((adds ? rows.missing : rows.unexpected).front().name));
+  if (is_called_head(level)) return std::nullopt;
+  Finding finding = say(facts, {0.66,
+                                std::string(adds ? "the model's" : "the checkpoint's") + " names stand below " +
+                                    quoted(level + ".") + ", the other side's are those of a bare network",
+                                "one side was saved from, or is loaded into, a module one level up or down the tree",
+                                {"all " + base::plural((adds ? rows.missing : rows.unexpected).size(), "key") +
+                                 " of one side, none of the other"},
+                                {"see both sides' names    tenon check FILE --against MODEL"}});
+  finding.cause.keys = rows.size();
+  return finding;
+}
+
 std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
   if (facts.knowledge == Knowledge::Whole) return std::nullopt;
   if (auto finding = from_class(facts, sides)) return finding;
   auto by_name = from_name_alone(facts, sides);
   if (by_name && by_name->cause.confidence >= 0.7) return by_name;
+  if (auto finding = from_bare_beside_level(facts)) return finding;
   if (auto finding = from_levels(facts)) return finding;
   auto by_level = from_one_level(facts);
   if (auto finding = from_wrapper_levels(facts)) by_level = std::move(finding);

@@ -10,10 +10,18 @@
 //   fvcore           The checkpoint state_dict contains keys that are not used by the model:   (one a line)
 //                      proposal_generator.anchor_generator.cell_anchors.{0, 1, 2}
 //   many programs    Missing keys: ['a', 'b']   missing keys: a, b   unexpected keys = {'a'}
+//   any program      Some model parameters are not in the checkpoint:                          (one a line)
+//                      backbone.fpn_lateral2.{bias, weight}
+//
+// The last row is read by its grammar: a heading that says of tensors that they are missing or not wanted, and names
+// behind it, on its line or on the lines below. Only a side of which no known heading told is read so.
 //
 // Source: the named libraries' loaders.
 #include <algorithm>
+#include <array>
 
+#include "diagnose/names.hpp"
+#include "diagnose/text/cues.hpp"
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
 
@@ -119,11 +127,22 @@ bool looks_like_name(std::string_view name) {
   return has_letter && name.front() != '.' && name.front() != '-' && name.find("://") == std::string_view::npos;
 }
 
+/// Where a name may begin: behind blanks, line ends and the mark of a list.
+std::size_t behind_bullet(std::string_view text, std::size_t at) {
+  const auto pass_blanks = [&] {
+    while (at < text.size() && (text[at] == ' ' || text[at] == '\n')) ++at;
+  };
+  pass_blanks();
+  if (text.substr(at, 2) == "- " || text.substr(at, 2) == "* ") at += 2;
+  pass_blanks();
+  return at;
+}
+
 /// Names without quotes between commas and line ends. A sentence's full stop ends the list.
 std::vector<std::string> bare_list(std::string_view text, std::size_t& at, bool& is_cut) {
   std::vector<std::string> names;
   while (at < text.size()) {
-    while (at < text.size() && (text[at] == ' ' || text[at] == '\n')) ++at;
+    at = behind_bullet(text, at);
     const std::size_t end = end_of_name(text, at);
     std::string name(text.substr(at, end - at));
     if (name.ends_with("...")) is_cut = true;
@@ -148,7 +167,10 @@ void pass_words(Scanner& in) {
   constexpr std::size_t kFewWords = 40;
   const std::size_t start = in.position();
   const auto words = in.until(":", kFewWords);
-  const auto is_of_words = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ' '; };
+  const auto is_of_words = [](char c) {  // a count may stand among them: `(24)`
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ' ' || c == '(' ||
+           c == ')';
+  };
   if (words && !std::all_of(words->begin(), words->end(), is_of_words)) in.move_to(start);
 }
 
@@ -170,10 +192,101 @@ void read_heading(std::string_view text, const Heading& heading, TextFacts& fact
   }
 }
 
+// Headings in any words.
+
+/// A heading speaks of tensors.
+bool names_tensors(std::string_view plain) {
+  constexpr std::string_view kSubjects[] = {
+      "key",      "keys",    "keys(s)", "key(s)",       "parameter", "parameters", "params",    "param",
+      "weight",   "weights", "tensor",  "tensors",      "buffer",    "buffers",    "layers",    "variables",
+      "variable", "entries", "modules", "parameter(s)", "names",     "state_dict", "tensor(s)", "weight(s)"};
+  for (std::size_t at = 0; at < plain.size();) {
+    const std::size_t end = std::min(plain.find_first_of(" ,:=", at), plain.size());
+    const std::string_view word = plain.substr(at, end - at);
+    if (std::find(std::begin(kSubjects), std::end(kSubjects), word) != std::end(kSubjects)) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
+/// Paths of files and classes of Python are no tensors.
+bool is_file_or_code(std::string_view name) {
+  constexpr std::string_view kEnds[] = {"py", "pt",   "pth", "bin",  "json", "cpp",  "so",  "ckpt", "safetensors",
+                                        "h5", "onnx", "txt", "yaml", "pkl",  "gguf", "npz", "tar",  "zip"};
+  return name.starts_with("/") || name.starts_with("torch.") || name.find(":") != std::string_view::npos ||
+         std::find(std::begin(kEnds), std::end(kEnds), leaf_of(name)) != std::end(kEnds);
+}
+
+/// The names behind a heading; none where they do not look like a list of tensors.
+std::vector<std::string> names_behind(std::string_view text, std::size_t at, bool& is_cut) {
+  Scanner in(text);
+  in.move_to(at);
+  in.accept("[") || in.accept("{") || in.accept("(") || in.accept("- ");
+  bool cut = false;
+  auto names = in.quoted_list(cut);
+  std::size_t end = in.position();
+  if (names.empty()) names = bare_list(text, end, cut);
+  std::erase_if(names, is_file_or_code);
+  const bool has_levels = std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return name.find_first_of("._/") != std::string::npos;
+  });
+  if (!has_levels) return {};
+  is_cut = is_cut || cut;
+  return names;
+}
+
+/// Reads the headings of a text; a side that a known heading told of already is left alone.
+class AnyHeadings {
+ public:
+  AnyHeadings(std::string_view text, TextFacts& facts)
+      : text_(text), facts_(facts), is_told_{!facts.missing.empty(), !facts.unexpected.empty()} {}
+
+  void read() {
+    for (std::size_t begin = 0; begin < text_.size();) {
+      const std::size_t end = std::min(text_.find('\n', begin), text_.size());
+      read_line(begin, end);
+      begin = end + 1;
+    }
+  }
+
+ private:
+  /// A heading ends at a colon, an equals sign, or with its line.
+  void read_line(std::size_t begin, std::size_t end) {
+    constexpr std::size_t kMostMarks = 8;
+    const std::string plain = lowered(text_.substr(begin, std::min(end - begin, kMaxHeadingBytes)));
+    const auto cues = cues_in(plain);
+    std::size_t marks = 0;
+    for (std::size_t at = cues.empty() ? plain.size() + 1 : cues.front().at; at <= plain.size(); ++at) {
+      if (!ends_heading(plain, at, begin + at == end)) continue;
+      if (++marks > kMostMarks || read_behind(plain, at, begin, cues)) return;
+    }
+  }
+
+  static bool ends_heading(std::string_view plain, std::size_t at, bool is_line_end) {
+    return at == plain.size() ? is_line_end : plain[at] == ':' || plain[at] == '=';
+  }
+
+  bool read_behind(const std::string& plain, std::size_t at, std::size_t begin, const std::vector<CuePlace>& cues) {
+    if (!names_tensors(std::string_view(plain).substr(0, at))) return false;
+    const auto last = std::find_if(cues.rbegin(), cues.rend(), [&](const CuePlace& cue) { return cue.at < at; });
+    if (last == cues.rend() || is_told_[last->is_unwanted ? 1 : 0]) return false;
+    auto names = names_behind(text_, begin + at + (at < plain.size() ? 1 : 0), facts_.is_cut);
+    if (names.empty()) return false;
+    auto& to = last->is_unwanted ? facts_.unexpected : facts_.missing;
+    std::move(names.begin(), names.end(), std::back_inserter(to));
+    return true;
+  }
+
+  std::string_view text_;
+  TextFacts& facts_;
+  std::array<bool, 2> is_told_;
+};
+
 }  // namespace
 
 void recognise_key_lists(const PlainText& text, TextFacts& facts) {
   for (const Heading& heading : kHeadings) read_heading(text.lined, heading, facts);
+  AnyHeadings(text.lined, facts).read();
 }
 
 }  // namespace tenon::diagnosis

@@ -114,6 +114,46 @@ INSTANTIATE_TEST_SUITE_P(
                  {},
                  ""},
         TextCase{"OddNames", "Unexpected key(s) in state_dict: \"a/b[0].c\", \"d e\".", {}, {"a/b[0].c", "de"}, {}, ""},
+        TextCase{"GroupsUnderAHeading",
+                 "[02/04 19:09:27 loading]: Some model parameters are not in the checkpoint:\n  fpn.lateral2.{bias, "
+                 "weight}\n  rpn.conv.weight\n[02/04 19:09:27 loading]: The file has tensors not used by the "
+                 "model:\n  pred_b\n  pred_w\n",
+                 {"fpn.lateral2.bias", "fpn.lateral2.weight", "rpn.conv.weight"},
+                 {"pred_b", "pred_w"},
+                 {},
+                 ""},
+        TextCase{"CountInAHeading",
+                 "Unexpected keys (24): ['a.qkv.bias', 'b.qkv.bias', ... ]",
+                 {},
+                 {"a.qkv.bias", "b.qkv.bias"},
+                 {},
+                 ""},
+        TextCase{"BulletsUnderAHeading",
+                 "These weights are absent from the file:\n- enc.0.weight\n- enc.1.weight\n",
+                 {"enc.0.weight", "enc.1.weight"},
+                 {},
+                 {},
+                 ""},
+        TextCase{"AFileIsNoTensor", "weights not found: /models/net.pth", {}, {}, {}, ""},
+        TextCase{"ShapesWithoutBrackets",
+                 "Cannot copy param 0 weights from layer 'conv1/7x7'; shape mismatch.  Source param shape is 64 1 7 7 "
+                 "(3136); target param shape is 64 2 7 7 (6272).",
+                 {},
+                 {},
+                 {"conv1/7x7.weight 64,1,7,7, 64,2,7,7,"},
+                 ""},
+        TextCase{"GgmlListsTheFastestAxisFirst",
+                 "tensor 'token_embd.weight' has wrong shape; expected  4096, 32001, got  4096, 32000,     1,     1",
+                 {},
+                 {},
+                 {"token_embd.weight 32000,4096, 32001,4096,"},
+                 ""},
+        TextCase{"TheKeyBehindAClass",
+                 "KeyError: \"Detector: 'backbone.layers.0.table'\"",
+                 {"backbone.layers.0.table"},
+                 {},
+                 {},
+                 ""},
         TextCase{"Nothing", "Killed", {}, {}, {}, ""}, TextCase{"Empty", "", {}, {}, {}, ""},
         TextCase{"Unfinished", "size mismatch for a: copying a param with shape torch.Size([1", {}, {}, {}, ""}),
     [](const auto& row) { return row.param.name; });
@@ -167,7 +207,8 @@ INSTANTIATE_TEST_SUITE_P(
         SymptomCase{"TypeError: 'Adam' object is not subscriptable", Symptom::ObjectNotDict, "Adam"},
         SymptomCase{"AttributeError: 'collections.OrderedDict' object has no attribute 'state_dict'",
                     Symptom::DictNotModule, "state_dict"},
-        SymptomCase{"KeyError: 'state_dict'", Symptom::AbsentMember, "state_dict"}));
+        SymptomCase{"KeyError: 'state_dict'", Symptom::AbsentMember, "state_dict"},
+        SymptomCase{"KeyError: 'state_dict", Symptom::AbsentMember, "state_dict"}));
 
 TEST(ReadText, AnyBytesAreTaken) {
   std::mt19937_64 random(7);

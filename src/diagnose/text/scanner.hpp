@@ -1,6 +1,7 @@
 // Scanner: walks a plain text by phrases. Nothing here throws, and every step is linear in what it passes.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,6 +25,7 @@ class Scanner {
   bool at_end() const { return at_ >= text_.size(); }
   std::size_t position() const { return at_; }
   void move_to(std::size_t position) { at_ = position; }
+  std::string_view rest() const { return text_.substr(std::min(at_, text_.size())); }
 
   /// Text up to `end`, which is passed; nothing (and no move) when it does not come within `limit` bytes.
   std::optional<std::string> until(std::string_view end, std::size_t limit);

@@ -15,6 +15,7 @@
 #include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/shape_relation.hpp"
+#include "diagnose/text/cues.hpp"
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
 
@@ -113,7 +114,7 @@ struct Placed {
 };
 
 /// The shapes of a line that have an axis or more, at most three: two are a comparison.
-std::vector<Placed> shapes_in(std::string_view line) {
+std::vector<Placed> bracketed_shapes(std::string_view line) {
   std::vector<Placed> shapes;
   for (std::size_t at = line.find_first_of("[("); at != std::string_view::npos && shapes.size() < 3;
        at = line.find_first_of("[(", at)) {
@@ -126,10 +127,81 @@ std::vector<Placed> shapes_in(std::string_view line) {
   return shapes;
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// The number at `at`, which is passed; nothing where none stands, or one that is no extent.
+std::optional<std::int64_t> number_at(std::string_view line, std::size_t& at) {
+  constexpr std::size_t kMostDigits = 12;
+  const std::size_t begin = at;
+  while (at < line.size() && is_digit(line[at])) ++at;
+  if (at == begin || at - begin > kMostDigits) return std::nullopt;
+  return std::stoll(std::string(line.substr(begin, at - begin)));
+}
+
+/// Numbers in a row between blanks, commas, `x` or `*`: `64 1 7 7`, `4096, 32000`, `64x3x7x7`; `at` is passed.
+Shape row_of_numbers(std::string_view line, std::size_t& at) {
+  Shape shape;
+  for (std::size_t next = at;;) {
+    const auto number = number_at(line, next);
+    if (!number) break;
+    shape.push_back(*number);
+    at = next;
+    while (next < line.size() && (line[next] == ' ' || line[next] == ',' || line[next] == 'x' || line[next] == '*'))
+      ++next;
+  }
+  return shape;
+}
+
+/// Shapes without brackets, at most three: two numbers or more in a row, which begin as a word. Axes of one element at
+/// the end of one of them are a format's filling.
+std::vector<Placed> plain_shapes(std::string_view line) {
+  std::vector<Placed> shapes;
+  for (std::size_t at = 0; at < line.size() && shapes.size() < 3;) {
+    const bool begins_word = at == 0 || line[at - 1] == ' ';
+    const std::size_t begin = at;
+    const Shape shape = begins_word ? row_of_numbers(line, at) : Shape();
+    if (shape.size() >= 2 && (at == line.size() || std::string_view(" ,;.)").find(line[at]) != std::string_view::npos))
+      shapes.push_back({shape, begin, at});
+    at = std::max(at, begin + 1);
+  }
+  if (shapes.size() == 2) {
+    Shape& longer = shapes[shapes[0].shape.size() > shapes[1].shape.size() ? 0 : 1].shape;
+    const std::size_t fewer = std::min(shapes[0].shape.size(), shapes[1].shape.size());
+    while (longer.size() > fewer && longer.back() == 1) longer.pop_back();
+  }
+  return shapes;
+}
+
+constexpr std::string_view kShapeWords[] = {"shape", "size", "dimension", "mismatch", "match"};
+
+/// GGML lists the axis that runs fastest first; everyone else lists it last.
+void turn_if_ggml(std::string_view line, std::vector<Placed>& shapes) {
+  if (line.find("' has wrong shape; expected ") == std::string_view::npos) return;
+  for (Placed& placed : shapes) std::reverse(placed.shape.begin(), placed.shape.end());
+}
+
+std::vector<Placed> shapes_in(std::string_view line) {
+  auto shapes = bracketed_shapes(line);
+  const bool are_counts =
+      std::all_of(shapes.begin(), shapes.end(), [](const Placed& placed) { return placed.shape.size() == 1; });
+  if ((shapes.size() >= 2 && !are_counts) || !has_any(lowered(line), kShapeWords)) return shapes;
+  auto plain = plain_shapes(line);
+  turn_if_ggml(line, plain);
+  return plain.size() == 2 ? plain : shapes;
+}
+
+/// Keras keeps a kernel's window in front and its outputs last; PyTorch the reverse. Said as PyTorch would.
+Shape as_outputs_first(const Shape& shape) {
+  constexpr std::int64_t kLargestWindow = 11;
+  if (shape.size() != 4 || shape[0] != shape[1] || shape[0] > kLargestWindow ||
+      (shape[2] == shape[3] && shape[2] <= kLargestWindow))
+    return shape;
+  return {shape[3], shape[2], shape[0], shape[1]};
+}
+
 /// Two shapes and no name: whether the outer axis alone differs, which is that of a last layer's outputs.
 void note_shapes(std::string_view line, const Shape& a, const Shape& b, TextFacts& facts) {
-  constexpr std::string_view kWords[] = {"shape", "size", "dimension", "mismatch", "match"};
-  if (std::max(a.size(), b.size()) < 2 || !has_any(lowered(line), kWords)) return;
+  if (std::max(a.size(), b.size()) < 2 || !has_any(lowered(line), kShapeWords)) return;
   const auto axis = only_axis(a, b);
   const bool are_outputs = axis && (*axis == 0 || *axis + 1 == a.size());
   const Symptom symptom = are_outputs ? Symptom::KernelOutputs : Symptom::KernelShape;
@@ -138,10 +210,25 @@ void note_shapes(std::string_view line, const Shape& a, const Shape& b, TextFact
   facts.sightings.push_back({symptom, both, std::string(line.substr(0, 120))});
 }
 
+/// A layer told by its word: `for layer conv2d_59`, `layer 'conv1/7x7_s2'`. Its tensor is the weight, or with one axis
+/// the bias.
+std::string layer_in(std::string_view line, std::size_t axes) {
+  constexpr std::string_view kWord = "layer ";
+  for (auto at = line.find(kWord); at != std::string_view::npos; at = line.find(kWord, at + 1)) {
+    const std::string_view rest = line.substr(at + kWord.size());
+    const std::string_view word = bare(rest.substr(0, rest.find(' ')));
+    const bool is_name = word.find_first_of("_/0123456789") != std::string_view::npos && !is_digit(word.front());
+    if (is_name) return std::string(word) + (axes > 1 ? ".weight" : ".bias");
+  }
+  return {};
+}
+
 void read_two_shapes(std::string_view line, TextFacts& facts) {
   const auto shapes = shapes_in(line);
+  if (facts.find(Symptom::KernelTurned) != nullptr) return;  // then the axes differ, not the extents
   if (shapes.size() != 2 || shapes[0].shape == shapes[1].shape) return;
-  const std::string name = name_in(line);
+  std::string name = name_in(line);
+  if (name.empty()) name = layer_in(line, shapes[0].shape.size());
   if (name.empty()) {
     note_shapes(line, shapes[0].shape, shapes[1].shape, facts);
     return;
@@ -155,70 +242,17 @@ void read_two_shapes(std::string_view line, TextFacts& facts) {
   }
   const bool is_model_first = first != second && (first == Side::Model || second == Side::File);
   const bool is_file_first = !is_model_first;  // loaders that do not say name the checkpoint's first
-  facts.mismatched.push_back({name, shapes[is_file_first ? 0 : 1].shape, shapes[is_file_first ? 1 : 0].shape});
+  const Shape saved = as_outputs_first(shapes[is_file_first ? 0 : 1].shape);
+  const Shape wanted = as_outputs_first(shapes[is_file_first ? 1 : 0].shape);
+  if (saved != wanted) facts.mismatched.push_back({name, saved, wanted});
 }
 
 // Names that are not there, or not wanted.
 
-struct Cue {
-  std::string_view words;
-  bool is_unwanted;
-};
-constexpr Cue kCues[] = {
-    {"unexpected", true},
-    {"unused", true},
-    {"not used", true},
-    {"no parameter", true},
-    {"not have a parameter", true},
-    {"not in model", true},
-    {"not in the model", true},
-    {"unknown", true},
-    {"not exist in model", true},
-    {"not found in model", true},
-    {"not found in the model", true},
-    {"unrecognized", true},
-    {"surplus", true},
-    {"not loaded keys", true},
-    {"ignored keys", true},
-    {"missing", false},
-    {"not found", false},
-    {"not find", false},
-    {"cannot find", false},
-    {"can't find", false},
-    {"no such", false},
-    {"not present", false},
-    {"not exist", false},
-    {"doesn't exist", false},
-    {"not contain", false},
-    {"absent", false},
-    {"not in ", false},
-    {"no key", false},
-    {"notfound", false},
-    {"no tensor", false},
-    {"not loaded", false},
-    {"not initialized", false},
-};
-
-struct Place {
-  std::size_t at = 0;
-  bool is_unwanted = false;
-};
-
-/// Where the cues of a line stand; of two at one place the longer one speaks, which the table has first.
-std::vector<Place> cues_in(std::string_view plain) {
-  std::vector<Place> places;
-  for (const Cue& cue : kCues)
-    for (auto at = plain.find(cue.words); at != std::string_view::npos; at = plain.find(cue.words, at + 1))
-      if (std::none_of(places.begin(), places.end(), [&](const Place& other) { return other.at == at; }))
-        places.push_back({at, cue.is_unwanted});
-  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) { return a.at < b.at; });
-  return places;
-}
-
 /// The cue that a name stands behind; in front of all cues, the first one.
-const Place& cue_of(const std::vector<Place>& cues, std::size_t at) {
-  const Place* found = &cues.front();
-  for (const Place& cue : cues)
+const CuePlace& cue_of(const std::vector<CuePlace>& cues, std::size_t at) {
+  const CuePlace* found = &cues.front();
+  for (const CuePlace& cue : cues)
     if (cue.at <= at) found = &cue;
   return *found;
 }
@@ -307,7 +341,9 @@ void recognise_sentences(const PlainText& text, TextFacts& facts) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     if (line.size() > kLongestLine) continue;
+    const std::size_t rows = facts.mismatched.size();
     read_two_shapes(line, facts);
+    if (facts.mismatched.size() > rows) continue;  // what a line says of a shape is not said of a name
     if (is_unknown) names.read(line);
     if (is_unknown) read_count(line, facts);
   }

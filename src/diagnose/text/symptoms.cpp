@@ -142,11 +142,31 @@ bool is_optimizer_member(std::string_view key) {
   return std::find(std::begin(kMembers), std::end(kMembers), key) != std::end(kMembers);
 }
 
+/// The key of a KeyError: in quotes, behind the class that was being built (`"Detector: 'backbone.a'"`), or with its
+/// closing quote cut off at the end of the text.
+std::optional<std::string> told_key(Scanner& in) {
+  constexpr std::size_t kMostBytes = 200;
+  const std::size_t start = in.position();
+  auto key = in.quoted();
+  if (key) {
+    const auto inner = key->find(":'");
+    if (inner == std::string::npos || !key->ends_with("'")) return key;
+    return key->substr(inner + 2, key->size() - inner - 3);
+  }
+  in.move_to(start);
+  in.skip_spaces();
+  std::string_view rest = in.rest().substr(0, kMostBytes + 1);
+  while (rest.ends_with(' ')) rest.remove_suffix(1);
+  const bool is_cut = rest.size() > 1 && rest.size() <= kMostBytes && (rest.front() == '\'' || rest.front() == '"') &&
+                      rest.find(' ') == std::string_view::npos;
+  return is_cut ? std::optional<std::string>(rest.substr(1)) : std::nullopt;
+}
+
 /// `KeyError: 'state_dict'`: the program asked the loaded dict for a part. Names with dots are other stories.
 void read_key_errors(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("KeyError: ");) {
     const std::size_t start = in.position();
-    const auto key = in.quoted();
+    const auto key = told_key(in);
     if (!key || key->empty() || key->find_first_of("\"/:") != std::string::npos) continue;
     const std::string shown = "KeyError: " + excerpt(text, start, key->size() + 2);
     if (key->find('.') == std::string::npos) keep({Symptom::AbsentMember, *key, shown}, facts);

@@ -104,9 +104,9 @@ class Npz : public test::TemporaryFolder {
   }
 };
 
-struct EveryForm : Npz, testing::WithParamInterface<Form> {};
+struct EveryArchive : Npz, testing::WithParamInterface<Form> {};
 
-TEST_P(EveryForm, IsRead) {
+TEST_P(EveryArchive, IsRead) {
   const Checkpoint checkpoint = read(archive(
       {{"a/b.npy", array("'<f4'", "(2,)", "abcdefgh")}, {"layer.weight.npy", array("'|u1'", "()", "x")}}, GetParam()));
   EXPECT_EQ(checkpoint.format(), Format::Npz);
@@ -116,7 +116,7 @@ TEST_P(EveryForm, IsRead) {
   EXPECT_EQ(text_of(checkpoint.tensor("layer.weight")), "x");
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, EveryForm, testing::Values(Form::Stored, Form::Deflated, Form::Zip64));
+INSTANTIATE_TEST_SUITE_P(Table, EveryArchive, testing::Values(Form::Stored, Form::Deflated, Form::Zip64));
 
 TEST_F(Npz, ObjectsStandUnderTheNameOfTheirEntry) {
   const std::string pickle = "(S'n'\nI3\nd.";

@@ -54,7 +54,7 @@ class TreeReader {
         tree_.repeated_at = json_.position();
       }
       JsonValue member = value();
-      made.members.emplace_back(std::move(name), std::move(member));
+      made.members.push_back({std::move(name), std::move(member)});
     }
   }
 

@@ -12,17 +12,25 @@
 
 namespace tenon::scanning {
 
+struct JsonMember;
+
 struct JsonValue {
   enum class Kind : std::uint8_t { Object, Array, String, Other };
   Kind kind = Kind::Other;
   std::string text;  ///< of a String
   std::vector<JsonValue> items;
-  std::vector<std::pair<std::string, JsonValue>> members;  ///< in file order
-  std::uint64_t at = 0;                                    ///< byte in the text
+  std::vector<JsonMember> members;  ///< in file order
+  std::uint64_t at = 0;             ///< byte in the text
 
   /// The last member of that name, as Python reads it.
   const JsonValue* find(std::string_view name) const;
   std::string_view string(std::string_view name) const;  ///< of a String member; "" otherwise
+};
+
+/// Not std::pair, which Clang 14 cannot complete around a type that holds it.
+struct JsonMember {
+  std::string first;
+  JsonValue second;
 };
 
 struct JsonTree {

@@ -448,7 +448,7 @@ class Writing(CliTest):
             out = f"m{suffix}"
             done = self.expect(0, "convert", "whole.safetensors", out, "--max-shard-size", "70B", "--json")
             self.assertEqual(json.loads(done.out)["out"], out + ".index.json")
-            names = sorted(path.name for path in self.folder.glob(f"m*{suffix}"))
+            names = sorted(path.name for path in self.folder.glob(f"m-*{suffix}"))
             self.assertEqual(names, [f"m-0000{i}-of-00003{suffix}" for i in (1, 2, 3)])
             index = json.loads((self.folder / (out + ".index.json")).read_text())
             self.assertEqual(index["metadata"]["total_size"], 160)

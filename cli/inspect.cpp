@@ -26,7 +26,8 @@ std::string verdict(const Checkpoint& checkpoint) {
 int run(const Options& options, Session& session) {
   require_path(options.file);
   const Salvage salvage = options.salvage ? Salvage::Yes : Salvage::No;
-  const Checkpoint checkpoint = open(options.file, {.mode = ReadMode::Map, .salvage = salvage, .limits = session.limits});
+  const Checkpoint checkpoint =
+      open(options.file, {.mode = ReadMode::Map, .salvage = salvage, .limits = session.limits});
   TextStyle style = session.answer_style();
   style.all = options.all;
   if (session.json)

@@ -32,8 +32,7 @@ std::string place_key(std::string_view name, const Shape& offsets) {
 
 class MetadataReader {
  public:
-  MetadataReader(const OpenRequest& request, const PickleTree& tree)
-      : request_(request), tree_(tree), graph_(tree) {}
+  MetadataReader(const OpenRequest& request, const PickleTree& tree) : request_(request), tree_(tree), graph_(tree) {}
 
   DcpMetadata read() {
     const NodeId root = graph_.see_through(tree_.root());
@@ -119,14 +118,17 @@ class MetadataReader {
   }
 
   void read_tensor(const std::string& name, NodeId entry) {
-    DcpTensor tensor{name, dtype_of(required(entry, "properties", name), name),
-                     extents(required(entry, "size", name), name, "the size"), {}};
+    DcpTensor tensor{name,
+                     dtype_of(required(entry, "properties", name), name),
+                     extents(required(entry, "size", name), name, "the size"),
+                     {}};
     const NodeId chunks = required(entry, "chunks", name);
     if (!graph_.is_sequence(chunks)) throw error(chunks, name, "the chunks are no list", "a list");
     for (const NodeId item : graph_.sequence(chunks)) {
       const NodeId chunk = graph_.see_through(item);
       DcpChunk made{extents(required(chunk, "offsets", name), name, "the offset of a chunk"),
-                    extents(required(chunk, "sizes", name), name, "the size of a chunk"), {}};
+                    extents(required(chunk, "sizes", name), name, "the size of a chunk"),
+                    {}};
       const auto blob = blobs_.find(place_key(name, made.offsets));
       if (blob == blobs_.end())
         throw error(chunk, name, "a piece of the tensor is in no file",
@@ -183,8 +185,7 @@ class MetadataReader {
   /// Sorted by their first offset, a chunk is compared only with those that begin before it ends.
   void require_disjoint(DcpTensor& tensor, NodeId node) const {
     auto& chunks = tensor.chunks;
-    std::sort(chunks.begin(), chunks.end(),
-              [](const DcpChunk& a, const DcpChunk& b) { return a.offsets < b.offsets; });
+    std::sort(chunks.begin(), chunks.end(), [](const DcpChunk& a, const DcpChunk& b) { return a.offsets < b.offsets; });
     std::uint64_t compared = 0;
     for (std::size_t i = 0; i < chunks.size(); ++i)
       for (std::size_t j = i + 1; j < chunks.size(); ++j) {

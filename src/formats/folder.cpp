@@ -23,12 +23,16 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kDcpMetadata = ".metadata";
 /// Names that libraries give a folder's weights, the preferred one first.
-constexpr std::string_view kWeights[] = {
-    "model.safetensors",           "diffusion_pytorch_model.safetensors",
-    "adapter_model.safetensors",   "model.safetensors.index.json",
-    "diffusion_pytorch_model.safetensors.index.json", "pytorch_model.bin",
-    "diffusion_pytorch_model.bin", "adapter_model.bin",
-    "pytorch_model.bin.index.json", "diffusion_pytorch_model.bin.index.json"};
+constexpr std::string_view kWeights[] = {"model.safetensors",
+                                         "diffusion_pytorch_model.safetensors",
+                                         "adapter_model.safetensors",
+                                         "model.safetensors.index.json",
+                                         "diffusion_pytorch_model.safetensors.index.json",
+                                         "pytorch_model.bin",
+                                         "diffusion_pytorch_model.bin",
+                                         "adapter_model.bin",
+                                         "pytorch_model.bin.index.json",
+                                         "diffusion_pytorch_model.bin.index.json"};
 /// What stands beside weights and is none: names that begin so.
 constexpr std::string_view kNoWeights[] = {"optimizer", "scheduler", "rng_state", "training_args", "scaler"};
 
@@ -57,9 +61,8 @@ std::vector<std::string> ending_with(const std::vector<std::string>& names, std:
 
 std::vector<std::string> checkpoints_among(const std::vector<std::string>& names) {
   std::vector<std::string> found;
-  std::copy_if(names.begin(), names.end(), std::back_inserter(found), [](const std::string& name) {
-    return format_from_suffix(name).has_value() && !begins_with_any(name);
-  });
+  std::copy_if(names.begin(), names.end(), std::back_inserter(found),
+               [](const std::string& name) { return format_from_suffix(name).has_value() && !begins_with_any(name); });
   return found;
 }
 
@@ -85,8 +88,7 @@ std::string chosen(const std::string& folder, const std::vector<std::string>& na
     refuse(folder, Code::Corrupt, "the folder is an unfinished distributed checkpoint",
            ".metadata, which is written last", pieces, "save it again, or take the last one that was finished");
   refuse(folder, Code::Unsupported, "the folder has no single checkpoint",
-         "model.safetensors, an index of shards, .metadata, or one checkpoint file", files,
-         "name one of its files");
+         "model.safetensors, an index of shards, .metadata, or one checkpoint file", files, "name one of its files");
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ struct Index {
 class IndexReader {
  public:
   explicit IndexReader(const OpenRequest& request)
-      : text_(base::as_text(request.file->bytes())), json_(text_, request.path, 0, request.options.limits.json_depth),
+      : text_(base::as_text(request.file->bytes())),
+        json_(text_, request.path, 0, request.options.limits.json_depth),
         limits_(request.options.limits) {}
 
   Index read() {
@@ -99,7 +100,8 @@ class IndexReader {
 class ShardedCheckpoint {
  public:
   explicit ShardedCheckpoint(const OpenRequest& request)
-      : request_(request), folder_(std::filesystem::path(request.path).parent_path().string()),
+      : request_(request),
+        folder_(std::filesystem::path(request.path).parent_path().string()),
         core_(std::make_shared<CheckpointCore>()) {
     if (folder_.empty()) folder_ = ".";
     core_->file = request.path;

@@ -101,7 +101,8 @@ INSTANTIATE_TEST_SUITE_P(
     Table, Contradictory,
     testing::Values(
         Contradiction{"missing_shard", kMap + R"(,"d":"m-3.safetensors")", Code::Corrupt, "m-3.safetensors"},
-        Contradiction{"other_shard", R"("a":"m-1.safetensors","c":"m-1.safetensors")", Code::Corrupt, "not in the shard"},
+        Contradiction{"other_shard", R"("a":"m-1.safetensors","c":"m-1.safetensors")", Code::Corrupt,
+                      "not in the shard"},
         Contradiction{"in_no_shard", kMap + R"(,"q":"m-2.safetensors")", Code::Corrupt, "not in the shard"},
         Contradiction{"in_two", kMap + R"(,"a2":"again.safetensors")", Code::Corrupt, "not in the shard"},
         Contradiction{"twice_in_the_index", kMap + R"(,"a":"m-2.safetensors")", Code::Corrupt, "stands twice"},
@@ -137,7 +138,8 @@ TEST_F(Sharded, LinksAreNotFollowedButTheCachesOwn) {
 TEST_F(Sharded, SalvageReadsTheShardsThatAreThere) {
   write(index_of(kMap));
   std::filesystem::remove(path("m-1.safetensors"));
-  const Checkpoint rest = tenon::open(folder().string(), {.mode = ReadMode::Map, .salvage = Salvage::Yes, .limits = {}});
+  const Checkpoint rest =
+      tenon::open(folder().string(), {.mode = ReadMode::Map, .salvage = Salvage::Yes, .limits = {}});
   ASSERT_EQ(rest.tensors().size(), 1U);
   EXPECT_EQ(value(rest, "c"), 3.0F);
   EXPECT_NE(rest.warnings()[0].find("2 tensors left out"), std::string::npos);

@@ -23,7 +23,8 @@ namespace {
 /// Opens blobs. Shared by the tensors that are put together later, so it owns all that it needs.
 class BlobReader {
  public:
-  explicit BlobReader(const OpenRequest& request) : folder_(request.path), options_(request.options), depth_(request.depth) {}
+  explicit BlobReader(const OpenRequest& request)
+      : folder_(request.path), options_(request.options), depth_(request.depth) {}
 
   /// Maps the file once and checks the range against its size.
   void require(const DcpBlob& blob, const std::string& key) {
@@ -75,12 +76,11 @@ void paste(std::span<const std::byte> box, const DcpChunk& chunk, const DcpTenso
 
 std::vector<std::byte> box_of(const CheckpointCore& core, const DcpChunk& chunk, const DcpTensor& tensor) {
   if (core.tensors.size() != 1 || core.tensors[0].dtype != tensor.dtype || core.tensors[0].shape != chunk.sizes)
-    throw Error(Code::Corrupt, {core.file, {}, tensor.name, chunk.blob.offset},
-                "a piece is not what the metadata says",
+    throw Error(Code::Corrupt, {core.file, {}, tensor.name, chunk.blob.offset}, "a piece is not what the metadata says",
                 std::string(dtype_name(tensor.dtype)) + " " + base::shape_text(chunk.sizes),
-                core.tensors.size() != 1 ? base::plural(core.tensors.size(), "tensor")
-                                         : std::string(dtype_name(core.tensors[0].dtype)) + " " +
-                                               base::shape_text(core.tensors[0].shape),
+                core.tensors.size() != 1
+                    ? base::plural(core.tensors.size(), "tensor")
+                    : std::string(dtype_name(core.tensors[0].dtype)) + " " + base::shape_text(core.tensors[0].shape),
                 "the checkpoint is damaged: save it again");
   const TensorInfo& info = core.tensors[0];
   TensorView view{info.dtype, info.shape, info.stride, {}, info.offset_bytes, info.encoding};
@@ -147,8 +147,10 @@ class DcpFolder {
     info.shape = tensor.shape;
     info.stride = dense_stride(tensor.shape);
     info.storage = static_cast<std::uint32_t>(core_->storages.size());
-    core_->storages.push_back({std::to_string(info.storage), tensor.chunks.empty() ? "" : tensor.chunks[0].blob.file,
-                               byte_size(tensor.shape, tensor.dtype), {}});
+    core_->storages.push_back({std::to_string(info.storage),
+                               tensor.chunks.empty() ? "" : tensor.chunks[0].blob.file,
+                               byte_size(tensor.shape, tensor.dtype),
+                               {}});
     StorageBytes& place = core_->storage_bytes.emplace_back();
     place.kind = StorageBytes::Kind::Derived;
     place.derive = [blobs = blobs_, tensor](std::span<const std::byte>) { return put_together(*blobs, tensor); };

@@ -33,8 +33,9 @@ std::string blob(const Shape& shape, const std::vector<float>& values) {
   for (const std::int64_t step : dense_stride(shape)) steps += number(static_cast<int>(step));
   const int count = static_cast<int>(values.size());
   container::ZipWriter zip;
-  zip.add("archive/data.pkl", "\x80\2" + call("torch._utils", "_rebuild_tensor_v2", storage("0", count), number(0),
-                                              "(" + extents + "t", "(" + steps + "t", kFalse, kOrdered) +
+  zip.add("archive/data.pkl", "\x80\2" +
+                                  call("torch._utils", "_rebuild_tensor_v2", storage("0", count), number(0),
+                                       "(" + extents + "t", "(" + steps + "t", kFalse, kOrdered) +
                                   ".");
   zip.add("archive/data/0", std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size()));
   std::string bytes;
@@ -78,14 +79,14 @@ class Dcp : public test::TemporaryFolder {
     }
     const std::string properties =
         global(kMetadataModule, "TensorProperties") + ")\x81" + tuple(global("torch", "float32"), kNone) + "b";
-    const std::string tensor = object(
-        kMetadataModule, "TensorStorageMetadata",
-        dict(text("properties"), properties, text("size"), size_of(shape), text("chunks"), "](" + chunks + "e"));
-    metadata_ = "\x80\2" +
-                object(kMetadataModule, "Metadata",
-                       dict(text("state_dict_metadata"), dict(text("w"), tensor), text("storage_data"),
-                            "}(" + places + "u")) +
-                ".";
+    const std::string tensor =
+        object(kMetadataModule, "TensorStorageMetadata",
+               dict(text("properties"), properties, text("size"), size_of(shape), text("chunks"), "](" + chunks + "e"));
+    metadata_ =
+        "\x80\2" +
+        object(kMetadataModule, "Metadata",
+               dict(text("state_dict_metadata"), dict(text("w"), tensor), text("storage_data"), "}(" + places + "u")) +
+        ".";
     test::put(path(".metadata"), metadata_);
   }
   std::string refusal() {
@@ -130,14 +131,29 @@ TEST_F(Dcp, ContradictionsAreRefused) {
   const std::vector<std::pair<std::vector<Piece>, std::string>> table{
       {{kTop}, "do not make up the tensor"},
       {{kTop, kTop}, "overlap"},
-      {{changed(kTop, [](Piece& p) { p.at = {0, 1}; }), kBottom}, "outside its tensor"},
+      {{changed(kTop,
+                [](Piece& p) {
+                  p.at = {0, 1};
+                }),
+        kBottom},
+       "outside its tensor"},
       {{changed(kTop, [](Piece& p) { p.at = {0}; }), kBottom}, "outside its tensor"},
       {{changed(kTop, [](Piece& p) { p.length = 99999; }), kBottom}, "past the end of its file"},
       {{changed(kTop, [](Piece& p) { p.offset = 99999; }), kBottom}, "past the end of its file"},
       {{changed(kTop, [](Piece& p) { p.file = "../x.distcp"; }), kBottom}, "outside its folder"},
       {{changed(kTop, [](Piece& p) { p.length = 40; }), kBottom}, ""},
-      {{changed(kTop, [](Piece& p) { p.bytes = blob({3, 1}, {1, 2, 3}); }), kBottom}, "not what the metadata says"},
-      {{changed(kTop, [](Piece& p) { p.size = {1, -3}; }), kBottom}, "no size"},
+      {{changed(kTop,
+                [](Piece& p) {
+                  p.bytes = blob({3, 1}, {1, 2, 3});
+                }),
+        kBottom},
+       "not what the metadata says"},
+      {{changed(kTop,
+                [](Piece& p) {
+                  p.size = {1, -3};
+                }),
+        kBottom},
+       "no size"},
   };
   for (const auto& [pieces, says] : table) {
     for (const auto& entry : std::filesystem::directory_iterator(folder())) std::filesystem::remove(entry);

@@ -21,8 +21,8 @@ struct Member {
 };
 
 /// All members that are checkpoints, as one: names are those within the members, and may repeat. Null where no member
-/// is one. What is called a checkpoint (`.pth`, `.safetensors`, ...) and cannot be read is an Error, with Salvage::Yes a
-/// warning; other members are passed over.
+/// is one. What is called a checkpoint (`.pth`, `.safetensors`, ...) and cannot be read is an Error, with Salvage::Yes
+/// a warning; other members are passed over.
 std::shared_ptr<CheckpointCore> open_members(const OpenRequest& request, Format format, std::vector<Member> members);
 
 /// The same for a zip archive. Stored members are read in place, deflated ones unpacked into memory.

@@ -284,7 +284,8 @@ class Solver {
       const bool is_only = left.size() == 1 && right.size() == 1;
       if (scorer.vote(i, j) < 0) sure = is_only ? kIfComplete : std::min(sure, 0.6);  // other blocks say otherwise
       if (scorer.vote(i, j) < kParentsOnly && are_strays(left[i], right[j])) sure = std::min(sure, kIfComplete);
-      if (is_against_pattern(left[i], right[j]))  // a block's only matrix of its size may differ in kind from the others'
+      if (is_against_pattern(left[i],
+                             right[j]))  // a block's only matrix of its size may differ in kind from the others'
         sure = std::min(sure, is_only && axes >= 2 && !cell_.is_root ? kIfComplete : kDoubtful);
       if (is_order_unknown(left[i], right[j]) || contradict(left[i], right[j]) || scale_others(left[i], right[j]))
         sure = std::min(sure, kDoubtful);

@@ -83,7 +83,8 @@ std::string index_text(const std::vector<Snapshot>& shards, const std::string& p
       base::append_json_string(map, file);
     }
   }
-  return fmt::format("{{\n  \"metadata\": {{\n    \"total_size\": {}\n  }},\n  \"weight_map\": {{{}\n  }}\n}}\n", total, map);
+  return fmt::format("{{\n  \"metadata\": {{\n    \"total_size\": {}\n  }},\n  \"weight_map\": {{{}\n  }}\n}}\n", total,
+                     map);
 }
 
 }  // namespace tenon::saving

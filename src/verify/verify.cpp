@@ -104,7 +104,8 @@ void check_parts(const Checkpoint& checkpoint, VerifiedFile& result) {
     }
   }
   if (checkpoint.format() == Format::SafetensorsSharded)
-    result.notes.push_back("safetensors has no checksums: headers and offsets were checked, a changed value cannot be seen");
+    result.notes.push_back(
+        "safetensors has no checksums: headers and offsets were checked, a changed value cannot be seen");
 }
 
 void check_values(const Checkpoint& checkpoint, const std::set<std::string>& damaged, VerifiedFile& result) {

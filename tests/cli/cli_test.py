@@ -7,7 +7,7 @@ import ast, contextlib, gzip, json, math, os, pathlib, pty, select, shutil, sign
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 TENON = None
-COMMANDS = "inspect convert verify diff check explain adapt blueprint log help".split()
+COMMANDS = "inspect convert verify diff check explain adapt blueprint log scan help".split()
 SCHEMA = {name: f"tenon.{name}/1" for name in COMMANDS}
 
 
@@ -440,6 +440,33 @@ class Folders(CliTest):
 class Writing(CliTest):
     def leftovers(self):
         return [p.name for p in self.folder.iterdir() if ".tenon-" in p.name]
+
+    def test_limits_have_names(self):
+        self.expect(0, "inspect", "one.safetensors", "--limit", "safetensors_header_bytes=1000")
+        done = self.expect(3, "inspect", "one.safetensors", "--limit", "safetensors_header_bytes=10")
+        self.assertIn("at most", done.err)
+        self.assertIn("safetensors_header_bytes", self.expect(2, "inspect", "one.safetensors", "--limit", "safetensors_header_byte=10").err)
+        self.expect(2, "inspect", "one.safetensors", "--limit", "zip_entries")
+        self.expect(2, "inspect", "one.safetensors", "--limit", "zip_entries=many")
+
+    def test_scan(self):
+        evil = b"cposix\nsystem\n(S'true'\ntR."
+        self.write("evil.pkl", evil)
+        self.write("harmless.pkl", b"\x80\x02}X\x01\x00\x00\x00aK\x01s.")
+        answer = json.loads(self.expect(0, "scan", "one.safetensors", "harmless.pkl", "--json").out)
+        self.assertEqual((answer["schema"], [f["verdict"] for f in answer["files"]]), ("tenon.scan/1", ["safe", "safe"]))
+        done = self.expect(1, "scan", "evil.pkl", "--json", "--sarif", "report.sarif")
+        found = json.loads(done.out)["files"][0]
+        self.assertEqual((found["verdict"], found["globals"]), ("dangerous", ["posix.system"]))
+        self.assertEqual(found["findings"][0]["offset"], 0)
+        self.assertEqual(json.loads((self.folder / "report.sarif").read_text())["version"], "2.1.0")
+        self.assertIn("posix.system", self.expect(1, "scan", "evil.pkl").out)
+        self.expect(3, "scan", "nowhere.pkl")
+        with zipfile.ZipFile(self.folder / "in.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a/\x1b[31m.pkl", evil)
+        done = self.expect(1, "scan", "in.zip")
+        self.assertNotIn("\x1b", done.out)
+        self.expect(1, "scan", ".")
 
     def test_shards(self):
         tensors = {f"layer.{i}.w": ("F32", [8], floats(*range(i, i + 8))) for i in range(5)}

@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "container/zip_reader.hpp"
 #include "formats/torch_legacy.hpp"
+#include "formats/torchsharp.hpp"
 #include "scan/encodings.hpp"
 #include "scan/npy_scan.hpp"
 #include "scan/other_formats.hpp"
@@ -196,7 +197,7 @@ class Content {
     for (const Magic& magic : kInert)
       if (text_.starts_with(magic.bytes)) return out_.name_format(magic.name);
     if (is_tensor_bundle(part_.bytes)) return out_.name_format("TensorFlow index");
-    if (is_whole_torchsharp(part_.bytes)) return out_.name_format("TorchSharp file");
+    if (formats::looks_like_torchsharp(part_.bytes)) return out_.name_format("TorchSharp file");
     out_.name_format("unknown");
     if (place_ == Place::File)
       out_.add(ScanVerdict::UnknownCode, "unknown-format", part_, 0,

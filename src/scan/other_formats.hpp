@@ -28,7 +28,4 @@ void scan_tar(const Part& part, Collector& out);
 /// PyTorch's first stream format: pickles, then raw storages.
 void scan_torch_legacy(const Part& part, Collector& out);
 
-/// TorchSharp's stream: counted entries of name, type, shape and bytes that end where the bytes end.
-bool is_whole_torchsharp(std::span<const std::byte> bytes);
-
 }  // namespace tenon::scanning

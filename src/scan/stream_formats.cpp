@@ -1,15 +1,11 @@
 // Formats that are a stream of counted values and hold no code: recognised by being whole from the first byte to the
 // last.
-// Source: the msgpack specification; flax/serialization.py; TorchSharp, src/TorchSharp/Utils/LEB128.cs and Module.Save.
+// Source: the msgpack specification; flax/serialization.py.
 #include "scan/other_formats.hpp"
 
-#include <algorithm>
-#include <optional>
 #include <string>
 
-#include "base/checked.hpp"
 #include "base/cursor.hpp"
-#include "base/utf8.hpp"
 
 namespace tenon::scanning {
 
@@ -66,35 +62,6 @@ std::uint64_t skip_msgpack(Cursor& in) {
   }
 }
 
-std::uint64_t leb128(Cursor& in) {
-  std::uint64_t value = 0;
-  for (unsigned shift = 0; shift < 63; shift += 7) {
-    const std::uint8_t byte = in.u8("number");
-    value |= std::uint64_t{byte & 0x7FU} << shift;
-    if ((byte & 0x80U) == 0) return value;
-  }
-  throw in.error(Code::Corrupt, "a number is too long");
-}
-
-/// Bytes of an element by the number of torch's ScalarType.
-std::uint64_t scalar_bytes(std::uint64_t type) {
-  constexpr std::uint8_t kBytes[] = {1, 1, 2, 4, 8, 2, 4, 8, 4, 8, 16, 1, 1, 1, 4, 2};
-  return type < std::size(kBytes) ? kBytes[type] : 0;
-}
-
-void skip_torchsharp_tensor(Cursor& in) {
-  const std::uint64_t width = scalar_bytes(leb128(in));
-  const std::uint64_t rank = leb128(in);
-  if (width == 0 || rank > 64) throw in.error(Code::Corrupt, "no such tensor");
-  std::optional<std::uint64_t> bytes = width;
-  for (std::uint64_t i = 0; i < rank; ++i) {
-    const std::uint64_t extent = leb128(in);
-    bytes = bytes ? base::checked_multiply(*bytes, extent) : bytes;
-  }
-  if (!bytes) throw in.error(Code::Corrupt, "a tensor's shape overflows");
-  in.skip(*bytes, "tensor");
-}
-
 }  // namespace
 
 bool is_whole_msgpack(std::span<const std::byte> bytes, const Limits& limits) {
@@ -109,22 +76,6 @@ bool is_whole_msgpack(std::span<const std::byte> bytes, const Limits& limits) {
       if (more > 0 && more > in.remaining()) return false;
       left += more;
       --left;
-    }
-    return in.at_end();
-  } catch (const Error&) {
-    return false;
-  }
-}
-
-bool is_whole_torchsharp(std::span<const std::byte> bytes) {
-  try {
-    Cursor in(bytes, {});
-    const std::uint64_t count = leb128(in);
-    if (count == 0 || count > bytes.size()) return false;
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const std::uint64_t length = leb128(in);
-      if (!base::is_utf8(in.text(length, "name"))) return false;
-      skip_torchsharp_tensor(in);
     }
     return in.at_end();
   } catch (const Error&) {

@@ -100,7 +100,8 @@ void check_parts(const Checkpoint& checkpoint, VerifiedFile& result) {
       result.checked_bytes += checkpoint.tensor(i).storage.size();
     } catch (const Error& error) {
       if (!is_damage(error)) throw;
-      result.problems.push_back(as_problem(error));
+      const Problem problem = as_problem(error);
+      result.problems.push_back({error.where.file + ": " + problem.where, problem.what});
     }
   }
   if (checkpoint.format() == Format::SafetensorsSharded)

@@ -41,6 +41,14 @@ std::string sentence_of(const Error& error) {
 
 Problem as_problem(const Error& error) { return {place_of(error), sentence_of(error)}; }
 
+/// With the name of the file, where a checkpoint has several.
+Problem problem_in(const std::string& checkpoint, const Error& error) {
+  Problem problem = as_problem(error);
+  if (!error.where.file.empty() && error.where.file != checkpoint)
+    problem.where = error.where.file + ": " + problem.where;
+  return problem;
+}
+
 /// Damage is an answer; a file that cannot be read at all, or of a kind that tenon does not read, is not.
 bool is_damage(const Error& error) { return error.code == Code::Corrupt || error.code == Code::Limit; }
 
@@ -100,8 +108,7 @@ void check_parts(const Checkpoint& checkpoint, VerifiedFile& result) {
       result.checked_bytes += checkpoint.tensor(i).storage.size();
     } catch (const Error& error) {
       if (!is_damage(error)) throw;
-      const Problem problem = as_problem(error);
-      result.problems.push_back({error.where.file + ": " + problem.where, problem.what});
+      result.problems.push_back(problem_in(checkpoint.file(), error));
     }
   }
   if (checkpoint.format() == Format::SafetensorsSharded)
@@ -180,7 +187,7 @@ VerifiedFile verify(const std::string& path, const VerifyOptions& options) {
         result.notes.push_back(warning);
   } catch (const Error& error) {
     if (!is_damage(error) && result.problems.empty()) throw;
-    if (!damaged.contains(error.where.member)) result.problems.push_back(as_problem(error));
+    if (!damaged.contains(error.where.member)) result.problems.push_back(problem_in(path, error));
   }
   result.ok = result.problems.empty();
   return result;

@@ -73,7 +73,7 @@ std::string archive(const std::vector<std::pair<std::string, std::string>>& entr
     };
     directory += std::string("PK\1\2\24\0", 6);
     fields(directory);
-    put_number(directory, 0, 10);
+    directory.append(10, '\0');
     put_number(directory, out.size(), 4);
     directory += name + extra;
     out += std::string("PK\3\4", 4);

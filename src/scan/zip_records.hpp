@@ -29,7 +29,7 @@ struct ZipRecord {
   std::uint32_t external_attributes = 0;
   std::uint16_t made_by = 0;
 
-  std::string_view name() const { return central ? central->name : local->name; }
+  std::string_view name() const { return central ? central->name : local ? local->name : std::string_view(); }
 };
 
 struct ZipProblem {

@@ -389,6 +389,14 @@ TEST_F(Open, ACutArchiveGivesWithSalvageWhatIsWhole) {
   EXPECT_EQ(base::as_text(rest.tensor(0).storage), std::string(16, '\1'));
 }
 
+TEST_F(Open, TwoTensorsOfALostStorageAreBothLeftOutWithSalvage) {
+  const Checkpoint rest = open_object(dict(text("a"), pair("lost"), text("b"), pair("lost"), text("c"), pair("0")),
+                                      {.mode = ReadMode::Map, .salvage = Salvage::Yes, .limits = {}});
+  ASSERT_EQ(rest.tensors().size(), 1U);
+  EXPECT_EQ(rest.tensors()[0].name, "c");
+  EXPECT_EQ(rest.warnings().size(), 2U);
+}
+
 TEST_F(Open, ABlueprintBesideTheFileBelongsToIt) {
   open_object(dict(text("a"), pair()));
   test::put(path("x.pt.blueprint.json"), R"({"schema": "tenon.blueprint/1", "tensors": []})");

@@ -129,8 +129,8 @@ class TorchArchive {
 
   std::uint32_t storage(const StorageClaim& claim, const Where& where) {
     if (claim.location == "meta") return kNoStorage;
-    const auto [known, is_new] = storages_.try_emplace(std::string(claim.key), kNoStorage);
-    if (is_new) known->second = add_storage(claim, where);
+    auto known = storages_.find(std::string(claim.key));
+    if (known == storages_.end()) known = storages_.emplace(claim.key, add_storage(claim, where)).first;
     const std::uint64_t recorded = core_->storages[known->second].nbytes;
     if (recorded < claim.bytes)
       throw Error(Code::Corrupt, where, "the storage is shorter than the tensor's pickle says",

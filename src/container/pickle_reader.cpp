@@ -70,8 +70,8 @@ bool may_be_integer(std::string_view text) {
 
 class Machine {
  public:
-  Machine(const PickleSource& source, const Limits& limits, const GlobalObserver& observe, const BuildObserver& built)
-      : source_(source), limits_(limits), observe_(observe), built_(built), bytes_(source.bytes), tree_(source.bytes) {
+  Machine(const PickleSource& source, const Limits& limits, const BuildObserver& built)
+      : source_(source), limits_(limits), built_(built), bytes_(source.bytes), tree_(source.bytes) {
     small_.fill(kNoNode);
   }
 
@@ -126,7 +126,6 @@ class Machine {
 
   const PickleSource& source_;
   const Limits& limits_;
-  const GlobalObserver& observe_;
   const BuildObserver& built_;
   std::span<const std::byte> bytes_;
   PickleTree tree_;
@@ -305,10 +304,7 @@ void Machine::push_tuple(std::size_t height) {
 }
 
 void Machine::push_global(std::string_view module, std::string_view name, std::string_view opcode) {
-  const PickleGlobal global{module, name, static_cast<std::uint32_t>(at_), static_cast<std::uint32_t>(opcodes_),
-                            opcode};
-  if (observe_) observe_(global);
-  push(tree_.add_global(global));
+  push(tree_.add_global({module, name, static_cast<std::uint32_t>(at_), static_cast<std::uint32_t>(opcodes_), opcode}));
 }
 
 void Machine::push_stack_global() {
@@ -614,13 +610,12 @@ PickleAttempt Machine::attempt() && {
 
 }  // namespace
 
-PickleTree read_pickle(const PickleSource& source, const Limits& limits, const GlobalObserver& observe,
-                       const BuildObserver& built) {
-  return Machine(source, limits, observe, built).run();
+PickleTree read_pickle(const PickleSource& source, const Limits& limits, const BuildObserver& built) {
+  return Machine(source, limits, built).run();
 }
 
 PickleAttempt attempt_pickle(const PickleSource& source, const Limits& limits, const BuildObserver& built) {
-  return Machine(source, limits, {}, built).attempt();
+  return Machine(source, limits, built).attempt();
 }
 
 }  // namespace tenon::container

@@ -27,17 +27,13 @@ struct PickleSource {
   std::uint64_t origin = 0;  ///< offset of `bytes` within the member or file
 };
 
-/// Called for every class or function when the pickle names it, so that what stood before an error is known too.
-using GlobalObserver = std::function<void(const PickleGlobal&)>;
-
 /// Called after each BUILD with the object it gave a state to and the byte behind the opcode. Returns how many bytes
 /// that follow are not opcodes: joblib lets the elements of an array stand there, raw.
 using BuildObserver = std::function<std::uint64_t(const PickleTree& tree, NodeId built, std::uint64_t position)>;
 
 /// Reads up to STOP. O(bytes) time and memory.
 /// Throws Error with the opcode's place and name: Corrupt, Limit, Unsupported (out-of-band buffers, protocol 6).
-PickleTree read_pickle(const PickleSource& source, const Limits& limits, const GlobalObserver& observe = {},
-                       const BuildObserver& built = {});
+PickleTree read_pickle(const PickleSource& source, const Limits& limits, const BuildObserver& built = {});
 
 /// What was read of a stream that may be forged or cut: never throws for what the bytes say.
 struct PickleAttempt {

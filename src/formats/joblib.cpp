@@ -18,14 +18,14 @@ using container::NodeKind;
 using container::PickleTree;
 
 constexpr std::string_view kClass = "NumpyArrayWrapper";
-constexpr std::string_view kModules[] = {"joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle"};
-constexpr int kMostAttributes = 64;  ///< looked at of one description; honest ones have six
+constexpr std::string_view kModule = "joblib.numpy_pickle";
+constexpr std::string_view kVendored = ".joblib.numpy_pickle";  // sklearn.externals and its like
+constexpr int kMostAttributes = 64;                             ///< looked at of one description; honest ones have six
 
 bool is_wrapper(const PickleTree& tree, NodeId object) {
   if (tree.kind(object) != NodeKind::Call || tree.kind(tree.call(object).function) != NodeKind::Global) return false;
   const auto& global = tree.global(tree.call(object).function);
-  return global.name == kClass &&
-         std::find(std::begin(kModules), std::end(kModules), global.module) != std::end(kModules);
+  return global.name == kClass && (global.module == kModule || global.module.ends_with(kVendored));
 }
 
 std::string_view text_of(const PickleTree& tree, NodeId node) {
@@ -80,21 +80,27 @@ std::optional<JoblibArray> joblib_array(const PickleTree& tree, NodeId object) {
   return array;
 }
 
+std::optional<JoblibElements> joblib_elements_behind(const PickleTree& tree, NodeId object,
+                                                     std::span<const std::byte> rest) {
+  const auto array = joblib_array(tree, object);
+  const auto width = array ? item_bytes(tree, array->dtype) : std::nullopt;
+  const auto count = array ? element_count(tree, array->shape) : std::nullopt;
+  if (!width || !count || rest.empty()) return std::nullopt;
+  if (*width == 0) return JoblibElements{true, 0};
+  const std::uint64_t padding = array->is_padded ? 1 + std::to_integer<std::uint64_t>(rest[0]) : 0;
+  const auto bytes = base::checked_multiply(*count, *width);
+  const auto all = bytes ? base::checked_add(*bytes, padding) : std::nullopt;
+  return JoblibElements{false, all.value_or(~std::uint64_t{0})};  // more than any stream: the caller says so
+}
+
 container::BuildObserver joblib_elements(const container::PickleSource& source, const Limits& limits) {
   return [source, &limits](const PickleTree& tree, NodeId object, std::uint64_t position) -> std::uint64_t {
-    const auto array = joblib_array(tree, object);
-    const auto width = array ? item_bytes(tree, array->dtype) : std::nullopt;
-    const auto count = array ? element_count(tree, array->shape) : std::nullopt;
-    if (!width || !count || position >= source.bytes.size()) return 0;
-    if (*width == 0) {  // objects: their pickle ends where it says
-      const auto rest = source.bytes.subspan(position);
-      return container::read_pickle({rest, source.file, source.member, source.origin + position}, limits)
-          .stream_bytes();
-    }
-    const std::uint64_t padding = array->is_padded ? 1 + std::to_integer<std::uint64_t>(source.bytes[position]) : 0;
-    const auto bytes = base::checked_multiply(*count, *width);
-    const auto all = bytes ? base::checked_add(*bytes, padding) : std::nullopt;
-    return all.value_or(~std::uint64_t{0});  // more than any stream: the machine says so
+    const auto rest = source.bytes.subspan(std::min<std::uint64_t>(position, source.bytes.size()));
+    const auto elements = joblib_elements_behind(tree, object, rest);
+    if (!elements) return 0;
+    if (!elements->are_objects) return elements->bytes;
+    // Their pickle ends where it says.
+    return container::read_pickle({rest, source.file, source.member, source.origin + position}, limits).stream_bytes();
   };
 }
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include <tenon/limits.hpp>
 
@@ -22,6 +23,15 @@ namespace tenon::formats {
 /// For read_pickle() of `source`: how many bytes behind a BUILD are an array's elements. `limits` must outlive the
 /// observer.
 container::BuildObserver joblib_elements(const container::PickleSource& source, const Limits& limits);
+
+/// What stands behind the BUILD of a NumpyArrayWrapper: a pickle of objects, or raw bytes.
+struct JoblibElements {
+  bool are_objects = false;
+  std::uint64_t bytes = 0;  ///< with the padding; may be more than there are
+};
+/// `rest` begins behind the opcode. Nothing for any other object, or one whose size it does not tell.
+std::optional<JoblibElements> joblib_elements_behind(const container::PickleTree& tree, container::NodeId object,
+                                                     std::span<const std::byte> rest);
 
 /// What a NumpyArrayWrapper describes; nothing for any other object.
 struct JoblibArray {

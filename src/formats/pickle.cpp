@@ -20,7 +20,7 @@ namespace {
 using container::PickleTree;
 
 PickleTree read(const container::PickleSource& source, const Limits& limits) {
-  return container::read_pickle(source, limits, {}, joblib_elements(source, limits));
+  return container::read_pickle(source, limits, joblib_elements(source, limits));
 }
 
 /// The pickles behind the first one, as far as they can be read.

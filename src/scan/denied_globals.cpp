@@ -105,7 +105,8 @@ constexpr Row kDenied[] = {
      "torch.distributed.init_process_group torch.distributed.TCPStore torch.distributed.rendezvous "
      "torch.distributed.remote_device ftputil nmap impacket dns"},
     {"loads native code or reaches memory directly",
-     "ctypes cffi _ctypes torch.ops torch._ops torch.classes torch.library torch._C numpy.ctypeslib "
+     "ctypes cffi _ctypes torch.ops torch._ops torch.classes torch."
+     "library torch._C numpy.ctypeslib "
      "numpy.core._internal tensorflow.load_op_library tensorflow.load_library "
      "tensorflow.python.framework.load_library dl pycuda pyarrow.jvm jpype py4j clr pythonnet winreg msvcrt gc "
      "tracemalloc faulthandler _testcapi testcapi"},

@@ -55,10 +55,13 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{"numpy", "load", D}, Row{"pandas", "read_pickle", D}, Row{"joblib", "load", D},
                     Row{"zipapp", "create_archive", D},  // of the standard library, on no list by itself
                     Row{"collections", "abc.sys.exit", D}, Row{"collections", "_sys.modules", D},
-                    Row{"torch.library", "torch.utils.collect_env.run", D}, Row{"random", "_os.system", D},
-                    Row{"mypkg", "__dict__", D}, Row{"builtins", "object.__subclasses__", D},
-                    Row{"torch.serialization", "os", D}, Row{"uuid", "_get_command_stdout", D},
-                    Row{"functools", "partial", D}, Row{"collections", "OrderedDict.__init__.__globals__", D}));
+                    Row{"torch."
+                        "library",
+                        "torch.utils.collect_env.run", D},
+                    Row{"random", "_os.system", D}, Row{"mypkg", "__dict__", D},
+                    Row{"builtins", "object.__subclasses__", D}, Row{"torch.serialization", "os", D},
+                    Row{"uuid", "_get_command_stdout", D}, Row{"functools", "partial", D},
+                    Row{"collections", "OrderedDict.__init__.__globals__", D}));
 
 TEST(Judge, SaysWhatAnOldNameIsToday) {
   EXPECT_NE(judge("__builtin__", "eval", Home::Pickle).why.find("builtins.eval"), std::string::npos);

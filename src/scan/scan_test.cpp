@@ -303,6 +303,23 @@ TEST(Scan, PassesOverTheRawArraysOfJoblib) {
 }
 
 // Whatever is cut off or turned over: an answer, in bounded time.
+// The byte before the padding counts it, whatever it is: one that looked past fewer bytes than joblib does would end at
+// the filler's STOP and call the rest leftovers.
+TEST(Scan, GoesOnWhereJoblibDoesBehindPaddingOfAnyLength) {
+  const std::string dtype = call(name("numpy", "dtype"), text("u1") + "K\0"s + "K\1"s);
+  const std::string state =
+      "}(" + text("shape") + "K\1\x85"s + text("dtype") + dtype + text("numpy_array_alignment_bytes") + "K\x10" + "u";
+  const std::string wrapper = name("joblib.numpy_pickle", "NumpyArrayWrapper") + ")\x81" + state + "b";
+  const std::string before = "\x80\x02(" + wrapper;
+  const std::string raw = "\xff" + std::string(255, '.') + "e";
+  const std::string stream = before + raw + call(name("os", "system"), text("true")) + "t.";
+  const ScannedFile found = scan(base::as_bytes(stream), "x.joblib");
+  ASSERT_EQ(found.verdict, ScanVerdict::Dangerous);
+  EXPECT_EQ(found.findings[0].global, "os.system");
+  EXPECT_EQ(found.findings[0].offset, before.size() + raw.size());
+  EXPECT_TRUE(found.unexplained.empty());
+}
+
 TEST(Scan, AnswersForEveryTruncationAndFlip) {
   for (const std::string& whole : {torch_zip(kGood, {kWeights}), zlib_of(kEvil), npy("'|O'", "(1,)", kEvil),
                                    onnx("../x"), gguf(gguf_text("tokenizer.chat_template", "x"), 1)}) {

@@ -57,11 +57,8 @@ Plan plan_for(const Options& options, const Listing& checkpoint, const Listing& 
 
 void write_plan(const Options& options, const Plan& plan) {
   if (options.emit_plan.empty()) return;
-  const std::string text = to_json(plan) + "\n";
   const WritingSection section;
-  io::AtomicFile file(options.emit_plan, options.existing(), text.size());
-  file.write(base::as_bytes(text));
-  file.commit(Durability::Fsync);
+  io::write_text(options.emit_plan, to_json(plan) + "\n", options.existing());
 }
 
 /// The operations that may run. One that is left out may be the ground of those behind it: then they stay out, too.

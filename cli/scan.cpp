@@ -95,10 +95,7 @@ std::string text_of(const Scanned& scanned, const Session& session, const TextSt
 }
 
 void write_sarif(const Scanned& scanned, const std::string& path) {
-  const std::string text = render_sarif(scanned.files);
-  io::AtomicFile file(path, Existing::Replace, text.size());
-  file.write(base::as_bytes(text));
-  file.commit(Durability::Fsync);
+  io::write_text(path, render_sarif(scanned.files), Existing::Replace);
 }
 
 int run(const Options& options, Session& session) {

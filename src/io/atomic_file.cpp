@@ -1,164 +1,265 @@
-// Source of the order of calls: the save contract S1-S4 in docs/reliability.md.
+// Source of the order of calls: the save contract in docs/reliability.md.
 #include "io/atomic_file.hpp"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "base/text.hpp"
+#include "io/temporary.hpp"
 
 namespace tenon::io {
 
 namespace {
 
-namespace fs = std::filesystem;
+namespace paths = std::filesystem;
+
+/// What is hashed and then written while it is still in the processor's cache.
+constexpr std::size_t kPiece = std::size_t{256} << 10U;
+/// The disk begins to work after this many bytes, so that fsync finds little left to do.
+constexpr std::uint64_t kWriteOut = std::uint64_t{8} << 20U;
 
 Where at(const std::string& path) { return Where{.file = path, .member = {}, .key = {}, .byte = {}}; }
 
 /// Follows symbolic links at the last component, so that the link stays and its target is replaced.
-std::string resolve_links(const std::string& path) {
-  std::error_code failed;
-  if (!fs::is_symlink(path, failed)) return path;
-  fs::path target = path;
-  for (int hops = 0; hops < 40 && fs::is_symlink(target, failed); ++hops) {
-    const fs::path next = fs::read_symlink(target, failed);
-    target = next.is_absolute() ? next : target.parent_path() / next;
+std::string resolve_links(Fs& fs, const std::string& path) {
+  paths::path target = path;
+  for (int hops = 0; hops < 40; ++hops) {
+    const auto next = fs.read_link(target.string());
+    if (!next) break;
+    const paths::path step = *next;
+    target = step.is_absolute() ? step : target.parent_path() / step;
   }
   return target.string();
 }
 
 std::string folder_of(const std::string& path) {
-  const std::string folder = fs::path(path).parent_path().string();
+  const std::string folder = paths::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
 }
 
-std::optional<std::uint64_t> free_bytes(const std::string& folder) {
-  struct statvfs status {};
-  if (::statvfs(folder.c_str(), &status) != 0) return std::nullopt;
-  return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
-}
+std::uint64_t hash(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
-/// Mode bits of the file to be replaced, or those that a new file gets under the caller's umask.
-mode_t mode_for(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0) return status.st_mode & 07777U;
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  return 0666U & ~mask;
-}
-
-void sync_folder(const std::string& folder, const std::string& path) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-  const int error_number = errno;
-  if (descriptor >= 0) ::close(descriptor);
-  // Some network file systems have no fsync for folders; that is no failure of this file.
-  if (!synced && error_number != EINVAL && error_number != ENOTSUP)
-    throw Error(Code::Write, at(path), std::string("the folder could not be synced: ") + std::strerror(error_number),
-                "a new name that survives a power cut", {},
-                "the file is whole and in place; sync the disk before relying on it");
-}
+/// A file system that cannot reserve blocks says so here; the bytes are then found out of place when they are written.
+bool cannot_reserve(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == ENODEV; }
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes)
-    : path_(path),
-      final_(resolve_links(path)),
+AtomicFile::AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes, Fs& fs)
+    : fs_(fs),
+      path_(path),
+      final_(resolve_links(fs, path)),
       folder_(folder_of(final_)),
       existing_(existing),
       expected_bytes_(expected_bytes) {
-  std::error_code failed;
-  if (fs::is_directory(final_, failed)) throw Error(Code::Write, at(path_), "the output is a folder", "a file name");
-  if (existing_ == Existing::Refuse && fs::exists(final_, failed))
+  const auto old = fs_.state(final_);
+  if (old && old->is_folder) throw Error(Code::Write, at(path_), "the output is a folder", "a file name");
+  if (existing_ == Existing::Refuse && old)
     throw Error(Code::Exists, at(path_), "the output exists already", "a new name", {},
                 "choose another name, or --force to replace it");
-  if (!fs::is_directory(folder_, failed))
+  const auto folder = fs_.state(folder_);
+  if (!folder || !folder->is_folder)
     throw Error(Code::Write, at(path_), "the folder of the output does not exist", folder_, {},
                 "create the folder first");
-  const auto free = free_bytes(folder_);
+  for (const std::string& stale : stale_temporaries(fs_, folder_, Temporary::File)) fs_.unlink(stale);
+  const auto free = fs_.free_bytes(folder_);
   if (free && *free < expected_bytes_) fail("checking the free space", ENOSPC);
-  const mode_t mode = mode_for(final_);
-  temporary_ =
-      (fs::path(folder_) / ("." + fs::path(final_).filename().string().substr(0, 100) + ".tenon-XXXXXX")).string();
-  descriptor_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
-  if (descriptor_ < 0) {
-    temporary_.clear();
-    fail("creating a temporary file beside it", errno);
-  }
-  if (::fchmod(descriptor_, mode) != 0) {
-    const int error_number = errno;
-    ::unlink(temporary_.c_str());
-    ::close(std::exchange(descriptor_, -1));
-    fail("setting the mode of the temporary file", error_number);
+  try {
+    create_temporary();
+  } catch (...) {
+    discard();
+    throw;
   }
 }
 
-AtomicFile::~AtomicFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+AtomicFile::~AtomicFile() { discard(); }
+
+void AtomicFile::discard() {
+  if (!temporary_.empty()) fs_.unlink(std::exchange(temporary_, {}));
+  if (descriptor_ >= 0) fs_.close(std::exchange(descriptor_, -1));
+}
+
+void AtomicFile::create_temporary() {
+  const std::string name = paths::path(final_).filename().string();
+  for (;;) {
+    temporary_ = temporary_path(fs_, folder_, name, Temporary::File);
+    descriptor_ = fs_.create(temporary_);
+    if (descriptor_ == -EEXIST) continue;
+    if (descriptor_ < 0) {
+      temporary_.clear();
+      fail("creating a temporary file beside it", -descriptor_);
+    }
+    // Between the two calls another save may take the file for a dead writer's and remove it: then once more. Where
+    // there are no locks, the process in the name must do.
+    fs_.lock(descriptor_, Wait::No);
+    if (fs_.link_count(descriptor_) != 0) break;
+    fs_.close(descriptor_);
+  }
+  if (const int error = fs_.keep_attributes(final_, descriptor_); error < 0)
+    fail("setting the mode of the temporary file", -error);
+  const int error = expected_bytes_ > 0 ? fs_.allocate(descriptor_, expected_bytes_) : 0;
+  if (error < 0 && !cannot_reserve(-error)) fail("reserving the space", -error);
 }
 
 void AtomicFile::fail(const char* step, int error_number) {
   usable_ = false;
   const bool full = error_number == ENOSPC || error_number == EDQUOT;
   const bool too_large = error_number == EFBIG;
-  std::string expected = "room for " + base::count_text(std::max(expected_bytes_, written_)) + " bytes";
+  const std::string expected = "room for " + base::count_text(std::max(expected_bytes_, written_)) + " bytes";
   if (full || too_large) {
-    const auto free = free_bytes(folder_);
+    const auto free = fs_.free_bytes(folder_);
     std::string found = free ? base::count_text(*free) + " bytes free" : std::string{};
     if (error_number == EDQUOT) found = "the quota is used up";
     if (too_large) found = "a limit on the size of files";
     throw Error(Code::Write, at(path_), full ? "no space left on the device" : "the file would be too large", expected,
                 found, "free some space or choose another disk; the old file, if there is one, is untouched");
   }
-  throw Error(Code::Write, at(path_), std::string(step) + " failed: " + std::strerror(error_number), {}, {},
-              "the old file, if there is one, is untouched");
+  throw Error(Code::Write, at(path_), std::string(step) + " failed: " + std::strerror(error_number), expected, {},
+              "check the disk and the permissions of the folder; the old file, if there is one, is untouched");
+}
+
+void AtomicFile::put(std::span<const std::byte> piece) {
+  std::uint64_t offset = static_cast<std::uint64_t>(hashes_.size()) * kPiece;
+  hashes_.push_back(hash(piece));
+  const std::uint64_t end = offset + piece.size();
+  while (!piece.empty()) {
+    const ssize_t count = fs_.write(descriptor_, piece, offset);
+    if (count <= 0) fail("writing", count == 0 ? EIO : static_cast<int>(-count));
+    offset += static_cast<std::uint64_t>(count);
+    piece = piece.subspan(static_cast<std::size_t>(count));
+  }
+  if (end % kWriteOut == 0) fs_.start_writing_out(descriptor_, end - kWriteOut, kWriteOut);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   TENON_ASSERT(usable_ && descriptor_ >= 0);
   while (!bytes.empty()) {
-    const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) fail("writing", count == 0 ? EIO : errno);
-    written_ += static_cast<std::uint64_t>(count);
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    const std::size_t count = std::min(bytes.size(), kPiece - gathered_.size());
+    if (count == kPiece) {
+      put(bytes.first(count));
+    } else {
+      gathered_.insert(gathered_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
+      if (gathered_.size() == kPiece) flush();
+    }
+    written_ += count;
+    bytes = bytes.subspan(count);
   }
 }
 
-void AtomicFile::commit(Durability durability) {
-  TENON_ASSERT(usable_ && descriptor_ >= 0);
-  // A failed fsync is not tried again: the kernel may have dropped the dirty pages and would report success.
-  if (durability == Durability::Fsync && ::fsync(descriptor_) != 0) fail("syncing to the disk", errno);
-  if (::close(std::exchange(descriptor_, -1)) != 0) fail("closing", errno);
-  const unsigned int flags = existing_ == Existing::Refuse ? RENAME_NOREPLACE : 0;
-  int renamed = ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, final_.c_str(), flags);
-  if (renamed != 0 && errno == EINVAL && flags != 0) {
-    // A file system without RENAME_NOREPLACE: link() refuses an existing name just as atomically.
-    renamed = ::link(temporary_.c_str(), final_.c_str());
-    if (renamed == 0) ::unlink(temporary_.c_str());
+void AtomicFile::flush() {
+  if (gathered_.empty()) return;
+  put(gathered_);
+  gathered_.clear();
+}
+
+std::vector<std::byte> AtomicFile::read_piece(std::size_t index) {
+  const std::uint64_t begin = static_cast<std::uint64_t>(index) * kPiece;
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, written_ - begin)));
+  std::size_t got = 0;
+  while (got < piece.size()) {
+    const ssize_t count = fs_.read(descriptor_, std::span(piece).subspan(got), begin + got);
+    if (count <= 0) fail("reading back what was written", count == 0 ? EIO : static_cast<int>(-count));
+    got += static_cast<std::size_t>(count);
   }
-  if (renamed != 0) {
-    const int error_number = errno;
-    if (error_number == EEXIST) {
-      usable_ = false;
-      throw Error(Code::Exists, at(path_), "a file of this name appeared while writing", "a new name", {},
-                  "choose another name, or --force to replace it");
+  if (hash(piece) == hashes_[index]) return piece;
+  usable_ = false;
+  throw Error(Code::Write, at(path_), "the file does not read back as it was written",
+              "equal bytes at " + base::count_text(begin) + " to " + base::count_text(begin + piece.size()),
+              "other bytes", "check the disk and the memory; the old file, if there is one, is untouched");
+}
+
+void AtomicFile::rewrite(std::uint64_t offset, std::span<const std::byte> bytes) {
+  // Nothing may be appended any more: the last piece is put as it stands.
+  TENON_ASSERT(usable_ && descriptor_ >= 0 && written_ == expected_bytes_ && offset + bytes.size() <= written_);
+  flush();
+  while (!bytes.empty()) {
+    const auto index = static_cast<std::size_t>(offset / kPiece);
+    const auto within = static_cast<std::size_t>(offset % kPiece);
+    std::vector<std::byte> piece = read_piece(index);
+    const std::size_t count = std::min(bytes.size(), piece.size() - within);
+    std::copy_n(bytes.begin(), count, piece.begin() + static_cast<std::ptrdiff_t>(within));
+    hashes_[index] = hash(piece);
+    for (std::size_t done = 0; done < count;) {
+      const ssize_t wrote = fs_.write(descriptor_, bytes.subspan(done, count - done), offset + done);
+      if (wrote <= 0) fail("writing", wrote == 0 ? EIO : static_cast<int>(-wrote));
+      done += static_cast<std::size_t>(wrote);
     }
-    fail("renaming the temporary file", error_number);
+    offset += count;
+    bytes = bytes.subspan(count);
   }
+}
+
+void AtomicFile::read_back() {
+  for (std::size_t i = 0; i < hashes_.size(); ++i) read_piece(i);
+}
+
+FileState AtomicFile::state() {
+  const auto found = fs_.state(temporary_.empty() ? final_ : temporary_);
+  if (!found) fail("looking the file up", ENOENT);
+  return *found;
+}
+
+void AtomicFile::finish(Durability durability) {
+  TENON_ASSERT(usable_ && descriptor_ >= 0 && written_ == expected_bytes_);
+  flush();
+  gathered_ = {};
+  if (durability == Durability::None) return;
+  if (const int error = fs_.sync(descriptor_); error < 0) {
+    usable_ = false;
+    throw SyncFailed(Code::Write, at(path_), std::string("syncing to the disk failed: ") + std::strerror(-error), {},
+                     {}, "check the disk; the old file, if there is one, is untouched");
+  }
+  read_back();
+}
+
+void AtomicFile::publish() {
+  TENON_ASSERT(usable_ && !temporary_.empty());
+  // Closing may tell of bytes that a network file system could not store, so it comes before the new name.
+  if (const int error = fs_.close(std::exchange(descriptor_, -1)); error < 0) fail("closing", -error);
+  const Overwrite overwrite = existing_ == Existing::Refuse ? Overwrite::No : Overwrite::Yes;
+  const int error = fs_.rename(temporary_, final_, overwrite);
+  if (error == -EEXIST) {
+    usable_ = false;
+    throw Error(Code::Exists, at(path_), "a file of this name appeared while writing", "a new name", {},
+                "choose another name, or --force to replace it");
+  }
+  if (error < 0) fail("renaming the temporary file", -error);
   temporary_.clear();
-  if (durability == Durability::Fsync) sync_folder(folder_, path_);
+  is_published_ = true;
+}
+
+void AtomicFile::sync_folder() {
+  const int folder = fs_.open_folder(folder_);
+  const int error = folder < 0 ? folder : fs_.sync(folder);
+  if (folder >= 0) fs_.close(folder);
+  // Some network file systems have no fsync for folders; that is no failure of this file.
+  if (error < 0 && error != -EINVAL && error != -ENOTSUP)
+    throw Error(Code::Write, at(path_), std::string("the folder could not be synced: ") + std::strerror(-error),
+                "a new name that survives a power cut", {},
+                "the file is whole and in place; sync the disk before relying on it");
+}
+
+void AtomicFile::withdraw() {
+  if (is_published_) fs_.unlink(final_);
+  is_published_ = false;
+}
+
+void AtomicFile::commit(Durability durability) {
+  finish(durability);
+  publish();
+  if (durability == Durability::Fsync) sync_folder();
+}
+
+void write_text(const std::string& path, std::string_view text, Existing existing) {
+  AtomicFile file(path, existing, text.size());
+  file.write(std::as_bytes(std::span(text)));
+  file.commit(Durability::Fsync);
 }
 
 }  // namespace tenon::io

@@ -1,5 +1,5 @@
-// MappedFile: the bytes of one regular file, read-only. Together with atomic_file.hpp this is the only place with
-// system calls.
+// MappedFile: the bytes of one regular file, read-only. Together with fs.hpp and append.hpp this is the
+// only place with system calls.
 #pragma once
 
 #include <cstddef>

@@ -265,9 +265,9 @@ TEST(Accepted, TakesExactAndWhatAPersonAllows) {
 // ----------------------------------------------------------------------------------
 
 TEST(NamePattern, RefusesWhatCouldBlowUp) {
-  for (const std::string& pattern :
-       {std::string(2'000, 'a'), std::string("((a{99}){99}){99}"), std::string("a{1000}"),
-        std::string(100, '(') + std::string(100, ')'), std::string("[a"), std::string("*")})
+  for (const std::string& pattern : {std::string(2'000, 'a'), std::string("((a{99}){99}){99}"), std::string("a{1000}"),
+                                     std::string(100, '(') + std::string(100, ')'), std::string("[a"), std::string("*"),
+                                     "(a)\\1" + std::string(30, '9')})
     EXPECT_THROW(plan::NamePattern{pattern}, Error) << pattern.substr(0, 40);
 }
 

@@ -14,6 +14,7 @@ namespace tenon::plan {
 namespace {
 
 constexpr std::size_t kMaxRepeat = 99;   // `a{99}` is 99 copies of `a` in the compiled form
+constexpr std::size_t kMaxGroup = 99;    // of a back-reference: the compiler adds its digits up without a check
 constexpr std::size_t kMaxNesting = 32;  // groups within groups; the compiler of patterns recurses over them
 
 Error bad_pattern(const std::string& pattern, Where place, std::string why) {
@@ -38,6 +39,19 @@ void check_size(const std::string& pattern, const Where& place) {
   }
 }
 
+void check_back_references(const std::string& pattern, const Where& place) {
+  std::size_t number = 0;
+  bool in_escape = false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    const bool is_digit = c >= '0' && c <= '9';
+    number = in_escape && is_digit ? number * 10 + static_cast<std::size_t>(c - '0') : 0;
+    if (number > kMaxGroup) throw bad_pattern(pattern, place, "a back-reference to a group beyond 99");
+    if (in_escape && is_digit) continue;
+    in_escape = !in_escape && c == '\\';
+  }
+}
+
 std::regex::flag_type flags() {
 #ifdef __GLIBCXX__
   return std::regex::ECMAScript | std::regex_constants::__polynomial;
@@ -48,6 +62,7 @@ std::regex::flag_type flags() {
 
 std::regex compile(const std::string& pattern, const Where& place) {
   check_size(pattern, place);
+  check_back_references(pattern, place);
   try {
     return std::regex(pattern, flags());
   } catch (const std::regex_error& error) {

@@ -1,4 +1,7 @@
-// The durable save: check the request, lay the output out, then write it through an AtomicFile.
+// The durable save: check the request, lay the output out, write every file under a temporary name, then give the
+// names.
+//
+//   checked_outputs -> written_file (each) -> publish
 #include <tenon/save.hpp>
 
 #include <algorithm>
@@ -20,6 +23,9 @@
 #include "formats/writer.hpp"
 #include "io/atomic_file.hpp"
 #include "io/mapped_file.hpp"
+#include "save/journal.hpp"
+#include "save/publish.hpp"
+#include "save/save_through.hpp"
 #include "save/shards.hpp"
 
 namespace tenon {
@@ -108,7 +114,7 @@ formats::Layout text_layout(std::string text) {
   return {size, {}, [text = std::move(text)](const formats::Sink& sink) { sink(std::as_bytes(std::span(text))); }};
 }
 
-Outputs checked_outputs(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
+Outputs checked_outputs(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
   refuse_no_tensors(snapshot, path);
   refuse_placeholders(snapshot, path);
   Outputs outputs;
@@ -127,12 +133,16 @@ Outputs checked_outputs(const Snapshot& snapshot, const std::string& path, const
     return outputs;
   }
   refuse_two_of_a_name(whole, path);
+  // What must not be replaced must not be evaded either.
+  const std::uint64_t generation = options.existing == Existing::Replace ? saving::free_generation(fs, path, count) : 1;
+  std::vector<std::string> names;
   for (std::size_t i = 0; i < count; ++i) {
-    std::string shard = saving::shard_path(path, i + 1, count);
+    std::string shard = saving::shard_path(path, i + 1, count, generation);
+    names.push_back(shard);
     formats::Layout layout = lay_out({outputs.shards[i], shard, options.objects}, options.format);
     outputs.files.push_back({std::move(shard), std::move(layout)});
   }
-  outputs.files.push_back({saving::index_path(path), text_layout(saving::index_text(outputs.shards, path))});
+  outputs.files.push_back({saving::index_path(path), text_layout(saving::index_text(outputs.shards, names))});
   return outputs;
 }
 
@@ -149,10 +159,50 @@ SaveReport report_of(const Outputs& outputs) {
   return report;
 }
 
+std::unique_ptr<io::AtomicFile> written_file(io::Fs& fs, const Output& output, Existing existing,
+                                             const SaveOptions& options) {
+  auto file = std::make_unique<io::AtomicFile>(output.path, existing, output.layout.file_bytes, fs);
+  output.layout.write([&](std::span<const std::byte> bytes) { file->write(bytes); });
+  file->finish(options.durability);
+  return file;
+}
+
+SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
+  saving::recover(fs, saving::folder_of(path));
+  const Outputs outputs = checked_outputs(fs, snapshot, path, options);
+  std::vector<std::unique_ptr<io::AtomicFile>> files;
+  for (std::size_t i = 0; i < outputs.files.size(); ++i) {
+    // The index, or the only file, is what may replace an old one; shards have names of their own.
+    const bool is_last = i + 1 == outputs.files.size();
+    files.push_back(written_file(fs, outputs.files[i], is_last ? options.existing : Existing::Refuse, options));
+  }
+  saving::publish(fs, files, options.durability);
+  SaveReport report = report_of(outputs);
+  const std::string unsure = fs.unsure_kind(saving::folder_of(path));
+  if (!unsure.empty() && options.durability == Durability::Fsync)
+    report.notes.push_back("the file system (" + unsure + ") may call bytes written that a power cut can still lose");
+  return report;
+}
+
 }  // namespace
 
+/// Once more, all of it, where the disk did not take the bytes or another save took the names of the shards meanwhile.
+SaveReport saving::save_through(io::Fs& fs, const Snapshot& snapshot, const std::string& path,
+                                const SaveOptions& options) {
+  constexpr int kAttempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    try {
+      return save_once(fs, snapshot, path, options);
+    } catch (const io::SyncFailed&) {
+      if (attempt > 1) throw;
+    } catch (const saving::NamesTaken&) {
+      if (attempt == kAttempts || options.existing == Existing::Refuse) throw;
+    }
+  }
+}
+
 SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
-  const Outputs outputs = checked_outputs(snapshot, path, options);
+  const Outputs outputs = checked_outputs(io::system_fs(), snapshot, path, options);
   for (const Output& output : outputs.files)
     if (options.existing == Existing::Refuse && io::path_kind(output.path) != io::PathKind::Missing)
       throw Error(Code::Exists, Where{output.path, {}, {}, {}}, "the output exists already", "a new name", {},
@@ -161,16 +211,7 @@ SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, cons
 }
 
 SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
-  const Outputs outputs = checked_outputs(snapshot, path, options);
-  std::vector<std::unique_ptr<io::AtomicFile>> files;
-  for (const Output& output : outputs.files)
-    files.push_back(std::make_unique<io::AtomicFile>(output.path, options.existing, output.layout.file_bytes));
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    outputs.files[i].layout.write([&](std::span<const std::byte> bytes) { files[i]->write(bytes); });
-    TENON_ASSERT(files[i]->written() == outputs.files[i].layout.file_bytes);
-  }
-  for (const auto& file : files) file->commit(options.durability);
-  return report_of(outputs);
+  return saving::save_through(io::system_fs(), snapshot, path, options);
 }
 
 std::optional<Format> format_from_suffix(std::string_view path) {

@@ -14,7 +14,7 @@ namespace tenon::saving {
 
 namespace {
 
-namespace fs = std::filesystem;
+namespace paths = std::filesystem;
 
 std::uint64_t bytes_of(const SnapshotTensor& tensor) { return byte_size(tensor.shape, tensor.dtype); }
 
@@ -61,20 +61,30 @@ std::vector<Snapshot> cut_into_shards(const Snapshot& snapshot, std::uint64_t ma
   return shards;
 }
 
-std::string shard_path(const std::string& path, std::size_t number, std::size_t count) {
-  const fs::path whole(path);
+std::string shard_path(const std::string& path, std::size_t number, std::size_t count, std::uint64_t generation) {
+  const paths::path whole(path);
+  const std::string mark = generation > 1 ? fmt::format(".g{}", generation) : std::string{};
   const std::string name =
-      fmt::format("{}-{:05}-of-{:05}{}", whole.stem().string(), number, count, whole.extension().string());
+      fmt::format("{}{}-{:05}-of-{:05}{}", whole.stem().string(), mark, number, count, whole.extension().string());
   return (whole.parent_path() / name).string();
+}
+
+std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t count) {
+  for (std::uint64_t generation = 1;; ++generation) {
+    bool taken = false;
+    for (std::size_t i = 1; i <= count && !taken; ++i)
+      taken = fs.state(shard_path(path, i, count, generation)).has_value();
+    if (!taken) return generation;
+  }
 }
 
 std::string index_path(const std::string& path) { return path + ".index.json"; }
 
-std::string index_text(const std::vector<Snapshot>& shards, const std::string& path) {
+std::string index_text(const std::vector<Snapshot>& shards, const std::vector<std::string>& files) {
   std::uint64_t total = 0;
   std::string map;
   for (std::size_t i = 0; i < shards.size(); ++i) {
-    const std::string file = fs::path(shard_path(path, i + 1, shards.size())).filename().string();
+    const std::string file = paths::path(files[i]).filename().string();
     for (const SnapshotTensor& tensor : shards[i].tensors) {
       total += bytes_of(tensor);
       map += map.empty() ? "\n    " : ",\n    ";

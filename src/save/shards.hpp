@@ -7,6 +7,8 @@
 
 #include <tenon/snapshot.hpp>
 
+#include "io/fs.hpp"
+
 namespace tenon::saving {
 
 /// Consecutive tensors together while they fit into `max_bytes`; a larger tensor gets a shard of its own. Tensors that
@@ -14,13 +16,18 @@ namespace tenon::saving {
 /// first. One shard means: everything fits. Cheap: nothing is loaded.
 std::vector<Snapshot> cut_into_shards(const Snapshot& snapshot, std::uint64_t max_bytes);
 
-/// `dir/model.safetensors`, 2 of 3 -> `dir/model-00002-of-00003.safetensors`.
-std::string shard_path(const std::string& path, std::size_t number, std::size_t count);
+/// `dir/model.safetensors`, 2 of 3 -> `dir/model-00002-of-00003.safetensors`; of generation 4
+/// `dir/model.g4-00002-of-00003.safetensors`. The shards of a save that replaces another have names of their own, so
+/// that the old ones stay whole until the new index stands.
+std::string shard_path(const std::string& path, std::size_t number, std::size_t count, std::uint64_t generation);
+
+/// The first generation whose names are all free: 1, which is not written, where nothing was saved before.
+std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t count);
 
 /// `dir/model.safetensors` -> `dir/model.safetensors.index.json`.
 std::string index_path(const std::string& path);
 
-/// The index as JSON, names in the snapshot's order. `path` is the whole checkpoint's.
-std::string index_text(const std::vector<Snapshot>& shards, const std::string& path);
+/// The index as JSON, names in the snapshot's order. `files[i]` is the path of `shards[i]`.
+std::string index_text(const std::vector<Snapshot>& shards, const std::vector<std::string>& files);
 
 }  // namespace tenon::saving

@@ -1,0 +1,161 @@
+#include "save/journal.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string_view>
+
+#include <fmt/format.h>
+#include <tenon/error.hpp>
+
+#include "base/json_reader.hpp"
+#include "io/atomic_file.hpp"
+#include "io/temporary.hpp"
+
+namespace tenon::saving {
+
+namespace {
+
+namespace paths = std::filesystem;
+
+constexpr std::string_view kFirstLine = "tenon journal 1";
+/// Shard indices of the largest models have some 10 MB; a journal has a line for each shard.
+constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{256} << 20U;
+constexpr std::uint64_t kMaxJournalBytes = std::uint64_t{16} << 20U;
+constexpr std::uint64_t kMaxIndexDepth = 16;
+
+bool is_one_component(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\0\n", 3)) == name.npos;
+}
+
+std::string in(const std::string& folder, const std::string& name) { return (paths::path(folder) / name).string(); }
+
+bool is_still(io::Fs& fs, const std::string& folder, const JournalRow& row) {
+  const auto state = fs.state(in(folder, row.name));
+  return state && !state->is_folder && state->inode == row.inode && state->size == row.bytes;
+}
+
+std::string line_of(std::string_view kind, const JournalRow& row) {
+  return fmt::format("{} {} {} {}\n", kind, row.inode, row.bytes, row.name);
+}
+
+/// Takes the text up to the next space.
+std::string_view next_word(std::string_view& line) {
+  const std::size_t space = line.find(' ');
+  const std::string_view word = line.substr(0, space);
+  line.remove_prefix(space == line.npos ? line.size() : space + 1);
+  return word;
+}
+
+std::optional<std::uint64_t> number_of(std::string_view word) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  return error == std::errc{} && end == word.data() + word.size() ? std::optional(number) : std::nullopt;
+}
+
+/// Nothing for a journal that was cut or is none: its writer died before it gave the first name.
+std::optional<Journal> read_journal(io::Fs& fs, const std::string& path) {
+  const auto text = io::read_small_file(fs, path, kMaxJournalBytes);
+  if (!text || !text->ends_with("end\n")) return std::nullopt;
+  Journal journal;
+  std::string_view rest = *text;
+  for (bool first = true; !rest.empty(); first = false) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    if (first) {
+      if (line != kFirstLine) return std::nullopt;
+      continue;
+    }
+    if (line == "end") return rest.empty() ? std::optional(std::move(journal)) : std::nullopt;
+    const std::string_view kind = next_word(line);
+    const auto inode = number_of(next_word(line)), bytes = number_of(next_word(line));
+    if (!inode || !bytes || !is_one_component(line)) return std::nullopt;
+    const JournalRow row{std::string(line), *inode, *bytes};
+    if (kind == "index") journal.index = row;
+    if (kind == "new") journal.made.push_back(row);
+    if (kind == "old") journal.replaced.push_back(row);
+  }
+  return std::nullopt;
+}
+
+/// The values of "weight_map", each once.
+std::set<std::string> files_named_in(const std::string& text, const std::string& path) {
+  std::set<std::string> files;
+  base::JsonReader json(text, path, 0, kMaxIndexDepth);
+  json.begin_object();
+  while (const auto key = json.next_key()) {
+    if (*key != "weight_map") {
+      json.skip_value();
+      continue;
+    }
+    json.begin_object();
+    while (json.next_key()) files.emplace(json.string("a file"));
+  }
+  return files;
+}
+
+}  // namespace
+
+FolderLock::FolderLock(io::Fs& fs, const std::string& folder, io::Wait wait)
+    : fs_(fs), folder_(fs.open_folder(folder)), is_held_(folder_ >= 0 && fs.lock(folder_, wait) == 0) {}
+
+FolderLock::~FolderLock() {
+  if (folder_ >= 0) fs_.close(folder_);
+}
+
+std::string write_journal(io::Fs& fs, const std::string& folder, const Journal& journal) {
+  std::string text = std::string(kFirstLine) + "\n" + line_of("index", journal.index);
+  for (const JournalRow& row : journal.made) text += line_of("new", row);
+  for (const JournalRow& row : journal.replaced) text += line_of("old", row);
+  text += "end\n";
+  std::string path = io::temporary_path(fs, folder, journal.index.name, io::Temporary::Journal);
+  io::AtomicFile file(path, Existing::Refuse, text.size(), fs);
+  file.write(std::as_bytes(std::span(text)));
+  file.finish(Durability::Fsync);
+  file.publish();
+  try {
+    file.sync_folder();
+  } catch (const Error&) {
+    file.withdraw();
+    throw;
+  }
+  return path;
+}
+
+void remove_files(io::Fs& fs, const std::string& folder, const std::vector<JournalRow>& rows) {
+  for (const JournalRow& row : rows)
+    if (is_still(fs, folder, row)) fs.unlink(in(folder, row.name));
+}
+
+void recover(io::Fs& fs, const std::string& folder) {
+  const auto journals = io::stale_temporaries(fs, folder, io::Temporary::Journal);
+  if (journals.empty()) return;
+  const FolderLock lock(fs, folder, io::Wait::No);
+  if (!lock.is_held()) return;
+  for (const std::string& path : journals) {
+    if (const auto journal = read_journal(fs, path))
+      remove_files(fs, folder, is_still(fs, folder, journal->index) ? journal->replaced : journal->made);
+    fs.unlink(path);
+  }
+}
+
+std::vector<JournalRow> shards_of_index(io::Fs& fs, const std::string& path) {
+  const auto text = io::read_small_file(fs, path, kMaxIndexBytes);
+  if (!text) return {};
+  const std::string folder = paths::path(path).parent_path().string();
+  std::vector<JournalRow> rows;
+  try {
+    for (const std::string& name : files_named_in(*text, path)) {
+      if (!is_one_component(name)) continue;
+      const auto state = fs.state(in(folder, name));
+      if (state && !state->is_folder) rows.push_back({name, state->inode, state->size});
+    }
+  } catch (const Error&) {
+    return {};  // no index that tenon reads: nothing of it is touched
+  }
+  return rows;
+}
+
+}  // namespace tenon::saving

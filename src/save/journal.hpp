@@ -1,0 +1,63 @@
+// Journal: what a save in several files is about to name, written down before the first name is given, so that the next
+// save can finish or undo what a dead writer began.
+//
+//   tenon journal 1
+//   index <inode> <bytes> model.safetensors.index.json
+//   new <inode> <bytes> model-00001-of-00002.safetensors
+//   old <inode> <bytes> model.g2-00001-of-00002.safetensors
+//   end
+//
+// The index is the last file to get its name: when it bears the inode of the first line, the save has happened and only
+// old files were left to remove; else it has not, and the new ones are removed. A file is touched only while name,
+// inode and size agree. Names are single components of the journal's folder.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/fs.hpp"
+
+namespace tenon::saving {
+
+struct JournalRow {
+  std::string name;
+  std::uint64_t inode = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct Journal {
+  JournalRow index;
+  std::vector<JournalRow> made;      ///< shards that get their names
+  std::vector<JournalRow> replaced;  ///< shards of the index that is replaced
+};
+
+/// One save in several files at a time gives names in a folder. Without locks (some network file systems) two of them
+/// may meet; then one finds the names taken.
+class FolderLock {
+ public:
+  FolderLock(io::Fs& fs, const std::string& folder, io::Wait wait);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  bool is_held() const { return is_held_; }
+
+ private:
+  io::Fs& fs_;
+  int folder_;
+  bool is_held_ = false;
+};
+
+/// Writes the journal durably beside the index. Returns its path. Throws Error: Write, Invalid (a name with a line
+/// break).
+std::string write_journal(io::Fs& fs, const std::string& folder, const Journal& journal);
+
+/// Removes those files of `rows` that are still the ones meant.
+void remove_files(io::Fs& fs, const std::string& folder, const std::vector<JournalRow>& rows);
+
+/// Finishes or undoes what dead writers began in `folder`; nothing while a live one is giving names there.
+void recover(io::Fs& fs, const std::string& folder);
+
+/// The files beside it that the index at `path` names and that exist; none when it is missing or no index.
+std::vector<JournalRow> shards_of_index(io::Fs& fs, const std::string& path);
+
+}  // namespace tenon::saving

@@ -1,0 +1,30 @@
+// publish: gives finished files their names, the last one last, so that readers of the last see a whole checkpoint at
+// any moment.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tenon/error.hpp>
+#include <tenon/save.hpp>
+
+#include "io/atomic_file.hpp"
+#include "io/fs.hpp"
+
+namespace tenon::saving {
+
+/// Another save gave a file one of the names meanwhile.
+struct NamesTaken : Error {
+  explicit NamesTaken(const Error& error) : Error(error) {}
+};
+
+/// The folder of a path; "." where it names none.
+std::string folder_of(const std::string& path);
+
+/// Publishes `files`, all finished. Several: shards and their index, the index last, under a journal and a lock on
+/// their folder; then the shards that only the replaced index named are removed. Throws Error: Write, Exists,
+/// NamesTaken; nothing of this save stands then, unless the message says so.
+void publish(io::Fs& fs, const std::vector<std::unique_ptr<io::AtomicFile>>& files, Durability durability);
+
+}  // namespace tenon::saving

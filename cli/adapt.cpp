@@ -197,9 +197,10 @@ SaveOptions save_options(const Options& options) {
           .max_shard_bytes = options.max_shard_bytes};
 }
 
-void write_result(const Options& options, ApplyResult& result, AdaptOutcome& outcome) {
+void write_result(const Options& options, const Session& session, ApplyResult& result, AdaptOutcome& outcome) {
   const Writing writing = options.dry_run ? Writing::Rehearse : Writing::ToDisk;
-  const SaveReport saved = write_output(std::move(result.snapshot), options.out, save_options(options), writing);
+  const SaveReport saved =
+      write_output(std::move(result.snapshot), options.out, save_options(options), writing, session);
   outcome.out = saved.path;
   outcome.notes.insert(outcome.notes.end(), saved.notes.begin(), saved.notes.end());
   if (options.dry_run) {
@@ -254,7 +255,7 @@ int run(const Options& options, Session& session) {
   if (options.out.empty())
     outcome.notes.push_back("no -o OUT was given: nothing was written");
   else if (fits || options.partial)
-    write_result(options, result, outcome);
+    write_result(options, session, result, outcome);
   else
     outcome.notes.push_back("nothing was written; --partial writes what there is");
   TextStyle style = session.answer_style();

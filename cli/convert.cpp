@@ -79,8 +79,8 @@ int run(const Options& options, Session& session) {
     outcome.notes.push_back("nothing was written: the cast changes values; --accept lossy writes it all the same");
     return answer(options, session, outcome, kNo);
   }
-  const SaveReport saved =
-      write_output(std::move(tensors), options.out, how, options.dry_run ? Writing::Rehearse : Writing::ToDisk);
+  const SaveReport saved = write_output(std::move(tensors), options.out, how,
+                                        options.dry_run ? Writing::Rehearse : Writing::ToDisk, session);
   outcome.out = saved.path;
   outcome.notes = saved.notes;
   if (!dequantized.empty()) outcome.notes.push_back(dequantized);

@@ -22,12 +22,12 @@ extern "C" void on_interrupt(int) {
   is_interrupted = 1;
 }
 
+}  // namespace
+
 void throw_if_interrupted() {
   if (is_interrupted != 0)
     throw Error(Code::Cancelled, {}, "interrupted", {}, {}, "the old output, if there is one, is untouched");
 }
-
-}  // namespace
 
 void catch_interrupts() {
   struct sigaction action {};

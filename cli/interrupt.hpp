@@ -17,6 +17,9 @@ class WritingSection {
   WritingSection& operator=(const WritingSection&) = delete;
 };
 
+/// Throws Error Cancelled after an interrupt within a WritingSection.
+void throw_if_interrupted();
+
 /// The same snapshot, whose tensors throw Error Cancelled after an interrupt: the writer then unwinds and removes its
 /// temporary file.
 Snapshot interruptible(Snapshot snapshot);

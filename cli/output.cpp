@@ -5,6 +5,7 @@
 #include <tenon/error.hpp>
 
 #include "interrupt.hpp"
+#include "progress.hpp"
 
 namespace tenon::cli {
 
@@ -31,9 +32,12 @@ void add_shard_size(CLI::App* command, std::uint64_t& bytes) {
       ->transform(CLI::AsSizeValue(true).description(""));
 }
 
-SaveReport write_output(Snapshot snapshot, const std::string& out, const SaveOptions& options, Writing writing) {
+SaveReport write_output(Snapshot snapshot, const std::string& out, SaveOptions options, Writing writing,
+                        const Session& session) {
   if (writing == Writing::Rehearse) return rehearse_save(snapshot, out, options);
   const WritingSection section;
+  ProgressLine line(session, "writing");
+  options.progress = line.of_bytes();
   return save(interruptible(std::move(snapshot)), out, options);
 }
 

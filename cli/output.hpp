@@ -9,6 +9,8 @@
 #include <tenon/save.hpp>
 #include <tenon/snapshot.hpp>
 
+#include "session.hpp"
+
 namespace tenon::cli {
 
 /// The format that `asked` names, else the one of the suffix. Throws Error Invalid where neither tells one that tenon
@@ -20,7 +22,9 @@ void add_shard_size(CLI::App* command, std::uint64_t& bytes);
 
 enum class Writing { ToDisk, Rehearse };
 
-/// Saves, or rehearses the save. Throws what save() throws, and Error Cancelled after an interrupt.
-SaveReport write_output(Snapshot snapshot, const std::string& out, const SaveOptions& options, Writing writing);
+/// Saves, telling how far it is, or rehearses the save. Throws what save() throws, and Error Cancelled after an
+/// interrupt.
+SaveReport write_output(Snapshot snapshot, const std::string& out, SaveOptions options, Writing writing,
+                        const Session& session);
 
 }  // namespace tenon::cli

@@ -15,6 +15,7 @@
 #include "exit_code.hpp"
 #include "io/atomic_file.hpp"
 #include "base/cursor.hpp"
+#include "progress.hpp"
 #include "session.hpp"
 
 namespace tenon::cli {
@@ -31,26 +32,6 @@ struct Options {
 struct Scanned {
   std::vector<ScannedFile> files;
   std::vector<Error> errors;
-};
-
-/// One line that is written over, on terminals only.
-class Progress {
- public:
-  explicit Progress(const Session& session) : shown_(!session.quiet && !session.json && ::isatty(STDERR_FILENO) == 1) {}
-  ~Progress() { clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void show(std::size_t done, std::size_t all) {
-    if (shown_ && all > 1)
-      complain(fmt::format("\rscanned {} of {} files", base::count_text(done), base::count_text(all)));
-  }
-  void clear() {
-    if (shown_) complain("\r\x1b[K");
-  }
-
- private:
-  bool shown_;
 };
 
 std::vector<std::string> files_of(const Options& options, std::vector<Error>& errors) {
@@ -70,9 +51,10 @@ std::vector<std::string> files_of(const Options& options, std::vector<Error>& er
 Scanned scan_all(const Options& options, const Session& session) {
   Scanned scanned;
   const auto paths = files_of(options, scanned.errors);
-  Progress progress(session);
+  ProgressLine line(session, "scanning");
   for (const std::string& path : paths) {
-    progress.show(scanned.files.size(), paths.size());
+    line.show(
+        fmt::format("scanned {} of {} files", base::count_text(scanned.files.size()), base::count_text(paths.size())));
     try {
       scanned.files.push_back(scan(path, {.limits = session.limits}));
     } catch (const Error& error) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <tenon/export.hpp>
+#include <tenon/progress.hpp>
 #include <tenon/snapshot.hpp>
 
 namespace tenon {
@@ -26,6 +27,7 @@ struct SaveOptions {
   Objects objects = Objects::Keep;  ///< Keep: refuse what the format cannot hold
   /// Tensor bytes in one file; more are spread over shards beside an index. 0: always one file.
   std::uint64_t max_shard_bytes = 0;
+  Progress progress = {};  ///< bytes given to the disk, of all files
 };
 
 struct SaveReport {

@@ -159,10 +159,32 @@ SaveReport report_of(const Outputs& outputs) {
   return report;
 }
 
+/// Tells of every few megabytes, over all files.
+class Teller {
+ public:
+  Teller(const Progress& progress, const Outputs& outputs) : progress_(progress) {
+    for (const Output& output : outputs.files) all_ += output.layout.file_bytes;
+  }
+  void add(std::uint64_t bytes) {
+    constexpr std::uint64_t kStep = std::uint64_t{4} << 20U;
+    done_ += bytes;
+    if (!progress_ || (done_ < next_ && done_ < all_)) return;
+    next_ = done_ + kStep;
+    progress_(done_, all_);
+  }
+
+ private:
+  const Progress& progress_;
+  std::uint64_t done_ = 0, next_ = 0, all_ = 0;
+};
+
 std::unique_ptr<io::AtomicFile> written_file(io::Fs& fs, const Output& output, Existing existing,
-                                             const SaveOptions& options) {
+                                             const SaveOptions& options, Teller& teller) {
   auto file = std::make_unique<io::AtomicFile>(output.path, existing, output.layout.file_bytes, fs);
-  output.layout.write([&](std::span<const std::byte> bytes) { file->write(bytes); });
+  output.layout.write([&](std::span<const std::byte> bytes) {
+    file->write(bytes);
+    teller.add(bytes.size());
+  });
   file->finish(options.durability);
   return file;
 }
@@ -170,11 +192,12 @@ std::unique_ptr<io::AtomicFile> written_file(io::Fs& fs, const Output& output, E
 SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
   saving::recover(fs, saving::folder_of(path));
   const Outputs outputs = checked_outputs(fs, snapshot, path, options);
+  Teller teller(options.progress, outputs);
   std::vector<std::unique_ptr<io::AtomicFile>> files;
   for (std::size_t i = 0; i < outputs.files.size(); ++i) {
     // The index, or the only file, is what may replace an old one; shards have names of their own.
     const bool is_last = i + 1 == outputs.files.size();
-    files.push_back(written_file(fs, outputs.files[i], is_last ? options.existing : Existing::Refuse, options));
+    files.push_back(written_file(fs, outputs.files[i], is_last ? options.existing : Existing::Refuse, options, teller));
   }
   saving::publish(fs, files, options.durability);
   SaveReport report = report_of(outputs);

@@ -484,11 +484,15 @@ class Writing(CliTest):
             self.expect(0, "verify", out + ".index.json")
             self.expect(4, "convert", "whole.safetensors", out, "--max-shard-size", "70B")  # they exist
             self.expect(0, "convert", "whole.safetensors", out, "--max-shard-size", "70B", "--force")
+            # The old shards stayed until the new index stood, so the new ones have other names; the old ones are gone.
+            names = sorted(path.name for path in self.folder.glob(f"m*-of-*{suffix}"))
+            self.assertEqual(names, [f"m.g2-0000{i}-of-00003{suffix}" for i in (1, 2, 3)])
+            self.expect(0, "diff", "whole.safetensors", out + ".index.json")
         self.expect(0, "convert", "whole.safetensors", "small.safetensors", "--max-shard-size", "1GB")
         self.assertTrue((self.folder / "small.safetensors").exists())
-        (self.folder / "m-00002-of-00003.bin").unlink()
+        (self.folder / "m.g2-00002-of-00003.bin").unlink()
         done = self.expect(3, "inspect", "m.bin.index.json")
-        self.assertIn("m-00002-of-00003.bin", done.err)
+        self.assertIn("m.g2-00002-of-00003.bin", done.err)
         self.expect(0, "inspect", "m.bin.index.json", "--salvage")
 
     def test_gzip_and_archives_of_checkpoints(self):

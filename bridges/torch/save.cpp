@@ -20,18 +20,28 @@ SaveOptions with_format_of(const std::string& path, SaveOptions options) {
 }
 
 /// `blueprint_json` is asked for after the tensors have been looked at: their refusals say more.
-SaveReport save_tensors(
-    const std::vector<NamedTensor>& tensors, const std::string& path, const SaveOptions& options,
-    const std::function<std::string()>& blueprint_json = [] { return std::string(); }) {
+Snapshot snapshot_of(const std::vector<NamedTensor>& tensors, const std::string& path,
+                     const std::function<std::string()>& blueprint_json) {
   check_savable(tensors, path);
   Snapshot snapshot;
   snapshot.blueprint_json = blueprint_json();
   snapshot.containers.push_back({.path = {}, .type = "dict", .parent = 0, .key = {}});
   add_tensors(snapshot, tensors);
-  return tenon::save(snapshot, path, with_format_of(path, options));
+  return snapshot;
+}
+
+SaveReport save_tensors(
+    const std::vector<NamedTensor>& tensors, const std::string& path, const SaveOptions& options,
+    const std::function<std::string()>& blueprint_json = [] { return std::string(); }) {
+  return tenon::save(snapshot_of(tensors, path, blueprint_json), path, with_format_of(path, options));
 }
 
 }  // namespace
+
+Snapshot snapshot(const ::torch::nn::Module& module) {
+  return at_the_door(
+      {}, [&] { return snapshot_of(named_tensors(module), {}, [&] { return to_json(blueprint(module)); }); });
+}
 
 SaveReport save(const ::torch::nn::Module& module, const std::string& path, const SaveOptions& options) {
   return at_the_door(path, [&] {

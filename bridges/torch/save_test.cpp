@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <tenon/async_save.hpp>
 #include <tenon/torch.hpp>
 #include <tenon/verify.hpp>
 
@@ -117,6 +118,19 @@ TEST_F(Save, TheSuffixNamesTheFormatAndTheOptionsDoOtherwise) {
   EXPECT_EQ(open(path("a.pth")).format(), Format::PytorchZip);
   EXPECT_EQ(open(path("a.safetensors")).format(), Format::Safetensors);
   EXPECT_EQ(open(path("plain")).format(), Format::PytorchZip);
+}
+
+TEST_F(Save, InTheBackgroundTheModuleIsWhatItWasAtTheCall) {
+  Block module;
+  save(*module, path("now.safetensors"));
+  AsyncSaver saver;
+  saver.save(snapshot(*module), path("later.safetensors"));
+  {
+    const ::torch::NoGradGuard no_grad;
+    for (auto& parameter : module->parameters()) parameter.zero_();
+  }
+  saver.wait();
+  EXPECT_EQ(tenon::test::get(path("later.safetensors")), tenon::test::get(path("now.safetensors")));
 }
 
 TEST_F(Save, TheSameModuleGivesTheSameBytes) {

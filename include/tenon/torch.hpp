@@ -23,6 +23,7 @@
 #include <tenon/listing.hpp>
 #include <tenon/plan.hpp>
 #include <tenon/save.hpp>
+#include <tenon/snapshot.hpp>
 
 namespace tenon::torch {
 
@@ -82,6 +83,10 @@ Listing list(const ::torch::nn::Module& module);
 /// module without tensors, meta tensors, tensors without elements and layouts other than strided; and whatever
 /// tenon::save throws.
 SaveReport save(const ::torch::nn::Module& module, const std::string& path, const SaveOptions& options = {});
+
+/// What save() writes, as a snapshot that keeps the tensors alive and reads them when it is saved: for AsyncSaver,
+/// which copies them at once. Throws Error Refused as save() does.
+Snapshot snapshot(const ::torch::nn::Module& module);
 
 /// Does the checkpoint fit `module`? Reads metadata only, and values where dtypes differ; never changes the module.
 /// Optimizer state that save() put beside a module is left out of the comparison. Throws what open() throws.

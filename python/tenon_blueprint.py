@@ -90,7 +90,7 @@ def blueprint(model, inputs=None, optimizer=None, training=None, parent=None, ma
         "schema": SCHEMA,
         "class": _class_name(model),
         "tensors": _tensor_rows(model, state),
-        "modules": _module_rows(model, assigned),
+        "modules": _module_rows(model, assigned, run.options if run else {}),
         "environment": _environment(state),
         "unsaved": _unsaved(model, optimizer, state, assigned),
     }
@@ -202,7 +202,7 @@ _NOT_PLAIN = object()
 
 def _plain(value, otherwise=_NOT_PLAIN, depth=0):
     """`value` as JSON, or `otherwise`: numbers, texts, booleans, None, lists of these; dtypes and functions by name."""
-    if value is None or isinstance(value, (bool, str)):
+    if value is None or type(value) is int or isinstance(value, (bool, str)):
         return value
     if isinstance(value, enum.Enum):
         return value.name
@@ -290,7 +290,8 @@ def _tensor_rows(model, state):
     return rows
 
 
-def _module_rows(model, assigned):
+def _module_rows(model, assigned, known_options):
+    """known_options: of each module as a run found it, `assigned` included; {} without a run."""
     rows, first = [], {}
     for path, module in model.named_modules(remove_duplicate=False):
         row = {"path": path, "type": _class_name(module), "options": {}}
@@ -299,21 +300,55 @@ def _module_rows(model, assigned):
         known = first.setdefault(id(module), path)
         if known != path:
             row["same_as"] = known
-        row["options"] = _options(module, assigned.get(id(module), set()))
+        if module in known_options:
+            row["options"] = known_options[module].without(assigned.get(id(module), set()))
+        else:
+            row["options"] = _options(module, assigned.get(id(module), set()))
         rows.append(row)
     return rows
 
 
 def _options(module, assigned):
     """Public plain attributes that no run of `forward` assigns, and what torch's own hooks were given."""
-    skipped = assigned | _stored_by_forward(type(module)) | {"training"}
+    return _Options(module).without(assigned)
+
+
+class _Options:
+    """The options of a module before a run: what the run did not touch need not be read again."""
+
+    def __init__(self, module):
+        skipped = _stored_by_forward(type(module))
+        self.values = {name: value for name, value in vars(module).items()
+                       if not name.startswith("_") and name not in skipped and name != "training"}
+        plain = {name: _option(value) for name, value in self.values.items()}
+        self.plain = {name: value for name, value in plain.items() if value is not _NOT_PLAIN}
+        self.of_hooks = _options_of_hooks(module)
+
+    def without(self, assigned):
+        return {**{name: value for name, value in self.plain.items() if name not in assigned}, **self.of_hooks}
+
+    def changed(self, module):
+        """Names whose values are others now; an object that cannot change is compared by identity alone."""
+        now = vars(module)
+        names = {name for name, before in self.plain.items() if not self._is_untouched(name, now)
+                 and _option(now.get(name, _NOT_PLAIN)) != before}
+        if self.of_hooks:
+            after = _options_of_hooks(module)
+            names |= {name for name, before in self.of_hooks.items() if after.get(name, _NOT_PLAIN) != before}
+        return names
+
+    def _is_untouched(self, name, now):
+        value = self.values[name]
+        if now.get(name, _NOT_PLAIN) is not value:
+            return False
+        return type(value) in _UNCHANGING or (type(value) is tuple and all(type(x) in _UNCHANGING for x in value))
+
+
+_UNCHANGING = frozenset((type(None), bool, int, float, str))
+
+
+def _options_of_hooks(module):
     options = {}
-    for name, value in vars(module).items():
-        if name.startswith("_") or name in skipped:
-            continue
-        plain = _option(value)
-        if plain is not _NOT_PLAIN:
-            options[name] = plain
     for hook in getattr(module, "_forward_pre_hooks", {}).values():  # weight_norm, spectral_norm, prune
         if type(hook).__module__.startswith("torch.nn.utils."):
             options[type(hook).__name__] = _members(vars(hook), 1)
@@ -533,6 +568,7 @@ class _Run:
         wrapping = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
         self.wrappers = {path for path, module in model.named_modules() if isinstance(module, wrapping)}
         self.assigned = {}
+        self.options = {}  # module -> its options before the run
         self.stack = []
         self.rows = []  # outputs of submodules
         self.samples = []
@@ -567,7 +603,7 @@ class _Run:
                 size, self.limits.bytes))
 
     def _run_undisturbed(self):
-        options = {module: _options(module, set()) for module in self.model.modules()}
+        self.options = {module: _Options(module) for module in self.model.modules()}
         before = _random_states()
         try:
             with self.recorder, _SeenIndexing():
@@ -580,7 +616,7 @@ class _Run:
             if before != _random_states():
                 self.is_deterministic = 2 * took <= self.limits.seconds and self._repeats()
         finally:
-            self._note_changed(options)
+            self._note_changed()
 
     def check_time(self):
         if time.monotonic() - self.started > self.limits.seconds:
@@ -602,12 +638,10 @@ class _Run:
             members["left_out"] = self.left_out
         return members
 
-    def _note_changed(self, options):
+    def _note_changed(self):
         """Lists and dicts that a run changed in place are results, too."""
-        for module, before in options.items():
-            after = _options(module, set())
-            changed = {name for name in before if after.get(name, _NOT_PLAIN) != before[name]}
-            self.assigned.setdefault(id(module), set()).update(changed)
+        for module, before in self.options.items():
+            self.assigned.setdefault(id(module), set()).update(before.changed(module))
 
     def _call(self):
         return list(_tensors_in(self.model(*self.args, **self.kwargs)))
@@ -743,14 +777,16 @@ class _Undisturbed:
         self.containers = {}
         for module in self.modules:
             for value in list(vars(module).values()):
-                self._keep_container(value, 0)
-        held = self.inputs + [tensor for _, tensor, _, _ in _owned(self.model)]
+                if type(value) in _CONTAINERS:
+                    self._keep_container(value, 0)
+        owned = list(_owned(self.model))
+        held = self.inputs + [tensor for _, tensor, _, _ in owned]
         held += [value for _, values in members for value in values.values() if isinstance(value, torch.Tensor)]
         self.held = {}  # memory -> the tensors in it
         for tensor in held:
             self.held.setdefault(_memory(tensor), []).append(tensor)
         self.kept = {}  # memory -> pairs of a tensor and its values before
-        for _, buffer, is_parameter, _ in _owned(self.model):
+        for _, buffer, is_parameter, _ in owned:
             if not is_parameter:
                 self.keep(buffer)
         with contextlib.ExitStack() as stack:
@@ -804,7 +840,7 @@ class _Undisturbed:
                 module.training = mode
 
 
-_CONTAINERS = (list, dict, set, collections.OrderedDict, collections.deque)
+_CONTAINERS = frozenset((list, dict, set, collections.OrderedDict, collections.deque))
 
 
 def _refill(container, before):
@@ -1060,6 +1096,8 @@ def _as_real(tensor):
 
 
 def _doubles(tensor):
+    if tensor.dtype in (torch.float32, torch.float64):
+        return _numbers(tensor.tolist())  # Python's floats hold them as they are
     return _numbers(_as_real(tensor).tolist())
 
 
@@ -1082,7 +1120,10 @@ def _sample_row(tensor):
 
 def _with_sample(row, elements):
     row["sample"] = [] if elements is None else _doubles(elements)
-    row["scale"] = max((abs(value) for value in row["sample"] if not isinstance(value, str)), default=0.0)
+    try:
+        row["scale"] = max(map(abs, row["sample"]), default=0.0)
+    except TypeError:  # "nan" and "inf" are texts
+        row["scale"] = max((abs(value) for value in row["sample"] if not isinstance(value, str)), default=0.0)
     return row
 
 
@@ -1091,11 +1132,13 @@ def _fingerprints(state):
     groups = {}
     for name, tensor in state.items():
         if _has_values(tensor):
-            values = _as_real(_elements(tensor, FINGERPRINT_ELEMENTS))
-            groups.setdefault((values.numel(), values.device), []).append((name, values))
+            values = _elements(tensor, FINGERPRINT_ELEMENTS)
+            if values.dtype != torch.float32:  # float32, the usual one, is widened when all are together
+                values = _as_real(values)
+            groups.setdefault((values.numel(), values.device, values.dtype), []).append((name, values))
     sums = {}
     for rows in groups.values():
-        stacked = torch.stack([values for _, values in rows])
+        stacked = torch.stack([values for _, values in rows]).to(torch.float64)
         both = zip(stacked.sum(1).tolist(), stacked.abs().sum(1).tolist())
         sums.update((name, pair) for (name, _), pair in zip(rows, both))
     return [{"name": name, "sum": _number(sums[name][0]), "magnitude": _number(sums[name][1])}

@@ -125,6 +125,7 @@ class Recorder {
     results.erase(std::remove_if(results.begin(), results.end(), [](const auto& t) { return !t.defined(); }),
                   results.end());
     if (!results.empty()) note(results);
+    operands_.clear();  // what the run let go must not wait for its next operation
     is_paused_ = false;
   }
 

@@ -10,7 +10,7 @@ endif()
 install(EXPORT tenon-targets NAMESPACE tenon:: DESTINATION ${package_dir})
 get_target_property(library_type tenon TYPE)
 if(library_type STREQUAL "STATIC_LIBRARY") # then whoever links tenon links what tenon links
-  set(TENON_FIND_LINKED "find_dependency(ZLIB)\nfind_dependency(OpenSSL COMPONENTS Crypto)")
+  set(TENON_FIND_LINKED "find_dependency(ZLIB)\nfind_dependency(OpenSSL COMPONENTS Crypto)\nfind_dependency(Threads)")
   set(TENON_PC_REQUIRES Requires)
 else()
   set(TENON_FIND_LINKED "")

@@ -25,6 +25,7 @@ inline constexpr std::uint16_t kZipDeflated = 8;
 struct ZipEntry {
   std::string_view name;            ///< into the mapped directory
   std::uint64_t header_offset = 0;  ///< of the local header, from the start of the archive's bytes
+  std::uint64_t directory_offset = 0;  ///< of its header in the central directory; 0 where there is none
   std::uint64_t packed_bytes = 0;
   std::uint64_t unpacked_bytes = 0;
   std::uint32_t crc32 = 0;
@@ -61,6 +62,9 @@ class ZipReader {
 
   Where where(const ZipEntry& entry) const;
 
+  /// Where the bytes behind the end record begin; they end with the file.
+  std::uint64_t comment_offset() const { return comment_offset_; }
+
  private:
   struct Directory;
   Directory find_directory() const;
@@ -78,6 +82,7 @@ class ZipReader {
   std::vector<std::uint32_t> slots_;  ///< open addressing: index + 1 of an entry, 0 for free; a power of two
   std::vector<std::string> warnings_;
   bool has_checksums_ = true;
+  std::uint64_t comment_offset_ = 0;
 };
 
 /// True when the bytes begin with a local header, or are an archive without entries.

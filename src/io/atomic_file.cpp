@@ -136,6 +136,17 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
+void AtomicFile::rewrite(std::uint64_t offset, std::span<const std::byte> bytes) {
+  TENON_ASSERT(usable_ && descriptor_ >= 0 && offset <= written_ && bytes.size() <= written_ - offset);
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) fail("writing", count == 0 ? EIO : errno);
+    offset += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
 void AtomicFile::commit(Durability durability) {
   TENON_ASSERT(usable_ && descriptor_ >= 0);
   // A failed fsync is not tried again: the kernel may have dropped the dirty pages and would report success.

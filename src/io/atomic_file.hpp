@@ -28,6 +28,9 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   std::uint64_t written() const { return written_; }
 
+  /// Puts other bytes in the place of some that were written. Throws Error Write.
+  void rewrite(std::uint64_t offset, std::span<const std::byte> bytes);
+
   /// After it returns, `path` holds exactly what was written. With Existing::Refuse a file that appeared meanwhile is
   /// not replaced.
   void commit(Durability durability);

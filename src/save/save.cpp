@@ -20,6 +20,7 @@
 #include "formats/writer.hpp"
 #include "io/atomic_file.hpp"
 #include "io/mapped_file.hpp"
+#include "save/digested_write.hpp"
 #include "save/shards.hpp"
 
 namespace tenon {
@@ -103,9 +104,21 @@ struct Outputs {
   std::size_t left_out = 0;  ///< arrays of text
 };
 
-formats::Layout text_layout(std::string text) {
-  const std::uint64_t size = text.size();
-  return {size, {}, [text = std::move(text)](const formats::Sink& sink) { sink(std::as_bytes(std::span(text))); }};
+formats::Layout text_layout(saving::IndexText index) {
+  formats::Layout layout;
+  layout.file_bytes = index.text.size();
+  layout.digests = std::move(index.digests);
+  layout.write = [text = std::move(index.text)](const formats::Sink& sink) { sink(std::as_bytes(std::span(text))); };
+  return layout;
+}
+
+/// The index of shards that are laid out, and, once they are written, know their digests.
+formats::Layout index_layout(const Outputs& outputs, const std::string& path, const SaveOptions& options,
+                             const std::vector<std::string>& digests) {
+  std::vector<saving::ShardFile> shards;
+  for (std::size_t i = 0; i < outputs.shards.size(); ++i)
+    shards.push_back({outputs.shards[i], outputs.files[i].layout.file_bytes, i < digests.size() ? digests[i] : ""});
+  return text_layout(saving::index_text(shards, path, options.digests));
 }
 
 Outputs checked_outputs(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
@@ -123,16 +136,16 @@ Outputs checked_outputs(const Snapshot& snapshot, const std::string& path, const
   if (count <= 1) {
     if (kept) outputs.shards.assign(1, std::move(*kept));
     const Snapshot& only = outputs.shards.empty() ? snapshot : outputs.shards.front();
-    outputs.files.push_back({path, lay_out({only, path, options.objects}, options.format)});
+    outputs.files.push_back({path, lay_out({only, path, options.objects, options.digests}, options.format)});
     return outputs;
   }
   refuse_two_of_a_name(whole, path);
   for (std::size_t i = 0; i < count; ++i) {
     std::string shard = saving::shard_path(path, i + 1, count);
-    formats::Layout layout = lay_out({outputs.shards[i], shard, options.objects}, options.format);
+    formats::Layout layout = lay_out({outputs.shards[i], shard, options.objects, options.digests}, options.format);
     outputs.files.push_back({std::move(shard), std::move(layout)});
   }
-  outputs.files.push_back({saving::index_path(path), text_layout(saving::index_text(outputs.shards, path))});
+  outputs.files.push_back({saving::index_path(path), index_layout(outputs, path, options, {})});
   return outputs;
 }
 
@@ -161,12 +174,14 @@ SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, cons
 }
 
 SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
-  const Outputs outputs = checked_outputs(snapshot, path, options);
+  Outputs outputs = checked_outputs(snapshot, path, options);
   std::vector<std::unique_ptr<io::AtomicFile>> files;
   for (const Output& output : outputs.files)
     files.push_back(std::make_unique<io::AtomicFile>(output.path, options.existing, output.layout.file_bytes));
+  std::vector<std::string> digests;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    outputs.files[i].layout.write([&](std::span<const std::byte> bytes) { files[i]->write(bytes); });
+    if (i > 0 && i + 1 == files.size()) outputs.files[i].layout = index_layout(outputs, path, options, digests);
+    digests.push_back(saving::write_digested(outputs.files[i].layout, *files[i]));
     TENON_ASSERT(files[i]->written() == outputs.files[i].layout.file_bytes);
   }
   for (const auto& file : files) file->commit(options.durability);

@@ -70,21 +70,54 @@ std::string shard_path(const std::string& path, std::size_t number, std::size_t 
 
 std::string index_path(const std::string& path) { return path + ".index.json"; }
 
-std::string index_text(const std::vector<Snapshot>& shards, const std::string& path) {
-  std::uint64_t total = 0;
+namespace {
+
+std::string file_name(const std::string& path, std::size_t shard, std::size_t count) {
+  return fs::path(shard_path(path, shard + 1, count)).filename().string();
+}
+
+std::string weight_map(const std::vector<ShardFile>& shards, const std::string& path) {
   std::string map;
-  for (std::size_t i = 0; i < shards.size(); ++i) {
-    const std::string file = fs::path(shard_path(path, i + 1, shards.size())).filename().string();
-    for (const SnapshotTensor& tensor : shards[i].tensors) {
-      total += bytes_of(tensor);
+  for (std::size_t i = 0; i < shards.size(); ++i)
+    for (const SnapshotTensor& tensor : shards[i].content.tensors) {
       map += map.empty() ? "\n    " : ",\n    ";
       base::append_json_string(map, tensor.name);
       map += ": ";
-      base::append_json_string(map, file);
+      base::append_json_string(map, file_name(path, i, shards.size()));
     }
+  return map;
+}
+
+/// The members of `metadata` that tell the files' sizes and digests.
+std::string file_list(const std::vector<ShardFile>& shards, const std::string& path) {
+  constexpr std::size_t kHexBytes = 32;
+  std::string list;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    list += list.empty() ? "\n      " : ",\n      ";
+    base::append_json_string(list, file_name(path, i, shards.size()));
+    const ShardFile& shard = shards[i];
+    list += fmt::format(": {{\"bytes\": {}, \"digest\": \"{}\"}}", shard.file_bytes,
+                        shard.digest.empty() ? std::string(kHexBytes, '0') : shard.digest);
   }
-  return fmt::format("{{\n  \"metadata\": {{\n    \"total_size\": {}\n  }},\n  \"weight_map\": {{{}\n  }}\n}}\n", total,
-                     map);
+  return fmt::format(",\n    \"{}\": {{{}\n    }}", formats::kFilesKey, list);
+}
+
+}  // namespace
+
+IndexText index_text(const std::vector<ShardFile>& shards, const std::string& path, Digests digests) {
+  std::uint64_t total = 0;
+  for (const ShardFile& shard : shards)
+    for (const SnapshotTensor& tensor : shard.content.tensors) total += bytes_of(tensor);
+  std::string head = fmt::format("{{\n  \"metadata\": {{\n    \"total_size\": {}", total);
+  IndexText index;
+  if (digests == Digests::Write) {
+    head += file_list(shards, path) + fmt::format(",\n    \"{}\": \"", formats::kDigestsKey);
+    const std::uint64_t bytes = formats::digest_text_bytes(0, formats::kNoBlocks);
+    index.digests = formats::DigestPlaces{formats::kNoBlocks, {}, {head.size(), bytes}, {}};
+    head += std::string(bytes, '\0') + '"';
+  }
+  index.text = head + fmt::format("\n  }},\n  \"weight_map\": {{{}\n  }}\n}}\n", weight_map(shards, path));
+  return index;
 }
 
 }  // namespace tenon::saving

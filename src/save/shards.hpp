@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include <tenon/save.hpp>
 #include <tenon/snapshot.hpp>
+
+#include "formats/digests.hpp"
 
 namespace tenon::saving {
 
@@ -20,7 +24,19 @@ std::string shard_path(const std::string& path, std::size_t number, std::size_t 
 /// `dir/model.safetensors` -> `dir/model.safetensors.index.json`.
 std::string index_path(const std::string& path);
 
-/// The index as JSON, names in the snapshot's order. `path` is the whole checkpoint's.
-std::string index_text(const std::vector<Snapshot>& shards, const std::string& path);
+struct ShardFile {
+  const Snapshot& content;
+  std::uint64_t file_bytes;
+  std::string digest;  ///< the file's own; "" while it is not known: then zeros hold its place
+};
+
+struct IndexText {
+  std::string text;
+  std::optional<formats::DigestPlaces> digests;  ///< of the index itself
+};
+
+/// The index as JSON, names in the snapshot's order. `path` is the whole checkpoint's. With Digests::Write it names the
+/// size and the digest of every shard, so that one of another save is found out, and is itself digested.
+IndexText index_text(const std::vector<ShardFile>& shards, const std::string& path, Digests digests);
 
 }  // namespace tenon::saving

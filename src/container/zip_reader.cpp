@@ -96,7 +96,7 @@ std::optional<Descriptor> find_descriptor(std::span<const std::byte> bytes, std:
 struct ZipReader::Directory {
   std::uint64_t offset = 0, bytes = 0, entry_count = 0;
   std::uint64_t base = 0;  ///< bytes in front of the archive, by which all stated offsets are off
-  std::uint64_t comment_offset = 0;
+  std::uint64_t comment_offset = 0, comment_bytes = 0;
   std::vector<std::string> warnings;
 };
 
@@ -139,6 +139,7 @@ ZipReader::ZipReader(std::span<const std::byte> bytes, std::string file, const L
     Directory directory = find_directory();
     warnings_ = std::move(directory.warnings);
     comment_offset_ = directory.comment_offset;
+    comment_bytes_ = directory.comment_bytes;
     read_directory(directory);
     check_order(directory.offset);
   }
@@ -173,6 +174,7 @@ ZipReader::Directory ZipReader::find_directory() const {
   std::uint64_t stated = in.u32("directory offset");
   const std::uint16_t comment_bytes = in.u16("comment length");
   found.comment_offset = *end + kEndBytes;
+  found.comment_bytes = comment_bytes;
   if (in.remaining() != comment_bytes)
     found.warnings.push_back("the archive's end record says " + base::plural(comment_bytes, "byte") +
                              " follow it, but " + base::plural(in.remaining(), "byte") + " do");

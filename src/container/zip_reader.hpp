@@ -64,6 +64,8 @@ class ZipReader {
 
   /// Where the bytes behind the end record begin; they end with the file.
   std::uint64_t comment_offset() const { return comment_offset_; }
+  /// True when fewer bytes stand there than the end record says.
+  bool is_comment_cut() const { return bytes_.size() - comment_offset_ < comment_bytes_; }
 
  private:
   struct Directory;
@@ -82,7 +84,7 @@ class ZipReader {
   std::vector<std::uint32_t> slots_;  ///< open addressing: index + 1 of an entry, 0 for free; a power of two
   std::vector<std::string> warnings_;
   bool has_checksums_ = true;
-  std::uint64_t comment_offset_ = 0;
+  std::uint64_t comment_offset_ = 0, comment_bytes_ = 0;
 };
 
 /// True when the bytes begin with a local header, or are an archive without entries.

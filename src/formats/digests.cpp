@@ -169,7 +169,14 @@ std::optional<std::uint64_t> FileDigests::damaged_block(std::size_t row, std::sp
 }
 
 bool FileDigests::rest_matches() const {
-  return base::hex(digest_of_rest(file_->bytes(), places_())) == field(0);
+  const DigestPlaces places = places_();
+  const std::uint32_t checksum = base::crc32(base::as_bytes(text_));
+  const auto is_checksum = [&](std::uint64_t at) {
+    if (at > file_->size() || file_->size() - at < sizeof checksum) return false;
+    return base::Cursor(file_->bytes().subspan(at), file_->path()).u32("CRC-32") == checksum;
+  };
+  return std::all_of(places.checksums.begin(), places.checksums.end(), is_checksum) &&
+         base::hex(digest_of_rest(file_->bytes(), places)) == field(0);
 }
 
 std::span<const std::byte> digest_block(std::span<const std::byte> bytes, std::uint64_t number,

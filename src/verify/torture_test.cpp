@@ -77,7 +77,7 @@ TEST_P(Torture, EveryChangedByteIsFoundAndItsTensorNamed) {
   std::size_t tried = 0;
   for (std::size_t at = 0; at < whole.size(); ++at) {
     for (unsigned int change = 0; change < 9; ++change) {
-      const unsigned int mask = change < 8 ? 1U << change : 1U + random() % 255U;
+      const unsigned int mask = change < 8 ? 1U << change : 1U + static_cast<unsigned int>(random() % 255U);
       std::string bytes = whole;
       bytes[at] = static_cast<char>(static_cast<unsigned char>(bytes[at]) ^ mask);
       const VerifiedFile found = verified(bytes, path("a"));
@@ -213,8 +213,9 @@ TEST_F(Damage, DamagedDigestsAreAWarningAndAProblemAndKeepNobodyFromReading) {
 TEST_F(Damage, DigestsAreNoMetadataAndAreMadeAnew) {
   const std::string first = path("a.safetensors"), second = path("b.safetensors"), bare = path("c.safetensors");
   save(two_tensors(30), first);
-  for (const auto& [key, value] : open(first).metadata()) EXPECT_EQ(key, "format");
-  save(snapshot(open(first)), second);
+  const Checkpoint read = open(first);
+  for (const auto& [key, value] : read.metadata()) EXPECT_EQ(key, "format");
+  save(snapshot(read), second);
   EXPECT_EQ(test::get(first), test::get(second));
   save(two_tensors(30), bare, {.digests = Digests::None});
   EXPECT_EQ(test::get(bare).find("xxh3"), std::string::npos);

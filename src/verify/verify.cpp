@@ -234,6 +234,8 @@ class FileCheck {
       if (begin < ends[i])
         tell_entry(zip, zip.entries()[i], std::span(pieces).subspan(begin, ends[i] - begin),
                    std::span(results).subspan(begin, ends[i] - begin), owners);
+    if (zip.is_comment_cut())
+      result_.problems.push_back({"archive structure", "the file ends within the comment behind the archive"});
     if (zip.has_checksums())
       done_.push_back("CRC-32 of " + entries_text(zip.entries().size()));
     else
@@ -356,7 +358,7 @@ class FileCheck {
     try {
       if (has_blocks && !is_archive) check_blocks(digests, owners, file);
       if (!digests.rest_matches() && !(is_archive && structure_told && outside_data_told()))
-        result_.problems.push_back({file + place_of_rest(digests), "bytes outside the tensors are not as they were saved: "
+        result_.problems.push_back({file + std::string(place_of_rest(digests)), "bytes outside the tensors are not as they were saved: "
                                                                    "their XXH3-128 digest differs"});
     } catch (const Error& error) {
       if (!is_damage(error)) throw;

@@ -35,7 +35,8 @@ struct Options {
   std::string file, target, out, plan, emit_plan;
   std::vector<std::string> accept;
   std::uint64_t max_shard_bytes = 0;
-  bool all = false, dry_run = false, partial = false, force = false, salvage = false, no_digests = false, inverse = false;
+  bool all = false, dry_run = false, partial = false, force = false, salvage = false, no_digests = false,
+       inverse = false;
 
   Existing existing() const { return force ? Existing::Replace : Existing::Refuse; }
 };

@@ -19,7 +19,8 @@ struct Options {
   std::string in, out, to, dtype;
   std::vector<std::string> accept;
   std::uint64_t max_shard_bytes = 0;
-  bool all = false, force = false, dry_run = false, drop_objects = false, salvage = false, no_digests = false, dequantize = false;
+  bool all = false, force = false, dry_run = false, drop_objects = false, salvage = false, no_digests = false,
+       dequantize = false;
 };
 
 /// Casts where --dtype asks for it; measured before anything is written.

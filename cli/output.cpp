@@ -32,7 +32,8 @@ void add_shard_size(CLI::App* command, std::uint64_t& bytes) {
 }
 
 void add_no_digests(CLI::App* command, bool& no_digests) {
-  command->add_flag("--no-digests", no_digests, "Write the bytes that the format's own writer would: no digests in them");
+  command->add_flag("--no-digests", no_digests,
+                    "Write the bytes that the format's own writer would: no digests in them");
 }
 
 SaveReport write_output(Snapshot snapshot, const std::string& out, const SaveOptions& options, Writing writing) {

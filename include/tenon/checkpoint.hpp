@@ -159,8 +159,9 @@ class TENON_API Checkpoint {
   /// Returns the tensor at `index` as a view into the checkpoint.
   ///
   /// Nothing is copied where the file stores the bytes plainly; packed storages are unpacked once and kept. The
-  /// digests that tenon stored, else the archive's checksum of the storage, are compared when it is first touched. The result keeps the bytes alive. Throws
-  /// Error: Corrupt (checksum, range), Read (the file changed since open), Unsupported (a tensor without bytes).
+  /// digests that tenon stored, else the archive's checksum of the storage, are compared when it is first touched. The
+  /// result keeps the bytes alive. Throws Error: Corrupt (checksum, range), Read (the file changed since open),
+  /// Unsupported (a tensor without bytes).
   Tensor tensor(std::size_t index) const;
 
   /// The same by name. Throws Error NotFound that names the nearest keys.

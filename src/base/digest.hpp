@@ -1,5 +1,6 @@
-// Digests over byte runs: SHA-256 for identity (OpenSSL), CRC-32 for archives (ISA-L, else zlib), XXH3-128 against damage
-// (xxHash, by the widest vectors that the processor has). Only SHA-256 withstands somebody who forges bytes on purpose.
+// Digests over byte runs: SHA-256 for identity (OpenSSL), CRC-32 for archives (ISA-L, else zlib), XXH3-128 against
+// damage (xxHash, by the widest vectors that the processor has). Only SHA-256 withstands somebody who forges bytes on
+// purpose.
 #pragma once
 
 #include <cstddef>

@@ -66,7 +66,8 @@ void parallel_for(std::size_t count, const std::function<void(std::size_t)>& tas
   Tasks tasks(count, task);
   {
     std::vector<std::unique_ptr<std::jthread>> others;
-    const std::size_t workers = std::min({count, kWorkers, std::size_t{std::max(1U, std::thread::hardware_concurrency())}});
+    const std::size_t workers =
+        std::min({count, kWorkers, std::size_t{std::max(1U, std::thread::hardware_concurrency())}});
     for (std::size_t i = 1; i < workers; ++i) others.push_back(start(tasks));
     tasks.work();
   }

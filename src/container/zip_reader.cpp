@@ -262,6 +262,7 @@ void ZipReader::read_directory(const Directory& directory) {
                      std::string(kFetchAgain)));
     entries_.push_back(entry);
   }
+  unlisted_bytes_ = in.remaining();
   if (!in.at_end())
     warnings_.push_back(base::plural(in.remaining(), "byte") + " in the archive's directory belong to no entry");
 }

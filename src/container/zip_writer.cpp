@@ -143,8 +143,8 @@ std::vector<ZipWriter::Place> ZipWriter::places() const {
   places.reserve(entries_.size());
   std::uint64_t header = end_;
   for (const Entry& entry : entries_) {
-    places.push_back({entry.content, entry.nbytes, entry.content + entry.nbytes + kCrcInDescriptor,
-                      header + kCrcInDirectory});
+    places.push_back(
+        {entry.content, entry.nbytes, entry.content + entry.nbytes + kCrcInDescriptor, header + kCrcInDirectory});
     header += kCentralBytes + entry.name.size() + central_extra_bytes(entry.nbytes, entry.offset);
   }
   return places;

@@ -144,8 +144,9 @@ FileDigests::FileDigests(std::shared_ptr<const io::MappedFile> file, std::string
   for (const std::uint64_t bytes : row_bytes)
     first_block_.push_back(first_block_.back() + digest_blocks(bytes, block_bytes));
   if (!text_.starts_with(head(block_bytes)))
-    problem_ = fmt::format("the stored digests are damaged or of a kind that this version does not know: `{}`, not `{}`",
-                           base::escape_for_terminal(text_.substr(0, head(block_bytes).size())), head(block_bytes));
+    problem_ =
+        fmt::format("the stored digests are damaged or of a kind that this version does not know: `{}`, not `{}`",
+                    base::escape_for_terminal(text_.substr(0, head(block_bytes).size())), head(block_bytes));
   else if (text_.size() != digest_text_bytes(first_block_.back(), block_bytes))
     problem_ = fmt::format("the stored digests are {} long, not {}", base::plural(text_.size(), "byte"),
                            base::count_text(digest_text_bytes(first_block_.back(), block_bytes)));

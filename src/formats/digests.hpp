@@ -39,9 +39,10 @@ struct ByteRange {
 /// Where in a file the digests' subjects and the digests themselves are.
 struct DigestPlaces {
   std::uint64_t block_bytes = kDigestBlockBytes;
-  std::vector<ByteRange> data;           ///< ascending; one row of blocks each
-  ByteRange text;                        ///< outside the data
-  std::vector<std::uint64_t> checksums;  ///< four bytes each, outside the data: CRC-32 of the record that holds the text
+  std::vector<ByteRange> data;  ///< ascending; one row of blocks each
+  ByteRange text;               ///< outside the data
+  std::vector<std::uint64_t>
+      checksums;  ///< four bytes each, outside the data: CRC-32 of the record that holds the text
 };
 
 std::uint64_t digest_blocks(std::uint64_t nbytes, std::uint64_t block_bytes);
@@ -61,9 +62,9 @@ class DigestSink {
 
   const DigestPlaces& places_;
   std::uint64_t position_ = 0;
-  std::size_t row_ = 0;            ///< of the data in which, or before which, `position_` is
-  std::uint64_t in_row_ = 0;       ///< bytes of it that came by
-  std::uint64_t in_block_ = 0;     ///< bytes that the current block has
+  std::size_t row_ = 0;         ///< of the data in which, or before which, `position_` is
+  std::uint64_t in_row_ = 0;    ///< bytes of it that came by
+  std::uint64_t in_block_ = 0;  ///< bytes that the current block has
   std::string blocks_;
   base::Xxh3Stream block_, rest_;
 };

@@ -177,8 +177,8 @@ void refuse_what_cannot_be_held(const WriteRequest& request) {
       "rename one of them by a plan; a PyTorch zip (.pt) keeps them apart where they stand in different dicts");
 }
 
-/// The arrays' bytes have their CRC-32; the digest is of all between them. A comment disturbs no reader, a member that is
-/// no array would.
+/// The arrays' bytes have their CRC-32; the digest is of all between them. A comment disturbs no reader, a member that
+/// is no array would.
 DigestPlaces add_digest_comment(container::ZipWriter& zip) {
   const std::string head = std::string(kDigestsKey) + " ";
   DigestPlaces places{.block_bytes = kNoBlocks, .data = {}, .text = {}, .checksums = {}};

@@ -438,8 +438,8 @@ std::string little_endian(std::uint64_t number) {
   return bytes;
 }
 
-/// What holds the place of the digests in the header: as long as they will be, and found again by looking for it; "" for
-/// none.
+/// What holds the place of the digests in the header: as long as they will be, and found again by looking for it; ""
+/// for none.
 std::string digests_to_come(Digests digests, const std::vector<const SnapshotTensor*>& order) {
   if (digests == Digests::None) return {};
   std::uint64_t blocks = 0;

@@ -133,9 +133,10 @@ std::shared_ptr<const FileDigests> digests_of_text(const std::shared_ptr<const i
   at = at != std::string_view::npos ? at + key.size() : text.find("xxh3-128 ");
   if (at == std::string_view::npos) return nullptr;
   const ByteRange place{at, std::min(bytes, text.size() - at)};
-  return std::make_shared<FileDigests>(
-      file, std::string(text.substr(at, place.bytes)), kNoBlocks, std::span<const std::uint64_t>{},
-      [place] { return DigestPlaces{kNoBlocks, {}, place, {}}; });
+  return std::make_shared<FileDigests>(file, std::string(text.substr(at, place.bytes)), kNoBlocks,
+                                       std::span<const std::uint64_t>{}, [place] {
+                                         return DigestPlaces{kNoBlocks, {}, place, {}};
+                                       });
 }
 
 class ShardedCheckpoint {

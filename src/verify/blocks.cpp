@@ -9,7 +9,8 @@ std::vector<PieceResult> check_pieces(std::span<const Piece> pieces) {
   std::vector<PieceResult> results(pieces.size());
   base::parallel_for(pieces.size(), [&](std::size_t i) {
     const Piece& piece = pieces[i];
-    if (piece.digests != nullptr) results[i].matches = piece.digests->block_matches(piece.row, piece.block, piece.bytes);
+    if (piece.digests != nullptr)
+      results[i].matches = piece.digests->block_matches(piece.row, piece.block, piece.bytes);
     if (piece.wants_crc32) results[i].crc32 = base::crc32(piece.bytes);
   });
   return results;
@@ -19,8 +20,7 @@ void add_pieces(std::span<const std::byte> bytes, const formats::FileDigests* di
                 bool wants_crc32, std::vector<Piece>& pieces) {
   const std::uint64_t count = formats::digest_blocks(bytes.size(), formats::kDigestBlockBytes);
   for (std::uint64_t i = 0; i < count; ++i)
-    pieces.push_back(
-        {formats::digest_block(bytes, i, formats::kDigestBlockBytes), digests, row, i, wants_crc32});
+    pieces.push_back({formats::digest_block(bytes, i, formats::kDigestBlockBytes), digests, row, i, wants_crc32});
 }
 
 std::uint32_t crc32_of(std::span<const Piece> pieces, std::span<const PieceResult> results) {

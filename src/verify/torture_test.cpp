@@ -118,8 +118,8 @@ TEST_P(Torture, SwappedBlocksAndZeroedPagesAreFoundAndNamed) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, Torture,
-                         testing::Values(Format::Safetensors, Format::PytorchZip, Format::Npz), [](const auto& row) {
+INSTANTIATE_TEST_SUITE_P(Formats, Torture, testing::Values(Format::Safetensors, Format::PytorchZip, Format::Npz),
+                         [](const auto& row) {
                            std::string name(format_name(row.param));
                            std::erase(name, '-');
                            return name;

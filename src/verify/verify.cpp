@@ -117,9 +117,7 @@ class Names {
   void add(const std::string& name) {
     if (count_++ == 0) first_ = name;
   }
-  std::string text() const {
-    return count_ < 2 ? first_ : first_ + " and " + base::count_text(count_ - 1) + " more";
-  }
+  std::string text() const { return count_ < 2 ? first_ : first_ + " and " + base::count_text(count_ - 1) + " more"; }
 
  private:
   std::string first_;
@@ -208,7 +206,8 @@ class FileCheck {
   }
 
   std::shared_ptr<formats::CheckpointCore> open_file() const {
-    const OpenOptions how{.mode = ReadMode::Map, .salvage = Salvage::No, .limits = options_.limits, .check = Check::Yes};
+    const OpenOptions how{
+        .mode = ReadMode::Map, .salvage = Salvage::No, .limits = options_.limits, .check = Check::Yes};
     return file_ ? formats::open_core({result_.file, file_, how}) : formats::open_folder(result_.file, how);
   }
 
@@ -234,6 +233,9 @@ class FileCheck {
       if (begin < ends[i])
         tell_entry(zip, zip.entries()[i], std::span(pieces).subspan(begin, ends[i] - begin),
                    std::span(results).subspan(begin, ends[i] - begin), owners);
+    if (zip.unlisted_bytes() > 0)
+      result_.problems.push_back({"archive structure", base::plural(zip.unlisted_bytes(), "byte") +
+                                                           " in the archive's directory belong to no entry"});
     if (zip.is_comment_cut())
       result_.problems.push_back({"archive structure", "the file ends within the comment behind the archive"});
     if (zip.has_checksums())
@@ -280,8 +282,8 @@ class FileCheck {
                     std::span<const std::byte> packed) const {
     const Where where = zip.where(entry);
     if (entry.method != container::kZipDeflated)
-      throw Error(Code::Corrupt, where, "the archive entry is packed by an unknown method", "0 (stored) or 8 (deflated)",
-                  std::to_string(entry.method));
+      throw Error(Code::Corrupt, where, "the archive entry is packed by an unknown method",
+                  "0 (stored) or 8 (deflated)", std::to_string(entry.method));
     const auto unpacked = container::inflate(packed, entry.unpacked_bytes, where, options_.limits);
     if (zip.has_checksums()) require_crc32(entry, base::crc32(unpacked), where);
   }
@@ -316,8 +318,8 @@ class FileCheck {
       if (results[i].matches) continue;
       const Piece& piece = pieces[i];
       const auto begin = static_cast<std::uint64_t>(piece.bytes.data() - piece.digests->file().bytes().data());
-      result_.problems.push_back({where, formats::damage_text(piece.block, piece.digests->blocks(piece.row),
-                                                              {begin, piece.bytes.size()})});
+      result_.problems.push_back(
+          {where, formats::damage_text(piece.block, piece.digests->blocks(piece.row), {begin, piece.bytes.size()})});
       is_damaged = true;
     }
     return is_damaged;
@@ -358,8 +360,9 @@ class FileCheck {
     try {
       if (has_blocks && !is_archive) check_blocks(digests, owners, file);
       if (!digests.rest_matches() && !(is_archive && structure_told && outside_data_told()))
-        result_.problems.push_back({file + std::string(place_of_rest(digests)), "bytes outside the tensors are not as they were saved: "
-                                                                   "their XXH3-128 digest differs"});
+        result_.problems.push_back({file + std::string(place_of_rest(digests)),
+                                    "bytes outside the tensors are not as they were saved: "
+                                    "their XXH3-128 digest differs"});
     } catch (const Error& error) {
       if (!is_damage(error)) throw;
       if (!damaged_.contains(error.where.member)) result_.problems.push_back(problem_in(result_.file, error));
@@ -381,8 +384,8 @@ class FileCheck {
     const auto places = digests.places();
     std::vector<Piece> pieces;
     for (std::size_t row = 0; row < places.data.size(); ++row)
-      verification::add_pieces(digests.file().bytes().subspan(places.data[row].offset, places.data[row].bytes), &digests,
-                               row, false, pieces);
+      verification::add_pieces(digests.file().bytes().subspan(places.data[row].offset, places.data[row].bytes),
+                               &digests, row, false, pieces);
     const std::vector<PieceResult> results = verification::check_pieces(pieces);
     for (std::size_t i = 0; i < pieces.size(); ++i)
       if (!results[i].matches)

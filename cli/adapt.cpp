@@ -35,7 +35,8 @@ struct Options {
   std::string file, target, out, plan, emit_plan;
   std::vector<std::string> accept;
   std::uint64_t max_shard_bytes = 0;
-  bool all = false, dry_run = false, partial = false, force = false, salvage = false, inverse = false;
+  bool all = false, dry_run = false, partial = false, force = false, salvage = false, no_digests = false,
+       inverse = false;
 
   Existing existing() const { return force ? Existing::Replace : Existing::Refuse; }
 };
@@ -194,7 +195,8 @@ SaveOptions save_options(const Options& options) {
           .existing = options.existing(),
           .durability = Durability::Fsync,
           .objects = Objects::Keep,
-          .max_shard_bytes = options.max_shard_bytes};
+          .max_shard_bytes = options.max_shard_bytes,
+          .digests = options.no_digests ? Digests::None : Digests::Write};
 }
 
 void write_result(const Options& options, const Session& session, ApplyResult& result, AdaptOutcome& outcome) {
@@ -294,6 +296,7 @@ void add_adapt(CLI::App& app, Session& session) {
       ->delimiter(',')
       ->check(CLI::IsMember({"guess", "lossy"}).description(""));
   add_shard_size(command, options->max_shard_bytes);
+  add_no_digests(command, options->no_digests);
   command->add_flag("--all", options->all, "Do not cut long lists");
   command->add_flag("--partial", options->partial, "Write OUT even when it does not fit");
   command->add_flag("--force", options->force, "Replace OUT if it exists");

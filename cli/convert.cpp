@@ -19,7 +19,8 @@ struct Options {
   std::string in, out, to, dtype;
   std::vector<std::string> accept;
   std::uint64_t max_shard_bytes = 0;
-  bool all = false, force = false, dry_run = false, drop_objects = false, salvage = false, dequantize = false;
+  bool all = false, force = false, dry_run = false, drop_objects = false, salvage = false, no_digests = false,
+       dequantize = false;
 };
 
 /// Casts where --dtype asks for it; measured before anything is written.
@@ -63,7 +64,8 @@ int run(const Options& options, Session& session) {
                         .existing = options.force ? Existing::Replace : Existing::Refuse,
                         .durability = Durability::Fsync,
                         .objects = options.drop_objects ? Objects::Drop : Objects::Keep,
-                        .max_shard_bytes = options.max_shard_bytes};
+                        .max_shard_bytes = options.max_shard_bytes,
+                        .digests = options.no_digests ? Digests::None : Digests::Write};
   ConvertOutcome outcome{.file = options.in,
                          .out = options.out,
                          .from = checkpoint.format(),
@@ -115,6 +117,7 @@ void add_convert(CLI::App& app, Session& session) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"lossy"}).description(""));
   add_shard_size(command, options->max_shard_bytes);
+  add_no_digests(command, options->no_digests);
   command->add_flag("--dequantize", options->dequantize,
                     "Compute float32 of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K");
   command->add_flag("--all", options->all, "Do not cut long lists");

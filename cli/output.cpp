@@ -32,6 +32,11 @@ void add_shard_size(CLI::App* command, std::uint64_t& bytes) {
       ->transform(CLI::AsSizeValue(true).description(""));
 }
 
+void add_no_digests(CLI::App* command, bool& no_digests) {
+  command->add_flag("--no-digests", no_digests,
+                    "Write the bytes that the format's own writer would: no digests in them");
+}
+
 SaveReport write_output(Snapshot snapshot, const std::string& out, SaveOptions options, Writing writing,
                         const Session& session) {
   if (writing == Writing::Rehearse) return rehearse_save(snapshot, out, options);

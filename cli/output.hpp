@@ -20,6 +20,9 @@ Format output_format(const std::string& out, const std::string& asked);
 /// `--max-shard-size 5GB`: sizes in powers of 1000, as KB, MB, GB.
 void add_shard_size(CLI::App* command, std::uint64_t& bytes);
 
+/// `--no-digests`.
+void add_no_digests(CLI::App* command, bool& no_digests);
+
 enum class Writing { ToDisk, Rehearse };
 
 /// Saves, telling how far it is, or rehearses the save. Throws what save() throws, and Error Cancelled after an

@@ -117,13 +117,18 @@ enum class ReadMode : std::uint8_t {
 };
 enum class Salvage : std::uint8_t {
   No,   ///< damage is an Error
-  Yes,  ///< what is whole is listed; the damage becomes warnings
+  Yes,  ///< what is whole is listed, all bytes are read for that; the damage becomes warnings
+};
+enum class Check : std::uint8_t {
+  Yes,  ///< digests and checksums that the file holds are compared when bytes are first used
+  No,   ///< bytes are taken as they are
 };
 
 struct OpenOptions {
   ReadMode mode = ReadMode::Map;
   Salvage salvage = Salvage::No;
   Limits limits = {};
+  Check check = Check::Yes;
 };
 
 namespace formats {
@@ -154,8 +159,9 @@ class TENON_API Checkpoint {
   /// Returns the tensor at `index` as a view into the checkpoint.
   ///
   /// Nothing is copied where the file stores the bytes plainly; packed storages are unpacked once and kept. The
-  /// archive's checksum of the storage is verified when it is first touched. The result keeps the bytes alive. Throws
-  /// Error: Corrupt (checksum, range), Read (the file changed since open), Unsupported (a tensor without bytes).
+  /// digests that tenon stored, else the archive's checksum of the storage, are compared when it is first touched. The
+  /// result keeps the bytes alive. Throws Error: Corrupt (checksum, range), Read (the file changed since open),
+  /// Unsupported (a tensor without bytes).
   Tensor tensor(std::size_t index) const;
 
   /// The same by name. Throws Error NotFound that names the nearest keys.

@@ -19,6 +19,10 @@ enum class Durability : std::uint8_t {
   None,   ///< atomic for readers, but a power cut soon after may lose it
 };
 enum class Objects : std::uint8_t { Keep, Drop };
+enum class Digests : std::uint8_t {
+  Write,  ///< XXH3-128 of every block of every tensor and of all else go into the file: reading and verify() check them
+  None,   ///< the bytes that the format's own writer would write
+};
 
 struct SaveOptions {
   Format format = Format::Safetensors;  ///< Safetensors, PytorchZip or Npz
@@ -28,6 +32,7 @@ struct SaveOptions {
   /// Tensor bytes in one file; more are spread over shards beside an index. 0: always one file.
   std::uint64_t max_shard_bytes = 0;
   Progress progress = {};  ///< bytes given to the disk, of all files
+  Digests digests = Digests::Write;
 };
 
 struct SaveReport {

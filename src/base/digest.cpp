@@ -2,15 +2,65 @@
 
 #include <openssl/evp.h>
 #include <zlib.h>
+#ifdef TENON_XXH_DISPATCH
+#include <xxh_x86dispatch.h>
+#else
+#include <xxhash.h>
+#endif
+#ifdef TENON_ISAL
+#include <isa-l/crc.h>
+#endif
 
 #include <array>
+
+#include <fmt/format.h>
 
 #include <tenon/error.hpp>
 
 namespace tenon::base {
 
 std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t seed) {
+  if (bytes.empty()) return seed;
+#ifdef TENON_ISAL
+  return ::crc32_gzip_refl(seed, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+#else
   return static_cast<std::uint32_t>(::crc32_z(seed, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+#endif
+}
+
+std::uint32_t crc32_combine(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes) {
+  return static_cast<std::uint32_t>(::crc32_combine(first, second, static_cast<z_off_t>(second_bytes)));
+}
+
+Xxh3 xxh3(std::span<const std::byte> bytes) {
+  const XXH128_hash_t digest = XXH3_128bits(bytes.data(), bytes.size());
+  return {digest.high64, digest.low64};
+}
+
+std::string hex(const Xxh3& digest) { return fmt::format("{:016x}{:016x}", digest.high, digest.low); }
+
+struct Xxh3Stream::State {
+  XXH3_state_t* state = XXH3_createState();
+  State() = default;
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { XXH3_freeState(state); }
+};
+
+Xxh3Stream::Xxh3Stream() : state_(std::make_unique<State>()) {
+  TENON_ASSERT(state_->state != nullptr && XXH3_128bits_reset(state_->state) == XXH_OK);
+}
+
+Xxh3Stream::~Xxh3Stream() = default;
+
+void Xxh3Stream::update(std::span<const std::byte> bytes) {
+  if (!bytes.empty()) TENON_ASSERT(XXH3_128bits_update(state_->state, bytes.data(), bytes.size()) == XXH_OK);
+}
+
+Xxh3 Xxh3Stream::finish() {
+  const XXH128_hash_t digest = XXH3_128bits_digest(state_->state);
+  TENON_ASSERT(XXH3_128bits_reset(state_->state) == XXH_OK);
+  return {digest.high64, digest.low64};
 }
 
 struct Sha256::State {

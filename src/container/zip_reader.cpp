@@ -96,6 +96,7 @@ std::optional<Descriptor> find_descriptor(std::span<const std::byte> bytes, std:
 struct ZipReader::Directory {
   std::uint64_t offset = 0, bytes = 0, entry_count = 0;
   std::uint64_t base = 0;  ///< bytes in front of the archive, by which all stated offsets are off
+  std::uint64_t comment_offset = 0, comment_bytes = 0;
   std::vector<std::string> warnings;
 };
 
@@ -131,12 +132,14 @@ std::uint64_t zip_data_offset(std::span<const std::byte> archive, std::uint64_t 
 }
 
 ZipReader::ZipReader(std::span<const std::byte> bytes, std::string file, const Limits& limits, ZipDamage damage)
-    : bytes_(bytes), file_(std::move(file)), limits_(limits), damage_(damage) {
+    : bytes_(bytes), file_(std::move(file)), limits_(limits), damage_(damage), comment_offset_(bytes.size()) {
   if (damage_ == ZipDamage::Salvage && !find_end(bytes_)) {
     search_local_headers();
   } else {
     Directory directory = find_directory();
     warnings_ = std::move(directory.warnings);
+    comment_offset_ = directory.comment_offset;
+    comment_bytes_ = directory.comment_bytes;
     read_directory(directory);
     check_order(directory.offset);
   }
@@ -170,6 +173,8 @@ ZipReader::Directory ZipReader::find_directory() const {
   found.bytes = in.u32("directory size");
   std::uint64_t stated = in.u32("directory offset");
   const std::uint16_t comment_bytes = in.u16("comment length");
+  found.comment_offset = *end + kEndBytes;
+  found.comment_bytes = comment_bytes;
   if (in.remaining() != comment_bytes)
     found.warnings.push_back("the archive's end record says " + base::plural(comment_bytes, "byte") +
                              " follow it, but " + base::plural(in.remaining(), "byte") + " do");
@@ -224,6 +229,7 @@ void ZipReader::read_directory(const Directory& directory) {
     if (in.text(4, "directory entry") != kCentralSignature)
       throw in.error_at(at, Code::Corrupt, "a directory entry is damaged", "PK 01 02", {}, std::string(kFetchAgain));
     ZipEntry entry;
+    entry.directory_offset = directory.offset + at;
     in.skip(4, "versions");
     entry.flags = in.u16("flags");
     entry.method = in.u16("method");
@@ -256,6 +262,7 @@ void ZipReader::read_directory(const Directory& directory) {
                      std::string(kFetchAgain)));
     entries_.push_back(entry);
   }
+  unlisted_bytes_ = in.remaining();
   if (!in.at_end())
     warnings_.push_back(base::plural(in.remaining(), "byte") + " in the archive's directory belong to no entry");
 }

@@ -23,8 +23,9 @@ inline constexpr std::uint16_t kZipStored = 0;
 inline constexpr std::uint16_t kZipDeflated = 8;
 
 struct ZipEntry {
-  std::string_view name;            ///< into the mapped directory
-  std::uint64_t header_offset = 0;  ///< of the local header, from the start of the archive's bytes
+  std::string_view name;               ///< into the mapped directory
+  std::uint64_t header_offset = 0;     ///< of the local header, from the start of the archive's bytes
+  std::uint64_t directory_offset = 0;  ///< of its header in the central directory; 0 where there is none
   std::uint64_t packed_bytes = 0;
   std::uint64_t unpacked_bytes = 0;
   std::uint32_t crc32 = 0;
@@ -61,6 +62,13 @@ class ZipReader {
 
   Where where(const ZipEntry& entry) const;
 
+  /// Where the bytes behind the end record begin; they end with the file.
+  std::uint64_t comment_offset() const { return comment_offset_; }
+  /// Bytes of the directory behind the last entry that the end record counts: where a damaged count hides entries.
+  std::uint64_t unlisted_bytes() const { return unlisted_bytes_; }
+  /// True when fewer bytes stand there than the end record says.
+  bool is_comment_cut() const { return bytes_.size() - comment_offset_ < comment_bytes_; }
+
  private:
   struct Directory;
   Directory find_directory() const;
@@ -78,6 +86,7 @@ class ZipReader {
   std::vector<std::uint32_t> slots_;  ///< open addressing: index + 1 of an entry, 0 for free; a power of two
   std::vector<std::string> warnings_;
   bool has_checksums_ = true;
+  std::uint64_t comment_offset_ = 0, comment_bytes_ = 0, unlisted_bytes_ = 0;
 };
 
 /// True when the bytes begin with a local header, or are an archive without entries.

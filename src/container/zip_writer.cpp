@@ -96,7 +96,8 @@ bool needs_zip64(std::uint64_t count, std::uint64_t directory_bytes, std::uint64
   return count >= kFull16 || directory_bytes >= kFull32 || directory_offset >= kFull32;
 }
 
-std::string end_records(std::uint64_t count, std::uint64_t directory_bytes, std::uint64_t directory_offset) {
+std::string end_records(std::uint64_t count, std::uint64_t directory_bytes, std::uint64_t directory_offset,
+                        const std::string& comment) {
   Record r;
   const bool zip64 = needs_zip64(count, directory_bytes, directory_offset);
   if (zip64) {
@@ -114,7 +115,7 @@ std::string end_records(std::uint64_t count, std::uint64_t directory_bytes, std:
   }
   const auto shown = [&](std::uint64_t number, std::uint64_t full) { return zip64 ? full : number; };
   r.u32(kEnd).u16(0).u16(0).u16(shown(count, kFull16)).u16(shown(count, kFull16));
-  r.u32(shown(directory_bytes, kFull32)).u32(shown(directory_offset, kFull32)).u16(0);
+  r.u32(shown(directory_bytes, kFull32)).u32(shown(directory_offset, kFull32)).u16(comment.size()).text(comment);
   return r.bytes();
 }
 
@@ -123,8 +124,30 @@ std::string end_records(std::uint64_t count, std::uint64_t directory_bytes, std:
 void ZipWriter::add(std::string name, std::uint64_t nbytes, std::function<void(const base::Sink&)> write) {
   TENON_ASSERT(name.size() < kFull16);
   const std::uint64_t offset = end_;
-  end_ += local_header(name, nbytes, offset).size() + nbytes + descriptor_bytes(nbytes);
-  entries_.push_back({std::move(name), nbytes, offset, std::move(write)});
+  const std::uint64_t content = offset + local_header(name, nbytes, offset).size();
+  end_ = content + nbytes + descriptor_bytes(nbytes);
+  entries_.push_back({std::move(name), nbytes, offset, content, std::move(write)});
+}
+
+void ZipWriter::add_later(std::string name, std::uint64_t nbytes) {
+  add(std::move(name), nbytes, [nbytes](const base::Sink& sink) {
+    const std::vector<std::byte> zeros(nbytes);
+    sink(zeros);
+  });
+  entries_.back().is_later = true;
+}
+
+std::vector<ZipWriter::Place> ZipWriter::places() const {
+  constexpr std::uint64_t kCrcInDescriptor = 4, kCrcInDirectory = 16;
+  std::vector<Place> places;
+  places.reserve(entries_.size());
+  std::uint64_t header = end_;
+  for (const Entry& entry : entries_) {
+    places.push_back(
+        {entry.content, entry.nbytes, entry.content + entry.nbytes + kCrcInDescriptor, header + kCrcInDirectory});
+    header += kCentralBytes + entry.name.size() + central_extra_bytes(entry.nbytes, entry.offset);
+  }
+  return places;
 }
 
 void ZipWriter::add(std::string name, std::string content) {
@@ -137,7 +160,7 @@ std::uint64_t ZipWriter::file_bytes() const {
   std::uint64_t directory_bytes = 0;
   for (const Entry& entry : entries_)
     directory_bytes += kCentralBytes + entry.name.size() + central_extra_bytes(entry.nbytes, entry.offset);
-  return end_ + directory_bytes + end_records(entries_.size(), directory_bytes, end_).size();
+  return end_ + directory_bytes + end_records(entries_.size(), directory_bytes, end_, comment_).size();
 }
 
 void ZipWriter::write(const base::Sink& sink) const {
@@ -152,11 +175,12 @@ void ZipWriter::write(const base::Sink& sink) const {
       sink(bytes);
     });
     TENON_ASSERT(written == entry.nbytes);
+    if (entry.is_later) crc = 0;
     sink(base::as_bytes(descriptor(crc, entry.nbytes)));
     directory += central_header(entry.name, entry.nbytes, entry.offset, crc);
   }
   sink(base::as_bytes(directory));
-  sink(base::as_bytes(end_records(entries_.size(), directory.size(), end_)));
+  sink(base::as_bytes(end_records(entries_.size(), directory.size(), end_, comment_)));
 }
 
 }  // namespace tenon::container

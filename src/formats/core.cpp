@@ -59,7 +59,7 @@ HeldBytes CheckpointCore::bytes_of(std::uint32_t index) const {
   if (place.kind == StorageBytes::Kind::Derived) return derived(index);
   files[place.file]->require_unchanged();
   const std::span<const std::byte> archive = files[place.file]->bytes();
-  if (!place.offset_is_of_zip_header && !place.crc32 && place.kind == StorageBytes::Kind::Mapped)
+  if (!place.offset_is_of_zip_header && !place.crc32 && !place.digests.of && place.kind == StorageBytes::Kind::Mapped)
     return {archive.subspan(place.offset, storage.nbytes), {}};
 
   const std::lock_guard lock(mutex_);
@@ -72,24 +72,44 @@ HeldBytes CheckpointCore::bytes_of(std::uint32_t index) const {
         place.offset_is_of_zip_header
             ? container::zip_data_offset(archive, place.offset, packed_bytes, storage.member, where)
             : place.offset;
-    std::span<const std::byte> bytes = archive.subspan(offset, packed_bytes);
+    const std::span<const std::byte> stored = archive.subspan(offset, packed_bytes);
+    std::span<const std::byte> bytes = stored;
     if (place.kind == StorageBytes::Kind::Deflated) {
       entry->second.bytes = container::inflate(bytes, storage.nbytes, where, limits);
       bytes = entry->second.bytes;
     }
-    if (place.crc32 && salvage == Salvage::No) {
-      const std::uint32_t found = base::crc32(bytes);
-      if (found != *place.crc32)
-        throw Error(Code::Corrupt, where, "the checksum of a storage is wrong", base::hex(*place.crc32),
-                    base::hex(found),
-                    "the file is damaged: fetch or save it again, or read it as it is with --salvage");
-    }
+    if (bytes_check == Check::Yes) check_bytes(index, stored, bytes, where);
     entry->second.view = bytes;
     return {bytes, {}};
   } catch (...) {
     unpacked_.erase(entry);  // so that the next call gives the same Error
     throw;
   }
+}
+
+void CheckpointCore::check_bytes(std::uint32_t index, std::span<const std::byte> stored,
+                                 std::span<const std::byte> unpacked, const Where& where) const {
+  constexpr const char* kNext = "the file is damaged: fetch or save it again; --salvage reads the other tensors";
+  const StorageBytes& place = storage_bytes[index];
+  const auto& [known, row] = place.digests;
+  if (known && known->problem().empty()) {
+    const auto damaged = known->damaged_block(row, stored);
+    if (!damaged) return;
+    const auto block = digest_block(stored, *damaged, known->block_bytes());
+    const auto begin = static_cast<std::uint64_t>(block.data() - files[place.file]->bytes().data());
+    throw Error(Code::Corrupt, {where.file, where.member, {}, begin},
+                damage_text(*damaged, known->blocks(row), {begin, block.size()}), {}, {}, kNext);
+  }
+  if (!place.crc32) return;
+  const std::uint32_t found = base::crc32(unpacked);
+  if (found != *place.crc32)
+    throw Error(Code::Corrupt, where, "the checksum of a storage is wrong", base::hex(*place.crc32), base::hex(found),
+                kNext);
+}
+
+void CheckpointCore::add_digests(std::shared_ptr<const FileDigests> of_a_file) {
+  if (!of_a_file->problem().empty()) warnings.push_back(of_a_file->problem());
+  digests.push_back(std::move(of_a_file));
 }
 
 std::optional<std::size_t> CheckpointCore::find(std::string_view name) const {

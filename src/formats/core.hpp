@@ -15,9 +15,16 @@
 
 #include <tenon/checkpoint.hpp>
 
+#include "formats/digests.hpp"
 #include "io/mapped_file.hpp"
 
 namespace tenon::formats {
+
+/// The row of a file's digests that is about a storage; null where there is none.
+struct DigestRow {
+  std::shared_ptr<const FileDigests> of;
+  std::uint32_t row = 0;
+};
 
 /// Where the bytes of a storage are.
 struct StorageBytes {
@@ -35,6 +42,7 @@ struct StorageBytes {
   /// first byte of the storage, so that opening does not touch one page per tensor.
   bool offset_is_of_zip_header = false;
   std::optional<std::uint32_t> crc32;  ///< of the unpacked bytes of the whole record, where the archive has one
+  DigestRow digests;                   ///< of the bytes as they stand in the file
   std::vector<std::byte> owned;
   std::function<std::vector<std::byte>(std::span<const std::byte> stored)>
       derive;  ///< gives exactly the storage's bytes, or throws Error
@@ -70,10 +78,15 @@ struct CheckpointCore {
   std::vector<SourceFile> sources;                  ///< TorchScript archives only
   std::shared_ptr<const CheckpointCore> constants;  ///< the tensors that `sources` name `CONSTANTS.c0`, ...; or null
   std::string script_problem;                       ///< why `sources` or `constants` are not whole; "" if they are
+  std::vector<std::shared_ptr<const FileDigests>> digests;  ///< of the files that hold some of themselves
   Salvage salvage = Salvage::No;
+  Check bytes_check = Check::Yes;
   Limits limits;
 
-  /// Bytes of storage `index`, unpacked and, the first time, checked against their CRC-32.
+  /// Where the digests are of no use, a warning says so.
+  void add_digests(std::shared_ptr<const FileDigests> of_a_file);
+
+  /// Bytes of storage `index`, unpacked and, the first time, checked against their digests or their CRC-32.
   HeldBytes bytes_of(std::uint32_t index) const;
 
   /// Index of the tensor called `name`: the first in file order when names repeat. O(log tensors) after the first call.
@@ -85,6 +98,9 @@ struct CheckpointCore {
 
  private:
   HeldBytes derived(std::uint32_t index) const;
+  /// Throws Error Corrupt where the bytes, which begin at `offset` of their file, are not what was saved.
+  void check_bytes(std::uint32_t index, std::span<const std::byte> stored, std::span<const std::byte> unpacked,
+                   const Where& where) const;
 
   struct Unpacked {
     std::span<const std::byte> view;  ///< of the file or of `bytes`, checked

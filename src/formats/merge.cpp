@@ -87,6 +87,7 @@ void merge(CheckpointCore& into, CheckpointCore&& part, const std::string& prefi
   }
   std::move(part.storages.begin(), part.storages.end(), std::back_inserter(into.storages));
   std::move(part.files.begin(), part.files.end(), std::back_inserter(into.files));
+  std::move(part.digests.begin(), part.digests.end(), std::back_inserter(into.digests));
   for (std::string& warning : part.warnings) into.warnings.push_back(std::move(warning));
 }
 

@@ -20,6 +20,7 @@
 #include "container/inflate.hpp"
 #include "container/zip_writer.hpp"
 #include "formats/npy.hpp"
+#include "formats/zip_digests.hpp"
 
 namespace tenon::formats {
 
@@ -64,6 +65,7 @@ class NpzArchive {
         core_->warnings.push_back(std::string("left out: ") + error.what());
       }
     }
+    if (auto digests = zip_comment_digests(request_.file, zip_)) core_->add_digests(std::move(digests));
     if (!zip_.has_checksums()) core_->warnings.push_back("the archive was written without checksums");
     return std::move(core_);
   }
@@ -175,6 +177,18 @@ void refuse_what_cannot_be_held(const WriteRequest& request) {
       "rename one of them by a plan; a PyTorch zip (.pt) keeps them apart where they stand in different dicts");
 }
 
+/// The arrays' bytes have their CRC-32; the digest is of all between them. A comment disturbs no reader, a member that
+/// is no array would.
+DigestPlaces add_digest_comment(container::ZipWriter& zip) {
+  const std::string head = std::string(kDigestsKey) + " ";
+  DigestPlaces places{.block_bytes = kNoBlocks, .data = {}, .text = {}, .checksums = {}};
+  places.text.bytes = digest_text_bytes(0, kNoBlocks);
+  zip.set_comment(head + std::string(places.text.bytes, '\0'));
+  for (const auto& place : zip.places()) places.data.push_back({place.content, place.nbytes});
+  places.text.offset = zip.file_bytes() - places.text.bytes;
+  return places;
+}
+
 std::string metadata_note(const Snapshot& snapshot) {
   if (!snapshot.blueprint_json.empty())
     return "the blueprint is left out: NPZ has no place for text (tenon blueprint writes it beside)";
@@ -214,6 +228,7 @@ Layout lay_out_npz(const WriteRequest& request) {
       write_tensor(tensor, sink);
     });
   }
+  if (request.digests == Digests::Write) layout.digests = add_digest_comment(*zip);
   layout.file_bytes = zip->file_bytes();
   layout.write = [zip](const Sink& sink) { zip->write(sink); };
   return layout;

@@ -193,7 +193,7 @@ Tensor counting(DType dtype, const Shape& shape) {
   return make_tensor(dtype, shape, std::move(bytes));
 }
 
-constexpr SaveOptions kAsNpz{.format = Format::Npz};
+const SaveOptions kAsNpz{.format = Format::Npz};
 
 TEST_F(Npz, WhatIsWrittenIsReadBackAndAligned) {
   Snapshot snapshot;

@@ -74,7 +74,9 @@ std::shared_ptr<CheckpointCore> formats::open_core(const OpenRequest& request) {
     throw Error(Code::Limit, {request.path, {}, {}, {}}, "checkpoints stand too deep within one another",
                 "at most " + base::plural(request.options.limits.wrapper_depth, "level"), {},
                 "unpack the outer ones first");
-  return reader_for(detect(request.file->bytes(), request.path))(request);
+  auto core = reader_for(detect(request.file->bytes(), request.path))(request);
+  core->bytes_check = request.options.check;
+  return core;
 }
 
 Checkpoint open(const std::string& path, const OpenOptions& options) {
@@ -82,6 +84,7 @@ Checkpoint open(const std::string& path, const OpenOptions& options) {
   const auto core = is_folder ? formats::open_folder(path, options)
                               : formats::open_core({path, io::MappedFile::open(path, options.mode), options});
   core->blueprint_json = find_blueprint(*core, options.limits);
+  if (options.salvage == Salvage::Yes && options.check == Check::Yes) formats::leave_out_damaged(*core);
   return Checkpoint(core);
 }
 

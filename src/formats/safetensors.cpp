@@ -267,6 +267,18 @@ void check_ranges(const std::vector<Entry>& entries, std::uint64_t data_start, s
            base::plural(used, "byte") + " of tensors", base::plural(data_bytes, "byte"));
 }
 
+/// The digests stand among the metadata, too. A text that only they look like counts under any key, so that a changed
+/// key does not hide them.
+std::optional<std::string> take_digests(std::vector<std::pair<std::string, std::string>>& metadata) {
+  const auto found = std::find_if(metadata.begin(), metadata.end(), [](const auto& pair) {
+    return pair.first == kDigestsKey || looks_like_digests(pair.second);
+  });
+  if (found == metadata.end()) return std::nullopt;
+  std::string text = std::move(found->second);
+  metadata.erase(found);
+  return text;
+}
+
 /// The blueprint stands among the metadata, and is shown as what it is.
 std::string take_blueprint(std::vector<std::pair<std::string, std::string>>& metadata) {
   const auto found =
@@ -294,11 +306,32 @@ Header read_checked_header(base::Cursor& in, const std::string& path, const Limi
   return header;
 }
 
+/// Null where the file has none. Takes them out of the header.
+std::shared_ptr<const FileDigests> digests_of(const std::shared_ptr<const io::MappedFile>& file, Header& header,
+                                              std::uint64_t data_begin) {
+  std::optional<std::string> text = take_digests(header.metadata);
+  if (!text) return nullptr;
+  std::vector<std::uint64_t> row_bytes;
+  std::vector<ByteRange> data;
+  for (const Entry& entry : header.entries) {
+    row_bytes.push_back(static_cast<std::uint64_t>(entry.end - entry.begin));
+    data.push_back({data_begin + static_cast<std::uint64_t>(entry.begin), row_bytes.back()});
+  }
+  const auto start = base::as_text(file->bytes().first(data_begin));
+  const ByteRange place{start.find(*text), text->size()};
+  return std::make_shared<FileDigests>(file, std::move(*text), kDigestBlockBytes, row_bytes,
+                                       [data = std::move(data), place] {
+                                         return DigestPlaces{kDigestBlockBytes, data, place, {}};
+                                       });
+}
+
 }  // namespace
 
 Metadata check_safetensors(std::span<const std::byte> bytes, const std::string& path, const Limits& limits) {
   base::Cursor in(bytes, path);
-  return read_checked_header(in, path, limits).metadata;
+  Header header = read_checked_header(in, path, limits);
+  static_cast<void>(take_digests(header.metadata));
+  return std::move(header.metadata);
 }
 
 std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request) {
@@ -312,6 +345,9 @@ std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request) {
   core->blueprint_json = take_blueprint(header.metadata);
   core->file_bytes = file->size();
   core->files = {file};
+  const std::uint64_t data_begin = in.position();
+  const auto digests = digests_of(file, header, data_begin);
+  if (digests) core->add_digests(digests);
   core->metadata = std::move(header.metadata);
   core->containers.push_back(
       {.path = {}, .type = "dict", .parent = 0, .key = {}, .tensor_count = header.entries.size()});
@@ -325,7 +361,8 @@ std::shared_ptr<CheckpointCore> open_safetensors(const OpenRequest& request) {
     const auto bytes = static_cast<std::uint64_t>(entry.end - entry.begin);
     core->storages.push_back({.id = std::to_string(tensor.storage), .member = {}, .nbytes = bytes, .device = {}});
     StorageBytes& place = core->storage_bytes.emplace_back();
-    place.offset = in.position() + static_cast<std::uint64_t>(entry.begin);
+    place.offset = data_begin + static_cast<std::uint64_t>(entry.begin);
+    if (digests) place.digests = {digests, tensor.storage};
   }
   return core;
 }
@@ -401,6 +438,35 @@ std::string little_endian(std::uint64_t number) {
   return bytes;
 }
 
+/// What holds the place of the digests in the header: as long as they will be, and found again by looking for it; ""
+/// for none.
+std::string digests_to_come(Digests digests, const std::vector<const SnapshotTensor*>& order) {
+  if (digests == Digests::None) return {};
+  std::uint64_t blocks = 0;
+  for (const SnapshotTensor* tensor : order)
+    blocks += digest_blocks(byte_size(tensor->shape, tensor->dtype), kDigestBlockBytes);
+  return std::string(digest_text_bytes(blocks, kDigestBlockBytes), '~');
+}
+
+/// Zero bytes take the place holder's place.
+DigestPlaces take_places(std::string& header, const std::string& to_come,
+                         const std::vector<const SnapshotTensor*>& order) {
+  const std::string quoted = "\"" + std::string(kDigestsKey) + "\":\"" + to_come + "\"";
+  const std::size_t found = header.find(quoted);
+  TENON_ASSERT(found != std::string::npos);
+  const std::size_t at = found + quoted.size() - 1 - to_come.size();
+  header.replace(at, to_come.size(), to_come.size(), '\0');
+  DigestPlaces places;
+  places.text = {sizeof(std::uint64_t) + at, to_come.size()};
+  std::uint64_t offset = sizeof(std::uint64_t) + header.size();
+  for (const SnapshotTensor* tensor : order) {
+    const std::uint64_t bytes = byte_size(tensor->shape, tensor->dtype);
+    places.data.push_back({offset, bytes});
+    offset += bytes;
+  }
+  return places;
+}
+
 }  // namespace
 
 Layout lay_out_safetensors(const WriteRequest& request) {
@@ -413,7 +479,11 @@ Layout lay_out_safetensors(const WriteRequest& request) {
   auto metadata = request.snapshot.metadata;
   if (const std::string& blueprint = request.snapshot.blueprint_json; !blueprint.empty())
     metadata.emplace_back(kBlueprintKey, blueprint);
-  const std::string header = header_text(order, std::move(metadata));
+  const std::string digests = digests_to_come(request.digests, order);
+  std::erase_if(metadata, [](const auto& pair) { return pair.first == kDigestsKey; });
+  if (!digests.empty()) metadata.emplace_back(kDigestsKey, digests);
+  std::string header = header_text(order, std::move(metadata));
+  if (!digests.empty()) layout.digests = take_places(header, digests, order);
   layout.file_bytes = sizeof(std::uint64_t) + header.size();
   for (const SnapshotTensor* tensor : order) layout.file_bytes += byte_size(tensor->shape, tensor->dtype);
   layout.write = [start = little_endian(header.size()) + header, order = std::move(order)](const Sink& sink) {

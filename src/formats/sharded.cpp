@@ -28,7 +28,14 @@ using base::JsonReader;
 
 constexpr std::string_view kNext = "fetch the index and its shards again, or save the model again";
 
+/// What the index says of a shard, where tenon wrote it.
+struct ShardClaim {
+  std::uint64_t bytes = 0;
+  std::string digest;
+};
+
 struct Index {
+  std::map<std::string, ShardClaim> files;
   std::map<std::string, std::vector<std::string>> shards;  ///< file -> the tensors that it is said to hold
   std::vector<std::pair<std::string, std::string>> metadata;
 };
@@ -78,6 +85,10 @@ class IndexReader {
     json_.begin_object();
     while (const auto key = json_.next_key()) {
       std::string name(*key);
+      if (name == kFilesKey && json_.peek() == JsonReader::Kind::Object) {
+        read_files();
+        continue;
+      }
       if (json_.peek() == JsonReader::Kind::String) {
         index_.metadata.emplace_back(std::move(name), json_.string("a value of metadata"));
         continue;
@@ -90,12 +101,43 @@ class IndexReader {
     }
   }
 
+  void read_files() {
+    json_.begin_object();
+    while (const auto file = json_.next_key()) {
+      ShardClaim& claim = index_.files[std::string(*file)];
+      json_.begin_object();
+      while (const auto key = json_.next_key()) {
+        if (*key == "bytes")
+          claim.bytes = static_cast<std::uint64_t>(json_.unsigned_integer("the size of a shard"));
+        else if (*key == "digest")
+          claim.digest = json_.string("the digest of a shard");
+        else
+          json_.skip_value();
+      }
+    }
+  }
+
   std::string_view text_;
   JsonReader json_;
   const Limits& limits_;
   Index index_;
   std::unordered_map<std::string, bool> known_;
 };
+
+/// The digest of the index itself, wherever it stands in the text: a changed key does not hide it.
+std::shared_ptr<const FileDigests> digests_of_text(const std::shared_ptr<const io::MappedFile>& file) {
+  const std::string_view text = base::as_text(file->bytes());
+  const std::string key = "\"" + std::string(kDigestsKey) + "\": \"";
+  const std::size_t bytes = digest_text_bytes(0, kNoBlocks);
+  std::size_t at = text.find(key);
+  at = at != std::string_view::npos ? at + key.size() : text.find("xxh3-128 ");
+  if (at == std::string_view::npos) return nullptr;
+  const ByteRange place{at, std::min(bytes, text.size() - at)};
+  return std::make_shared<FileDigests>(file, std::string(text.substr(at, place.bytes)), kNoBlocks,
+                                       std::span<const std::uint64_t>{}, [place] {
+                                         return DigestPlaces{kNoBlocks, {}, place, {}};
+                                       });
+}
 
 class ShardedCheckpoint {
  public:
@@ -113,7 +155,10 @@ class ShardedCheckpoint {
 
   std::shared_ptr<CheckpointCore> open() {
     const Index index = IndexReader(request_).read();
+    files_ = index.files;
     core_->metadata = index.metadata;
+    std::erase_if(core_->metadata, [](const auto& pair) { return pair.first == kDigestsKey; });
+    if (auto digests = digests_of_text(request_.file)) core_->add_digests(std::move(digests));
     for (const auto& [file, names] : index.shards) add_shard(file, names);
     note_size();
     return std::move(core_);
@@ -145,14 +190,36 @@ class ShardedCheckpoint {
   std::shared_ptr<CheckpointCore> read_shard(const std::string& file, const std::string& needed_by) const {
     try {
       const auto opened = io::MappedFile::open_beside(folder_, file, request_.options.mode);
-      OpenRequest shard{opened->path(), opened, request_.options, request_.depth + 1};
-      return open_core(shard);
+      const auto claim = files_.find(file);
+      if (claim != files_.end()) require_size(claim->second, *opened);
+      auto shard = open_core({opened->path(), opened, request_.options, request_.depth + 1});
+      if (claim != files_.end()) require_digest(claim->second, *shard);
+      return shard;
     } catch (const Error& error) {
       if (error.code != Code::NotFound) throw;
       throw Error(Code::Corrupt, {request_.path, {}, needed_by, {}}, "a shard that the index names is missing",
                   folder_ + "/" + base::escape_for_terminal(file), {},
                   "fetch the missing file into the same folder; --salvage reads the others");
     }
+  }
+
+  void require_size(const ShardClaim& claim, const io::MappedFile& shard) const {
+    if (claim.bytes == shard.size() || request_.options.check == Check::No) return;
+    throw Error(Code::Corrupt, {shard.path(), {}, {}, {}}, "the shard has another size than when the index was saved",
+                base::plural(claim.bytes, "byte"), base::plural(shard.size(), "byte"),
+                "it is cut short, or of another save: fetch or save all files again; --salvage reads the others");
+  }
+
+  /// Of a shard whose digests are damaged verify() tells; nothing can be compared here.
+  void require_digest(const ShardClaim& claim, const CheckpointCore& shard) const {
+    const bool has_digests = !shard.digests.empty();
+    if (request_.options.check == Check::No || (has_digests && !shard.digests.front()->problem().empty())) return;
+    const std::string found(has_digests ? shard.digests.front()->file_digest() : std::string_view());
+    if (found == claim.digest) return;
+    throw Error(Code::Corrupt, {shard.file, {}, {}, {}}, "the shard is of another save than the index",
+                "a file of digest " + base::escape_for_terminal(claim.digest.substr(0, 40)),
+                has_digests ? found : "a file without digests",
+                "fetch or save all files again; --salvage reads the others");
   }
 
   void require(bool is_there, const std::string& name, const std::string& file) const {
@@ -187,6 +254,7 @@ class ShardedCheckpoint {
 
   const OpenRequest& request_;
   std::string folder_;
+  std::map<std::string, ShardClaim> files_;
   std::shared_ptr<CheckpointCore> core_;
   std::unordered_map<std::string, std::string> owners_;  ///< tensor -> file
 };

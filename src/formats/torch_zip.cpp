@@ -6,6 +6,7 @@
 //   R/version          a number and a newline
 //   R/constants.pkl    TorchScript and LibTorch archives only
 //   R/code/*.py        the classes of such an archive: text, never run
+//   R/tenon.digests    in archives that tenon wrote (formats/digests.hpp)
 //
 // Source: torch/serialization.py; caffe2/serialize/inline_container.cc and versions.h; torch/csrc/jit/serialization.
 #include "formats/torch_zip.hpp"
@@ -21,6 +22,7 @@
 #include "formats/object_walk.hpp"
 #include "formats/script_parts.hpp"
 #include "formats/torch_zip_writer.hpp"
+#include "formats/zip_digests.hpp"
 
 namespace tenon::formats {
 
@@ -51,6 +53,7 @@ class TorchArchive {
   std::shared_ptr<CheckpointCore> open() {
     read_version();
     tell_format();
+    read_digests();
     read_objects();
     core_->blueprint_json = text_of(kBlueprintRecord);
     if (core_->format == Format::TorchScript) {
@@ -97,6 +100,14 @@ class TorchArchive {
     for (Container& container : core_->containers)
       if (container.kind == ContainerKind::Record && container.type.starts_with("__torch__."))
         container.kind = ContainerKind::Module;
+  }
+
+  void read_digests() {
+    digests_ = zip_record_digests(request_.file, zip_, root_);
+    if (!digests_) return;
+    core_->add_digests(digests_);
+    std::uint32_t row = 0;
+    for (const ZipEntry* entry : data_records(zip_, root_)) digest_rows_.emplace(entry, row++);
   }
 
   bool is_big_endian() const {
@@ -161,6 +172,7 @@ class TorchArchive {
     place.offset_is_of_zip_header = true;
     place.packed_bytes = entry->packed_bytes;
     if (zip_.has_checksums()) place.crc32 = entry->crc32;
+    if (const auto row = digest_rows_.find(entry); row != digest_rows_.end()) place.digests = {digests_, row->second};
     return static_cast<std::uint32_t>(core_->storages.size() - 1);
   }
 
@@ -169,6 +181,8 @@ class TorchArchive {
   std::string root_;
   std::shared_ptr<CheckpointCore> core_;
   std::unordered_map<std::string, std::uint32_t> storages_;
+  std::shared_ptr<const FileDigests> digests_;  ///< or null
+  std::unordered_map<const ZipEntry*, std::uint32_t> digest_rows_;
 };
 
 }  // namespace

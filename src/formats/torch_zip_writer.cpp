@@ -2,6 +2,7 @@
 //
 //   R/data.pkl  R/byteorder  R/data/0  R/data/1 ...  R/version        R: base name of the output without its suffix
 //   R/tenon.blueprint.json   where there is a blueprint: torch and LibTorch read only the records they know
+//   R/tenon.digests          of every storage and of all else (formats/digests.hpp)
 //
 // data.pkl: protocol 2, plain dicts. A tensor is
 //   torch._utils._rebuild_tensor_v2(('storage', torch.FloatStorage, '0', 'cpu', n), offset, size, stride,
@@ -15,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <variant>
 
@@ -292,6 +294,23 @@ void refuse_types(const WriteRequest& request) {
   refuse_if_any(request.file, names, "names must be UTF-8 text", "rename these tensors by a plan");
 }
 
+/// The last record; its bytes come when all others have gone by.
+DigestPlaces add_digest_record(container::ZipWriter& zip, const std::string& root, std::size_t first_data,
+                               std::size_t count) {
+  std::uint64_t blocks = 0;
+  const auto before = zip.places();
+  for (const auto& place : std::span(before).subspan(first_data, count))
+    blocks += digest_blocks(place.nbytes, kDigestBlockBytes);
+  zip.add_later(root + std::string(kDigestsKey), digest_text_bytes(blocks, kDigestBlockBytes));
+  DigestPlaces places;
+  const auto all = zip.places();
+  for (const auto& place : std::span(all).subspan(first_data, count))
+    places.data.push_back({place.content, place.nbytes});
+  places.text = {all.back().content, all.back().nbytes};
+  places.checksums = {all.back().descriptor_crc, all.back().directory_crc};
+  return places;
+}
+
 }  // namespace
 
 Layout lay_out_torch_zip(const WriteRequest& request) {
@@ -309,11 +328,13 @@ Layout lay_out_torch_zip(const WriteRequest& request) {
   auto zip = std::make_shared<container::ZipWriter>();
   zip->add(root + "data.pkl", DataPickle(request.snapshot, tree, storages).text());
   zip->add(root + "byteorder", "little");
-  for (std::size_t i = 0; i < storages.records.size(); ++i)
+  const std::size_t first_data = zip->places().size(), record_count = storages.records.size();
+  for (std::size_t i = 0; i < record_count; ++i)
     zip->add(root + "data/" + std::to_string(i), storages.records[i].nbytes, std::move(storages.records[i].write));
   zip->add(root + "version", "3\n");
   if (!request.snapshot.blueprint_json.empty())
     zip->add(root + std::string(kBlueprintRecord), request.snapshot.blueprint_json);
+  if (request.digests == Digests::Write) layout.digests = add_digest_record(*zip, root, first_data, record_count);
   layout.file_bytes = zip->file_bytes();
   layout.write = [zip](const Sink& sink) { zip->write(sink); };
   return layout;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include <tenon/snapshot.hpp>
 
 #include "base/sink.hpp"
+#include "formats/digests.hpp"
 
 namespace tenon::formats {
 
@@ -20,12 +22,14 @@ struct WriteRequest {
   const Snapshot& snapshot;  ///< must outlive the layout
   std::string file;          ///< the output, for messages and for the root name of archives
   Objects objects = Objects::Keep;
+  Digests digests = Digests::Write;
 };
 
 struct Layout {
   std::uint64_t file_bytes = 0;
   std::vector<std::string> notes;          ///< what changes form on the way
   std::function<void(const Sink&)> write;  ///< calls the sink with exactly file_bytes bytes
+  std::optional<DigestPlaces> digests;     ///< zero bytes stand there until the digests are known
 };
 
 /// Passes the dense bytes of a snapshot's tensor to the sink. Throws Bug when `load` gives another type or shape than

@@ -1,9 +1,6 @@
 // Source of the order of calls: the save contract in docs/reliability.md.
 #include "io/atomic_file.hpp"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -11,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "io/temporary.hpp"
 
@@ -43,8 +41,6 @@ std::string folder_of(const std::string& path) {
   const std::string folder = paths::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
 }
-
-std::uint64_t hash(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
 /// A file system that cannot reserve blocks says so here; the bytes are then found out of place when they are written.
 bool cannot_reserve(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == ENODEV; }
@@ -126,7 +122,7 @@ void AtomicFile::fail(const char* step, int error_number) {
 
 void AtomicFile::put(std::span<const std::byte> piece) {
   std::uint64_t offset = static_cast<std::uint64_t>(hashes_.size()) * kPiece;
-  hashes_.push_back(hash(piece));
+  hashes_.push_back(base::xxh3(piece));
   const std::uint64_t end = offset + piece.size();
   while (!piece.empty()) {
     const ssize_t count = fs_.write(descriptor_, piece, offset);
@@ -167,7 +163,7 @@ std::vector<std::byte> AtomicFile::read_piece(std::size_t index) {
     if (count <= 0) fail("reading back what was written", count == 0 ? EIO : static_cast<int>(-count));
     got += static_cast<std::size_t>(count);
   }
-  if (hash(piece) == hashes_[index]) return piece;
+  if (base::xxh3(piece) == hashes_[index]) return piece;
   usable_ = false;
   throw Error(Code::Write, at(path_), "the file does not read back as it was written",
               "equal bytes at " + base::count_text(begin) + " to " + base::count_text(begin + piece.size()),
@@ -184,7 +180,7 @@ void AtomicFile::rewrite(std::uint64_t offset, std::span<const std::byte> bytes)
     std::vector<std::byte> piece = read_piece(index);
     const std::size_t count = std::min(bytes.size(), piece.size() - within);
     std::copy_n(bytes.begin(), count, piece.begin() + static_cast<std::ptrdiff_t>(within));
-    hashes_[index] = hash(piece);
+    hashes_[index] = base::xxh3(piece);
     for (std::size_t done = 0; done < count;) {
       const ssize_t wrote = fs_.write(descriptor_, bytes.subspan(done, count - done), offset + done);
       if (wrote <= 0) fail("writing", wrote == 0 ? EIO : static_cast<int>(-wrote));

@@ -13,6 +13,7 @@
 
 #include <tenon/save.hpp>
 
+#include "base/digest.hpp"
 #include "io/fs.hpp"
 
 namespace tenon::io {
@@ -80,8 +81,8 @@ class AtomicFile {
   int descriptor_ = -1;
   std::uint64_t written_ = 0;
   std::uint64_t expected_bytes_ = 0;
-  std::vector<std::byte> gathered_;    ///< less than a piece that waits for more
-  std::vector<std::uint64_t> hashes_;  ///< XXH3-64 of every piece that was put
+  std::vector<std::byte> gathered_;  ///< less than a piece that waits for more
+  std::vector<base::Xxh3> hashes_;   ///< of every piece that was put
   bool usable_ = true;
   bool is_published_ = false;
 };

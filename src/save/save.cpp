@@ -1,7 +1,7 @@
 // The durable save: check the request, lay the output out, write every file under a temporary name, then give the
 // names.
 //
-//   checked_outputs -> written_file (each) -> publish
+//   checked_outputs -> write_digested and finish (each) -> publish
 #include <tenon/save.hpp>
 
 #include <algorithm>
@@ -23,6 +23,7 @@
 #include "formats/writer.hpp"
 #include "io/atomic_file.hpp"
 #include "io/mapped_file.hpp"
+#include "save/digested_write.hpp"
 #include "save/journal.hpp"
 #include "save/publish.hpp"
 #include "save/save_through.hpp"
@@ -109,9 +110,23 @@ struct Outputs {
   std::size_t left_out = 0;  ///< arrays of text
 };
 
-formats::Layout text_layout(std::string text) {
-  const std::uint64_t size = text.size();
-  return {size, {}, [text = std::move(text)](const formats::Sink& sink) { sink(std::as_bytes(std::span(text))); }};
+formats::Layout text_layout(saving::IndexText index) {
+  formats::Layout layout;
+  layout.file_bytes = index.text.size();
+  layout.digests = std::move(index.digests);
+  layout.write = [text = std::move(index.text)](const formats::Sink& sink) { sink(std::as_bytes(std::span(text))); };
+  return layout;
+}
+
+/// The index of shards that are laid out, and, once they are written, know their digests.
+formats::Layout index_layout(const Outputs& outputs, const SaveOptions& options,
+                             const std::vector<std::string>& digests) {
+  std::vector<saving::ShardFile> shards;
+  for (std::size_t i = 0; i < outputs.shards.size(); ++i) {
+    const Output& file = outputs.files[i];
+    shards.push_back({outputs.shards[i], file.path, file.layout.file_bytes, i < digests.size() ? digests[i] : ""});
+  }
+  return text_layout(saving::index_text(shards, options.digests));
 }
 
 Outputs checked_outputs(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
@@ -129,20 +144,18 @@ Outputs checked_outputs(io::Fs& fs, const Snapshot& snapshot, const std::string&
   if (count <= 1) {
     if (kept) outputs.shards.assign(1, std::move(*kept));
     const Snapshot& only = outputs.shards.empty() ? snapshot : outputs.shards.front();
-    outputs.files.push_back({path, lay_out({only, path, options.objects}, options.format)});
+    outputs.files.push_back({path, lay_out({only, path, options.objects, options.digests}, options.format)});
     return outputs;
   }
   refuse_two_of_a_name(whole, path);
   // What must not be replaced must not be evaded either.
   const std::uint64_t generation = options.existing == Existing::Replace ? saving::free_generation(fs, path, count) : 1;
-  std::vector<std::string> names;
   for (std::size_t i = 0; i < count; ++i) {
     std::string shard = saving::shard_path(path, i + 1, count, generation);
-    names.push_back(shard);
-    formats::Layout layout = lay_out({outputs.shards[i], shard, options.objects}, options.format);
+    formats::Layout layout = lay_out({outputs.shards[i], shard, options.objects, options.digests}, options.format);
     outputs.files.push_back({std::move(shard), std::move(layout)});
   }
-  outputs.files.push_back({saving::index_path(path), text_layout(saving::index_text(outputs.shards, names))});
+  outputs.files.push_back({saving::index_path(path), index_layout(outputs, options, {})});
   return outputs;
 }
 
@@ -178,26 +191,22 @@ class Teller {
   std::uint64_t done_ = 0, next_ = 0, all_ = 0;
 };
 
-std::unique_ptr<io::AtomicFile> written_file(io::Fs& fs, const Output& output, Existing existing,
-                                             const SaveOptions& options, Teller& teller) {
-  auto file = std::make_unique<io::AtomicFile>(output.path, existing, output.layout.file_bytes, fs);
-  output.layout.write([&](std::span<const std::byte> bytes) {
-    file->write(bytes);
-    teller.add(bytes.size());
-  });
-  file->finish(options.durability);
-  return file;
-}
-
 SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
   saving::recover(fs, saving::folder_of(path));
-  const Outputs outputs = checked_outputs(fs, snapshot, path, options);
+  Outputs outputs = checked_outputs(fs, snapshot, path, options);
   Teller teller(options.progress, outputs);
   std::vector<std::unique_ptr<io::AtomicFile>> files;
+  std::vector<std::string> digests;
   for (std::size_t i = 0; i < outputs.files.size(); ++i) {
     // The index, or the only file, is what may replace an old one; shards have names of their own.
     const bool is_last = i + 1 == outputs.files.size();
-    files.push_back(written_file(fs, outputs.files[i], is_last ? options.existing : Existing::Refuse, options, teller));
+    Output& output = outputs.files[i];
+    if (i > 0 && is_last) output.layout = index_layout(outputs, options, digests);
+    files.push_back(std::make_unique<io::AtomicFile>(output.path, is_last ? options.existing : Existing::Refuse,
+                                                     output.layout.file_bytes, fs));
+    digests.push_back(saving::write_digested(output.layout, *files.back(),
+                                             [&](std::span<const std::byte> bytes) { teller.add(bytes.size()); }));
+    files.back()->finish(options.durability);
   }
   saving::publish(fs, files, options.durability);
   SaveReport report = report_of(outputs);

@@ -80,21 +80,51 @@ std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t c
 
 std::string index_path(const std::string& path) { return path + ".index.json"; }
 
-std::string index_text(const std::vector<Snapshot>& shards, const std::vector<std::string>& files) {
-  std::uint64_t total = 0;
+namespace {
+
+std::string file_name(const ShardFile& shard) { return paths::path(shard.path).filename().string(); }
+
+std::string weight_map(const std::vector<ShardFile>& shards) {
   std::string map;
-  for (std::size_t i = 0; i < shards.size(); ++i) {
-    const std::string file = paths::path(files[i]).filename().string();
-    for (const SnapshotTensor& tensor : shards[i].tensors) {
-      total += bytes_of(tensor);
+  for (const ShardFile& shard : shards)
+    for (const SnapshotTensor& tensor : shard.content.tensors) {
       map += map.empty() ? "\n    " : ",\n    ";
       base::append_json_string(map, tensor.name);
       map += ": ";
-      base::append_json_string(map, file);
+      base::append_json_string(map, file_name(shard));
     }
+  return map;
+}
+
+/// The members of `metadata` that tell the files' sizes and digests.
+std::string file_list(const std::vector<ShardFile>& shards) {
+  constexpr std::size_t kHexBytes = 32;
+  std::string list;
+  for (const ShardFile& shard : shards) {
+    list += list.empty() ? "\n      " : ",\n      ";
+    base::append_json_string(list, file_name(shard));
+    list += fmt::format(": {{\"bytes\": {}, \"digest\": \"{}\"}}", shard.file_bytes,
+                        shard.digest.empty() ? std::string(kHexBytes, '0') : shard.digest);
   }
-  return fmt::format("{{\n  \"metadata\": {{\n    \"total_size\": {}\n  }},\n  \"weight_map\": {{{}\n  }}\n}}\n", total,
-                     map);
+  return fmt::format(",\n    \"{}\": {{{}\n    }}", formats::kFilesKey, list);
+}
+
+}  // namespace
+
+IndexText index_text(const std::vector<ShardFile>& shards, Digests digests) {
+  std::uint64_t total = 0;
+  for (const ShardFile& shard : shards)
+    for (const SnapshotTensor& tensor : shard.content.tensors) total += bytes_of(tensor);
+  std::string head = fmt::format("{{\n  \"metadata\": {{\n    \"total_size\": {}", total);
+  IndexText index;
+  if (digests == Digests::Write) {
+    head += file_list(shards) + fmt::format(",\n    \"{}\": \"", formats::kDigestsKey);
+    const std::uint64_t bytes = formats::digest_text_bytes(0, formats::kNoBlocks);
+    index.digests = formats::DigestPlaces{formats::kNoBlocks, {}, {head.size(), bytes}, {}};
+    head += std::string(bytes, '\0') + '"';
+  }
+  index.text = head + fmt::format("\n  }},\n  \"weight_map\": {{{}\n  }}\n}}\n", weight_map(shards));
+  return index;
 }
 
 }  // namespace tenon::saving

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include <tenon/save.hpp>
 #include <tenon/snapshot.hpp>
 
 #include "io/fs.hpp"
+#include "formats/digests.hpp"
 
 namespace tenon::saving {
 
@@ -27,7 +30,20 @@ std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t c
 /// `dir/model.safetensors` -> `dir/model.safetensors.index.json`.
 std::string index_path(const std::string& path);
 
-/// The index as JSON, names in the snapshot's order. `files[i]` is the path of `shards[i]`.
-std::string index_text(const std::vector<Snapshot>& shards, const std::vector<std::string>& files);
+struct ShardFile {
+  const Snapshot& content;
+  std::string path;
+  std::uint64_t file_bytes;
+  std::string digest;  ///< the file's own; "" while it is not known: then zeros hold its place
+};
+
+struct IndexText {
+  std::string text;
+  std::optional<formats::DigestPlaces> digests;  ///< of the index itself
+};
+
+/// The index as JSON, names in the snapshot's order. With Digests::Write it names the
+/// size and the digest of every shard, so that one of another save is found out, and is itself digested.
+IndexText index_text(const std::vector<ShardFile>& shards, Digests digests);
 
 }  // namespace tenon::saving

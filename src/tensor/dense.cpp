@@ -120,7 +120,7 @@ void for_each_block(const TensorView& view, const std::function<void(std::span<c
   if (is_dense(view)) {
     TENON_ASSERT(view.offset_bytes <= view.storage.size() && total <= view.storage.size() - view.offset_bytes);
     const auto dense = view.storage.subspan(view.offset_bytes, total);
-    constexpr std::size_t kPiece = 4 * 1024 * 1024;  // large enough for one system call, small enough for progress
+    constexpr std::size_t kPiece = 256 * 1024;  // stays in the cache while it is hashed, summed and written
     for (std::size_t at = 0; at < dense.size(); at += kPiece)
       take(dense.subspan(at, std::min(kPiece, dense.size() - at)));
     return;

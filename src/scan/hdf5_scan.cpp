@@ -36,13 +36,13 @@ bool is_object_start(std::string_view text) {
 void scan_configurations(const Part& part, Collector& out) {
   constexpr std::size_t kShortest = 16;
   const std::string_view text = as_text(part.bytes);
-  constexpr std::uint64_t kMostAttempts = 50'000,
-                          kMostBytes = 16ULL << 20;  // random bytes fail at once, forged ones late
+  constexpr std::uint64_t kMostBytes = 16ULL << 20;  // random bytes fail at once, forged ones late
   std::uint64_t attempts = 0, spent = 0;
   for (std::size_t at = text.find('{'); at != std::string_view::npos; at = text.find('{', at + 1)) {
     if (text.size() - at < kShortest || !is_object_start(text.substr(at, 70))) continue;
-    if (++attempts > kMostAttempts || spent > kMostBytes)
-      return out.add_limit("too many places where a configuration may start", part);
+    if (++attempts > out.limits().scan_config_attempts || spent > kMostBytes)
+      return out.add_limit(ScanVerdict::UnknownCode, &Limits::scan_config_attempts,
+                           "too many places where a configuration may start", part);
     try {
       const JsonTree tree = read_json_tree(text.substr(at), out.limits().json_depth, JsonEnd::Anything);
       if (is_keras_config(tree.root)) scan_keras_config(tree, part, at, out);

@@ -160,10 +160,8 @@ class Judge {
   void check_nesting() {
     const auto deep = nested_deeper_than(tree_, out_.limits().nesting_depth);
     if (deep == kNoNode) return;
-    ScanFinding finding = finding_at(tree_.at(deep), "pickle-limit");
-    finding.verdict = ScanVerdict::Malformed;
-    finding.why = "limit: values are nested deeper than " + std::to_string(out_.limits().nesting_depth) + " levels";
-    out_.add(std::move(finding));
+    out_.add_limit(ScanVerdict::Malformed, &Limits::nesting_depth, "values are nested too deeply", part_,
+                   tree_.at(deep));
   }
 
   /// A call whose function is not known to leave its arguments alone.

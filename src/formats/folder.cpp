@@ -91,6 +91,19 @@ std::string chosen(const std::string& folder, const std::vector<std::string>& na
          "model.safetensors, an index of shards, .metadata, or one checkpoint file", files, "name one of its files");
 }
 
+/// Whole checkpoints, and indexes of such, that stand beside the one that was taken.
+void note_passed_over(const std::vector<std::string>& names, const std::string& taken, CheckpointCore& core) {
+  std::vector<std::string> others;
+  for (const std::string& name : names) {
+    const bool is_known = std::find(std::begin(kWeights), std::end(kWeights), name) != std::end(kWeights);
+    const bool is_index = name.ends_with(".safetensors.index.json") || name.ends_with(".bin.index.json");
+    if (name != taken && (is_known || is_index)) others.push_back("`" + base::escape_for_terminal(name) + "`");
+  }
+  if (others.empty()) return;
+  core.warnings.push_back("the folder holds several checkpoints: `" + base::escape_for_terminal(taken) +
+                          "` was read, passed over: " + base::join(others, ", ") + "; name a file to read that one");
+}
+
 }  // namespace
 
 std::shared_ptr<CheckpointCore> open_folder(const std::string& folder, const OpenOptions& options) {
@@ -98,9 +111,10 @@ std::shared_ptr<CheckpointCore> open_folder(const std::string& folder, const Ope
   const bool is_dcp = std::binary_search(names.begin(), names.end(), kDcpMetadata);
   const auto path = is_dcp ? std::string(kDcpMetadata) : chosen(folder, names);
   const auto file = io::MappedFile::open_beside(folder, path, options.mode);
-  if (is_dcp) return open_torch_dcp({folder, file, options});
-  auto core = open_core({(fs::path(folder) / path).string(), file, options});
+  auto core =
+      is_dcp ? open_torch_dcp({folder, file, options}) : open_core({(fs::path(folder) / path).string(), file, options});
   core->file = folder;
+  note_passed_over(names, path, *core);
   return core;
 }
 

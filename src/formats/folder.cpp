@@ -12,6 +12,7 @@
 
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "formats/gguf_split.hpp"
 #include "formats/open.hpp"
 #include "formats/torch_dcp.hpp"
 
@@ -66,6 +67,16 @@ std::vector<std::string> checkpoints_among(const std::vector<std::string>& names
   return found;
 }
 
+/// A GGUF model in several files is opened by its first.
+std::vector<std::string> without_further_parts(std::vector<std::string> files) {
+  const std::vector<std::string> all = files;  // sorted
+  std::erase_if(files, [&](const std::string& file) {
+    const auto part = parse_gguf_part(file);
+    return part && part->number > 1 && std::binary_search(all.begin(), all.end(), part->of(1));
+  });
+  return files;
+}
+
 [[noreturn]] void refuse(const std::string& folder, Code code, std::string what, std::string expected,
                          std::vector<std::string> names, std::string next) {
   constexpr std::size_t kShown = 3;
@@ -82,7 +93,7 @@ std::string chosen(const std::string& folder, const std::vector<std::string>& na
     if (std::binary_search(names.begin(), names.end(), known)) return std::string(known);
   for (const std::string_view suffix : {".safetensors.index.json", ".bin.index.json"})
     if (const auto indexes = ending_with(names, suffix); indexes.size() == 1) return indexes.front();
-  const std::vector<std::string> files = checkpoints_among(names);
+  const std::vector<std::string> files = without_further_parts(checkpoints_among(names));
   if (files.size() == 1) return files.front();
   if (const auto pieces = ending_with(names, ".distcp"); files.empty() && !pieces.empty())
     refuse(folder, Code::Corrupt, "the folder is an unfinished distributed checkpoint",

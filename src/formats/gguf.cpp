@@ -30,6 +30,7 @@
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "formats/gguf_fields.hpp"
+#include "formats/gguf_split.hpp"
 
 namespace tenon::formats {
 
@@ -370,7 +371,7 @@ bool looks_like_gguf(std::span<const std::byte> bytes) {
 }
 
 std::shared_ptr<CheckpointCore> open_gguf(const OpenRequest& request) {
-  return open_file(request);
+  return join_gguf_parts(request, open_file(request), open_file);
 }
 
 }  // namespace tenon::formats

@@ -11,6 +11,7 @@
 #include "scan/nested_pickles.hpp"
 #include "scan/nesting.hpp"
 #include "scan/preview.hpp"
+#include "scan/storage_paths.hpp"
 #include "scan/tensor_claims.hpp"
 
 namespace tenon::scanning {
@@ -47,6 +48,7 @@ class Judge {
     report_globals();
     check_nesting();
     check_tensor_claims(tree_, part_, setting_, out_);
+    check_storage_paths(tree_, part_, out_);
     const auto acts = [this](NodeId call) { return acts_on_its_arguments(call); };
     scan_nested_pickles(tree_, part_, acts, out_);
   }

@@ -102,6 +102,12 @@ std::string onnx(const std::string& location) {
   return "\x08\x08" + proto(7, proto(2, "g") + proto(5, tensor));
 }
 
+/// Where a distributed checkpoint's metadata say that a piece of a tensor stands.
+std::string dcp_place(const std::string& path) {
+  return name("torch.distributed.checkpoint.filesystem", "_StorageInfo") + ")\x81}(" + text("relative_path") +
+         text(path) + text("offset") + "K\0"s + text("length") + "K\4ub";
+}
+
 ScannedFile scanned(const std::string& content) { return scan(base::as_bytes(content), "test.bin"); }
 
 struct Row {
@@ -268,6 +274,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"onnx_outside", onnx("../x"), D}, Row{"onnx_beside", onnx("w.bin"), S},
         Row{"index_outside", R"({"weight_map": {"a": "../../x.safetensors"}})", D},
         Row{"index", R"({"weight_map": {"a": "x.safetensors"}})", S},
+        Row{"dcp_path", pickle(dcp_place("__0_0.distcp")), U, "torch.distributed.checkpoint.filesystem._StorageInfo"},
+        Row{"dcp_path_outside", pickle(dcp_place("../../x")), D}, Row{"dcp_path_absolute", pickle(dcp_place("/x")), D},
         Row{"text", "class of 2020\nmodels and more\n", S},
         Row{"lfs_pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", S},
         Row{"empty", "", M}, Row{"unknown", "\x01\x02\xff\xfe\x03\x04\x05\x06\x07", U}),

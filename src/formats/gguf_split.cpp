@@ -91,7 +91,7 @@ class Parts {
     const auto expect = [&](const char* key, std::uint64_t expected) {
       const auto found = number_of(part, key);
       if (found == expected) return;
-      throw Error(Code::Corrupt, {part.file, {}, key, {}}, "the part does not belong where its name puts it",
+      throw Error(Code::Corrupt, {part.file, {}, key, {}}, "the part does not belong where its name says",
                   std::to_string(expected), found ? std::to_string(*found) : "no such number", std::string(kNext));
     };
     expect("split.no", number - 1);

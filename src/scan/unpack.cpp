@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/checked.hpp"
+
 namespace tenon::scanning {
 
 namespace {
@@ -36,8 +38,8 @@ uInt piece(std::uint64_t left) {
 }
 
 bool is_bomb(const Unpacked& found, const Limits& limits) {
-  return found.bytes.size() > limits.scan_bomb_bytes &&
-         found.bytes.size() / limits.scan_inflate_ratio > found.read_bytes;
+  const auto most = base::checked_multiply(found.read_bytes, limits.scan_inflate_ratio);
+  return found.bytes.size() > limits.scan_bomb_bytes && most && found.bytes.size() > *most;
 }
 
 }  // namespace

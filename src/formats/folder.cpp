@@ -93,7 +93,8 @@ std::string chosen(const std::string& folder, const std::vector<std::string>& na
     if (std::binary_search(names.begin(), names.end(), known)) return std::string(known);
   for (const std::string_view suffix : {".safetensors.index.json", ".bin.index.json"})
     if (const auto indexes = ending_with(names, suffix); indexes.size() == 1) return indexes.front();
-  const std::vector<std::string> files = without_further_parts(checkpoints_among(names));
+  std::vector<std::string> files = checkpoints_among(names);
+  if (files.empty()) files = without_further_parts(ending_with(names, ".gguf"));  // read, never written
   if (files.size() == 1) return files.front();
   if (const auto pieces = ending_with(names, ".distcp"); files.empty() && !pieces.empty())
     refuse(folder, Code::Corrupt, "the folder is an unfinished distributed checkpoint",

@@ -104,6 +104,17 @@ TEST_F(SplitFiles, TheFirstPartOpensAll) {
   }
 }
 
+TEST_F(SplitFiles, TwoModelsInAFolderAreNotChosenFrom) {
+  put_all();
+  test::put(path("n.gguf"), file_of({0, 0, 1, {"a"}}));
+  try {
+    open(folder().string());
+    FAIL() << "one was chosen";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.found, "2 files: " + name(1) + ", n.gguf");
+  }
+}
+
 TEST_F(SplitFiles, AnotherPartStandsForItself) {
   put_all();
   const Checkpoint part = open(path(name(2)));

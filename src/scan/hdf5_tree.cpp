@@ -70,7 +70,7 @@ class Bytes {
   }
   /// Up to the next NUL, which must be there.
   std::string_view name(std::uint64_t at) const {
-    constexpr std::uint64_t kLongest = 1 << 16;
+    constexpr std::uint64_t kLongest = 4096;
     const std::uint64_t left = text_.size() - std::min<std::uint64_t>(at, text_.size());
     const std::string_view rest = text(at, std::min(left, kLongest));
     const std::size_t end = rest.find('\0');
@@ -93,7 +93,7 @@ struct Message {
 class Walk {
  public:
   Walk(const Part& part, std::uint64_t begin, const Hdf5Sights& sights)
-      : in_(base::as_text(part.bytes)), begin_(begin), sights_(sights) {}
+      : in_(base::as_text(part.bytes)), begin_(begin), sights_(sights), left_(4 * part.bytes.size()) {}
 
   Hdf5Walk run() {
     try {
@@ -130,6 +130,12 @@ class Walk {
     if (at && seen_.insert(*at).second) waiting_.push_back(*at);
   }
   bool is_new_block(std::uint64_t at) { return blocks_.insert(at).second; }
+
+  /// Blocks of an honest file do not overlap; those of a forged one may, and so ask for work without end.
+  void spend(std::uint64_t bytes) {
+    if (bytes > left_) throw Outside{};
+    left_ -= bytes;
+  }
 
   void read_superblock() {
     const std::uint64_t version = in_.number(begin_ + 8, 1);
@@ -214,6 +220,7 @@ class Walk {
       chunks.pop_back();
       if (!is_new_block(left.at)) continue;
       (void)in_.text(left.at, left.bytes);
+      spend(left.bytes);
       while (left.bytes >= (frame == 0 ? 8U : 4U)) {
         const Message message = next(left);
         if (message.type != kContinuation) {
@@ -232,7 +239,7 @@ class Walk {
     try {
       switch (message.type) {
         case kLink: return read_link(message.at);
-        case kExternalFiles: return read_external_files(message.at);
+        case kExternalFiles: return read_external_files(message);
         case kLayout: return read_layout(message.at);
         case kAttribute: return read_attribute(message);
         case kSymbolTable: return read_symbols(message.at);
@@ -287,16 +294,18 @@ class Walk {
 
   // ---- other files
 
-  void read_external_files(std::uint64_t at) {
-    const std::uint64_t used = in_.number(at + 6, 2);
+  void read_external_files(const Message& message) {
+    const std::uint64_t at = message.at, used = in_.number(at + 6, 2), slot_bytes = 3 * length_;
     const auto heap = address_at(at + 8);
-    if (!heap || !in_.starts(*heap, "HEAP")) throw Outside{};
+    if (!heap || !in_.starts(*heap, "HEAP") || 8 + offset_ + used * slot_bytes > message.bytes) throw Outside{};
     const auto names = address_at(*heap + 8 + 2 * length_);
     if (!names) throw Outside{};
     for (std::uint64_t i = 0; i < used; ++i) {
-      const std::uint64_t offset = in_.number(at + 8 + offset_ + i * 3 * length_, length_);
+      const std::uint64_t offset = in_.number(at + 8 + offset_ + i * slot_bytes, length_);
       if (offset > in_.size()) throw Outside{};
-      sights_.other_file(in_.name(*names + offset), "external storage in", at);
+      const std::string_view file = in_.name(*names + offset);
+      spend(file.size());
+      sights_.other_file(file, "external storage in", at);
     }
   }
 
@@ -330,12 +339,15 @@ class Walk {
     const std::uint64_t type = in_.number(type_at, 1) & 15U, value_bytes = in_.number(type_at + 4, 4);
     constexpr std::uint64_t kText = 3, kOfAnyLength = 9;
     if (type == kText) {
+      if (value_at + value_bytes > message.at + message.bytes) throw Outside{};
       sights_.text_attribute(name, in_.text(value_at, value_bytes), value_at);
     } else if (type == kOfAnyLength && (in_.number(type_at + 1, 1) & 15U) == 1) {
       const std::uint64_t bytes = in_.number(value_at, 4);
       const auto heap = address_at(value_at + 4);
       if (!heap || bytes == 0) return;
       const auto [text, at] = heap_object(*heap, in_.number(value_at + 4 + offset_, 4));
+      if (!is_new_block(at)) return;  // told already
+      spend(text.size());
       sights_.text_attribute(name, text.substr(0, bytes), at);
     }
   }
@@ -360,6 +372,7 @@ class Walk {
   std::uint64_t begin_;
   const Hdf5Sights& sights_;
   std::uint64_t offset_ = 8, length_ = 8, base_ = 0, heap_steps_ = 0;
+  std::uint64_t left_;  ///< bytes that may yet be looked into
   std::vector<std::uint64_t> waiting_;
   std::unordered_set<std::uint64_t> seen_;    ///< object headers that are or were waiting
   std::unordered_set<std::uint64_t> blocks_;  ///< parts of headers and nodes of trees that were read

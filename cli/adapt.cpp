@@ -52,7 +52,7 @@ Acceptance acceptance_of(const Options& options) {
 
 Plan plan_for(const Options& options, const Listing& checkpoint, const Listing& target) {
   if (options.plan.empty()) return diagnose(checkpoint, target).plan;
-  const Plan plan = parse_plan(io::read_text(options.plan, Limits{}.json_file_bytes), options.plan);
+  const Plan plan = parse_plan(io::read_text(options.plan, Limits{}), options.plan);
   return options.inverse ? invert(plan, target) : plan;
 }
 

@@ -20,8 +20,6 @@ struct Options {
   bool all = false;
 };
 
-constexpr std::uint64_t kMostText = 1ULL << 30;
-
 /// A file's text, standard input's, or the argument itself: an error pasted in quotes has blanks and is no file.
 std::string text_of(const Options& options, const Session& session) {
   const bool is_pasted =
@@ -29,7 +27,7 @@ std::string text_of(const Options& options, const Session& session) {
   if (is_pasted) return options.text;
   if (options.text == "-" && ::isatty(STDIN_FILENO) == 1)
     session.remark("paste the error here, then press Enter and Ctrl-D\n");
-  return io::read_text(options.text, kMostText);
+  return io::read_text(options.text, session.limits);
 }
 
 int run(const Options& options, Session& session) {

@@ -52,6 +52,8 @@ class TENON_API Error : public std::exception {
   std::string expected;
   std::string found;
   std::string next;  ///< what the user can do now
+  /// The member of `Limits` that was passed; "" where none is, or it is no limit of a file.
+  std::string limit;
 
  private:
   std::string line_;

@@ -31,6 +31,7 @@ struct Limits {
   std::uint64_t tabled_tensors = 1'000'000;  ///< of tables that have a count in front: PyTorch tar, TorchSharp
   /// NumPy stops at 10 000, because its parser may crash on more; structured arrays of many fields need more.
   std::uint64_t npy_header_bytes = 1'000'000;
+  std::uint64_t npy_depth = 20;          ///< fields within fields
   std::uint64_t npy_name_bytes = 1'024;  ///< of fields in fields, constants in graphs: all repeat what is around them
   std::uint64_t protobuf_depth = 100;    ///< messages within messages, protobuf's own limit
   std::uint64_t json_depth = 100;
@@ -39,8 +40,13 @@ struct Limits {
   std::uint64_t scan_unpacked_bytes = 512ULL << 20;  ///< all that scan() unpacks of one file's compressed parts
   std::uint64_t scan_inflate_ratio = 200;            ///< beyond `scan_bomb_bytes`; what people pack stays below 100
   std::uint64_t scan_bomb_bytes = 32ULL << 20;       ///< unpacked bytes from which on the ratio is looked at
+  std::uint64_t scan_overlap_bytes = 32ULL << 20;    ///< read of an archive's entries beyond twice the file
+  std::uint64_t scan_config_attempts = 50'000;       ///< places of an HDF5 file where a configuration may start
   std::uint64_t scan_findings = 1'000;               ///< kept of one file; the rest is counted
-  std::uint64_t scan_attempts = 2'000;             ///< places of one file at which scan() tries whether a pickle starts
+  std::uint64_t scan_attempts = 2'000;            ///< places of one file at which scan() tries whether a pickle starts
+  std::uint64_t scan_stray_opcodes = 20'000'000;  ///< spent on such places together
+  std::uint64_t script_source_bytes = 64ULL << 20;  ///< all code of a TorchScript archive; a ResNet's has 40 kB
+  std::uint64_t config_members = 10'000;            ///< of a `config.json`
   std::uint64_t expanded_view_bytes = 1ULL << 30;  ///< dense bytes of a view that is larger than its storage (stride 0)
 };
 

@@ -68,8 +68,7 @@ Error Cursor::error(Code code, std::string what, std::string expected, std::stri
 
 Error Cursor::error_at(std::uint64_t position, Code code, std::string what, std::string expected, std::string found,
                        std::string next) const {
-  return Error(code, Where{file_, member_, {}, origin_ + position}, std::move(what), std::move(expected),
-               std::move(found), std::move(next));
+  return Error(code, where(position), std::move(what), std::move(expected), std::move(found), std::move(next));
 }
 
 }  // namespace tenon::base

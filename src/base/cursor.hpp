@@ -45,6 +45,9 @@ class Cursor {
   Error error_at(std::uint64_t position, Code code, std::string what, std::string expected = {}, std::string found = {},
                  std::string next = {}) const;
 
+  /// Where the byte at `position` is.
+  Where where(std::uint64_t position) const { return {file_, member_, {}, origin_ + position}; }
+
   const std::string& file() const { return file_; }
   const std::string& member() const { return member_; }
 

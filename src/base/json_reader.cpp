@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 
@@ -60,8 +61,8 @@ JsonReader::Kind JsonReader::peek() {
 void JsonReader::open(char bracket, std::string_view what) {
   expect(bracket, what);
   if (stack_.size() >= max_depth_)
-    throw Error(Code::Limit, Where{file_, {}, {}, origin_ + position_}, "the JSON is nested too deeply",
-                "at most " + std::to_string(max_depth_) + " levels");
+    throw limit_error(Where{file_, {}, {}, origin_ + position_}, "the JSON is nested too deeply",
+                      {&Limits::json_depth, max_depth_});
   stack_.push_back(Awaits::First);
 }
 

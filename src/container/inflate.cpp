@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/checked.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 
 namespace tenon::container {
@@ -39,9 +40,10 @@ std::vector<std::byte> inflate(std::span<const std::byte> packed, std::uint64_t 
                                const Limits& limits) {
   const auto most = base::checked_multiply(packed.size(), limits.inflate_ratio);
   if (most && unpacked_bytes > *most)
-    throw Error(Code::Limit, where, "the entry claims to unpack to more than deflate can hold",
-                "at most " + base::plural(*most, "byte"), base::plural(unpacked_bytes, "byte"),
-                "the archive is damaged or made to exhaust memory");
+    throw base::limit_error(where, "the entry claims to unpack to more times its size than deflate can hold",
+                            {&Limits::inflate_ratio, limits},
+                            base::plural(packed.size(), "byte") + " for " + base::plural(unpacked_bytes, "byte"),
+                            "the archive is damaged or made to exhaust memory");
   std::vector<std::byte> out(unpacked_bytes);
   Stream stream(kRawDeflate);
   if (!stream.ready) throw Error(Code::Read, where, "zlib could not start", {}, {}, "free some memory");
@@ -72,8 +74,11 @@ std::vector<std::byte> gunzip(std::span<const std::byte> packed, const Where& wh
   const auto by_ratio = base::checked_multiply(packed.size(), limits.inflate_ratio);
   const std::uint64_t most = std::min(by_ratio.value_or(limits.gunzipped_bytes), limits.gunzipped_bytes);
   const auto too_much = [&] {
-    return Error(Code::Limit, where, "the gzip file unpacks to too much", "at most " + base::bytes_text(most), {},
-                 "unpack it yourself if you trust it");
+    const bool is_bomb = most < limits.gunzipped_bytes;
+    return base::limit_error(
+        where, is_bomb ? "the gzip file unpacks to too many times its size" : "the gzip file unpacks to too much",
+        {is_bomb ? &Limits::inflate_ratio : &Limits::gunzipped_bytes, limits}, "more than " + base::bytes_text(most),
+        "unpack it yourself if you trust it");
   };
   Stream stream(kGzip);
   if (!stream.ready) throw Error(Code::Read, where, "zlib could not start", {}, {}, "free some memory");

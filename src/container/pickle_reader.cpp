@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/cursor.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "container/pickle_opcodes.hpp"
@@ -84,6 +85,7 @@ class Machine {
 
   // Reading the stream.
   [[noreturn]] void fail(Code code, std::string what, std::string expected = {}, std::string found = {}) const;
+  [[noreturn]] void fail_at_limit(std::string what, std::uint64_t Limits::*limit, std::string found = {}) const;
   /// An Error where the answer must be right; a complaint where as much as possible is to be seen.
   void complain(Code code, std::string what, std::string expected = {}, std::string found = {});
   Error error_here(Code code, std::string what, std::string expected, std::string found) const;
@@ -155,6 +157,11 @@ void Machine::fail(Code code, std::string what, std::string expected, std::strin
   throw error_here(code, std::move(what), std::move(expected), std::move(found));
 }
 
+void Machine::fail_at_limit(std::string what, std::uint64_t Limits::*limit, std::string found) const {
+  Error here = error_here(Code::Limit, std::move(what), {}, {});
+  throw base::limit_error(here.where, here.what_happened, {limit, limits_}, std::move(found));
+}
+
 void Machine::complain(Code code, std::string what, std::string expected, std::string found) {
   constexpr std::size_t kMost = 16;  // one is enough to call a stream malformed
   if (!lenient_) fail(code, std::move(what), std::move(expected), std::move(found));
@@ -200,7 +207,7 @@ std::uint64_t Machine::slot_of_line() {
 
 void Machine::push(NodeId node) {
   if (tree_.node_count() > limits_.pickle_nodes)
-    fail(Code::Limit, "the pickle holds too many values", "at most " + base::count_text(limits_.pickle_nodes));
+    fail_at_limit("the pickle holds too many values", &Limits::pickle_nodes);
   stack_.push_back(node);
 }
 
@@ -240,7 +247,7 @@ void Machine::push_text_integer(std::string_view digits) {
   if (lenient_) digits = as_int_reads(digits);
   if (digits.ends_with('L')) digits.remove_suffix(1);
   if (digits.size() > limits_.integer_bytes * kDigitsPerByte)
-    fail(Code::Limit, "the integer is too long", "at most " + base::plural(limits_.integer_bytes, "byte"));
+    fail_at_limit("the integer is too long", &Limits::integer_bytes);
   std::string_view unsigned_part = digits;
   if (unsigned_part.starts_with('-') || unsigned_part.starts_with('+')) unsigned_part.remove_prefix(1);
   const bool is_number =
@@ -445,8 +452,7 @@ void Machine::step(std::uint8_t byte) {
     case Opcode::Long4: {
       const auto length = number<std::uint32_t>("length");
       if (length > limits_.integer_bytes)
-        fail(Code::Limit, "the integer is too long", "at most " + base::plural(limits_.integer_bytes, "byte"),
-             base::plural(length, "byte"));
+        fail_at_limit("the integer is too long", &Limits::integer_bytes, base::plural(length, "byte"));
       return push_twos_complement(take(length, "integer"));
     }
     case Opcode::Float: return push_real_line();
@@ -578,11 +584,9 @@ void Machine::read_to_stop() {
   if (is_cut) bytes_ = bytes_.first(most);
   while (!stopped_) {
     at_ = position_;
-    if (position_ == bytes_.size() && is_cut)
-      fail(Code::Limit, "the pickle is too long", "at most " + base::bytes_text(most));
+    if (position_ == bytes_.size() && is_cut) fail_at_limit("the pickle is too long", &Limits::pickle_bytes);
     if (position_ == bytes_.size()) fail(Code::Corrupt, "the pickle ends without STOP");
-    if (opcodes_ >= limits_.pickle_opcodes)
-      fail(Code::Limit, "the pickle has too many opcodes", "at most " + base::count_text(limits_.pickle_opcodes));
+    if (opcodes_ >= limits_.pickle_opcodes) fail_at_limit("the pickle has too many opcodes", &Limits::pickle_opcodes);
     step(static_cast<std::uint8_t>(bytes_[position_++]));
     ++opcodes_;
   }

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 
 namespace tenon::container {
@@ -67,8 +68,8 @@ std::optional<WireField> WireReader::next() {
     if (field.type == WireType::GroupStart) {
       groups.push_back(field.number);
       if (groups.size() > most_groups_)
-        throw error(field.at, Code::Limit, "groups are nested too deeply",
-                    "at most " + std::to_string(most_groups_) + " levels");
+        throw base::limit_error(error(field.at, Code::Limit, {}).where, "groups are nested too deeply",
+                                {&Limits::protobuf_depth, most_groups_});
     } else if (field.type == WireType::GroupEnd) {
       if (groups.empty() || groups.back() != field.number)
         throw error(field.at, Code::Corrupt, "a group ends that did not begin");

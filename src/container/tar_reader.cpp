@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/cursor.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 
 namespace tenon::container {
@@ -63,8 +64,7 @@ class TarWalk {
 
   void add(TarMember member, char type) {
     if (members_.size() >= limits_.tar_members)
-      throw Error(Code::Limit, where(), "the archive has too many members",
-                  "at most " + base::count_text(limits_.tar_members));
+      throw base::limit_error(where(), "the archive has too many members", {&Limits::tar_members, limits_});
     member.name = long_name_ ? std::string(*long_name_) : plain_name();
     member.is_file = type == '0' || type == '\0' || type == '7';
     members_.push_back(std::move(member));

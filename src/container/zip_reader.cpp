@@ -10,6 +10,7 @@
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
 #include "base/digest.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "container/inflate.hpp"
 
@@ -216,8 +217,8 @@ void ZipReader::read_directory(const Directory& directory) {
   const auto bytes = bytes_.subspan(directory.offset, directory.bytes);
   const std::uint64_t most = bytes.size() / kCentralHeaderBytes;
   if (directory.entry_count > limits_.zip_entries)
-    throw Error(Code::Limit, {file_, {}, {}, directory.offset}, "the archive has too many entries",
-                "at most " + base::count_text(limits_.zip_entries), base::count_text(directory.entry_count));
+    throw base::limit_error({file_, {}, {}, directory.offset}, "the archive has too many entries",
+                            {&Limits::zip_entries, limits_}, base::count_text(directory.entry_count));
   if (directory.entry_count > most)
     throw Error(Code::Corrupt, {file_, {}, {}, directory.offset}, "the directory is too short for its entries",
                 base::plural(directory.entry_count, "entry header"), "room for " + base::count_text(most),
@@ -242,8 +243,8 @@ void ZipReader::read_directory(const Directory& directory) {
     in.skip(8, "attributes");
     entry.header_offset = in.u32("header offset");
     if (name_bytes > limits_.zip_name_bytes)
-      throw in.error_at(at, Code::Limit, "an entry's name is too long",
-                        "at most " + base::plural(limits_.zip_name_bytes, "byte"), base::plural(name_bytes, "byte"));
+      throw base::limit_error(in.where(at), "an entry's name is too long", {&Limits::zip_name_bytes, limits_},
+                              base::plural(name_bytes, "byte"));
     entry.name = in.text(name_bytes, "entry name");
     read_zip64(in.bytes(extra_bytes, "extra field"), entry, in);
     in.skip(comment_bytes, "entry comment");
@@ -355,8 +356,8 @@ std::span<const std::byte> ZipReader::read(const ZipEntry& entry, std::vector<st
     throw Error(Code::Unsupported, place, "the archive entry is encrypted", {}, {},
                 "unpack it with its password first");
   if (entry.unpacked_bytes > limits_.inflated_record_bytes)
-    throw Error(Code::Limit, place, "the archive entry is too large",
-                "at most " + base::bytes_text(limits_.inflated_record_bytes), base::bytes_text(entry.unpacked_bytes));
+    throw base::limit_error(place, "the archive entry is too large", {&Limits::inflated_record_bytes, limits_},
+                            base::bytes_text(entry.unpacked_bytes));
   const std::uint64_t offset = zip_data_offset(bytes_, entry.header_offset, entry.packed_bytes, entry.name, place);
   std::span<const std::byte> content = bytes_.subspan(offset, entry.packed_bytes);
   if (entry.method == kZipDeflated) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/limit_error.hpp"
+#include "base/moved_error.hpp"
 #include "base/text.hpp"
 #include "formats/core.hpp"
 
@@ -74,9 +76,9 @@ Tensor Checkpoint::tensor(std::size_t index) const {
                 {}, {}, "only its shape and size are known");
   const std::uint64_t dense_bytes = byte_size(row.shape, row.dtype);
   if (dense_bytes > std::max(core_->storages[row.storage].nbytes, core_->limits.expanded_view_bytes))
-    throw Error(Code::Limit, {core_->file, {}, row.name, {}}, "the tensor is a view that repeats its bytes too often",
-                "at most " + base::bytes_text(core_->limits.expanded_view_bytes) + " beyond its storage",
-                base::bytes_text(dense_bytes), "it can be listed; its values are not written out");
+    throw base::limit_error({core_->file, {}, row.name, {}}, "the tensor is a view that repeats its bytes too often",
+                            {&Limits::expanded_view_bytes, core_->limits}, base::bytes_text(dense_bytes),
+                            "it can be listed; its values are not written out");
   Tensor tensor;
   tensor.dtype = row.dtype;
   tensor.shape = row.shape;
@@ -89,8 +91,7 @@ Tensor Checkpoint::tensor(std::size_t index) const {
     tensor.owner = held.owner ? held.owner : core_;
   } catch (Error& error) {  // the storage knows its member; the tensor's name is known here
     if (error.where.key.empty())
-      throw Error(error.code, {error.where.file, error.where.member, row.name, error.where.byte}, error.what_happened,
-                  error.expected, error.found, error.next);
+      throw base::moved_error(error, {error.where.file, error.where.member, row.name, error.where.byte});
     throw;
   }
   return tensor;

@@ -5,6 +5,7 @@
 
 #include "base/checked.hpp"
 #include "base/digest.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "container/inflate.hpp"
 #include "container/zip_reader.hpp"
@@ -128,8 +129,8 @@ std::optional<std::size_t> CheckpointCore::find(std::string_view name) const {
 
 void CheckpointCore::check(const TensorInfo& tensor) const {
   if (tensor.shape.size() > limits.tensor_rank)
-    throw Error(Code::Limit, {file, {}, tensor.name, {}}, "the tensor has too many dimensions",
-                "at most " + std::to_string(limits.tensor_rank), std::to_string(tensor.shape.size()));
+    throw base::limit_error({file, {}, tensor.name, {}}, "the tensor has too many dimensions",
+                            {&Limits::tensor_rank, limits}, std::to_string(tensor.shape.size()));
   if (tensor.shape.size() != tensor.stride.size())
     refuse(*this, tensor, "shape and stride of the tensor differ in length",
            base::plural(tensor.shape.size(), "stride"), base::plural(tensor.stride.size(), "stride"));

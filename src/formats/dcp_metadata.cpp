@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/checked.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "container/pickle_reader.hpp"
@@ -79,8 +80,8 @@ class MetadataReader {
     Shape shape;
     for (const NodeId item : graph_.sequence(node)) shape.push_back(whole_number(item, key, what));
     if (shape.size() > request_.options.limits.tensor_rank)
-      throw Error(Code::Limit, {request_.file->path(), {}, key, tree_.at(node)}, "the tensor has too many dimensions",
-                  "at most " + std::to_string(request_.options.limits.tensor_rank), std::to_string(shape.size()));
+      throw base::limit_error({request_.file->path(), {}, key, tree_.at(node)}, "the tensor has too many dimensions",
+                              {&Limits::tensor_rank, request_.options.limits}, std::to_string(shape.size()));
     return shape;
   }
 
@@ -192,8 +193,10 @@ class MetadataReader {
         const bool apart = !tensor.shape.empty() && chunks[i].offsets[0] + chunks[i].sizes[0] <= chunks[j].offsets[0];
         if (apart) break;
         if (++compared > request_.options.limits.pieces_compared)
-          throw Error(Code::Limit, {request_.file->path(), {}, tensor.name, tree_.at(node)},
-                      "the tensor is cut into too many pieces", {}, base::plural(chunks.size(), "piece"));
+          throw base::limit_error({request_.file->path(), {}, tensor.name, tree_.at(node)},
+                                  "the tensor is cut into too many pieces to compare each with each",
+                                  {&Limits::pieces_compared, request_.options.limits},
+                                  base::plural(chunks.size(), "piece"));
         if (overlap(chunks[i], chunks[j]))
           throw error(node, tensor.name, "two pieces of the tensor overlap", "disjoint pieces",
                       base::shape_text(chunks[i].offsets) + " and " + base::shape_text(chunks[j].offsets));

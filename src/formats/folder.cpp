@@ -12,6 +12,7 @@
 
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "formats/gguf_split.hpp"
 #include "formats/open.hpp"
 #include "formats/torch_dcp.hpp"
 
@@ -66,6 +67,16 @@ std::vector<std::string> checkpoints_among(const std::vector<std::string>& names
   return found;
 }
 
+/// A GGUF model in several files is opened by its first.
+std::vector<std::string> without_further_parts(std::vector<std::string> files) {
+  const std::vector<std::string> all = files;  // sorted
+  std::erase_if(files, [&](const std::string& file) {
+    const auto part = parse_gguf_part(file);
+    return part && part->number > 1 && std::binary_search(all.begin(), all.end(), part->of(1));
+  });
+  return files;
+}
+
 [[noreturn]] void refuse(const std::string& folder, Code code, std::string what, std::string expected,
                          std::vector<std::string> names, std::string next) {
   constexpr std::size_t kShown = 3;
@@ -82,13 +93,27 @@ std::string chosen(const std::string& folder, const std::vector<std::string>& na
     if (std::binary_search(names.begin(), names.end(), known)) return std::string(known);
   for (const std::string_view suffix : {".safetensors.index.json", ".bin.index.json"})
     if (const auto indexes = ending_with(names, suffix); indexes.size() == 1) return indexes.front();
-  const std::vector<std::string> files = checkpoints_among(names);
+  std::vector<std::string> files = checkpoints_among(names);
+  if (files.empty()) files = without_further_parts(ending_with(names, ".gguf"));  // read, never written
   if (files.size() == 1) return files.front();
   if (const auto pieces = ending_with(names, ".distcp"); files.empty() && !pieces.empty())
     refuse(folder, Code::Corrupt, "the folder is an unfinished distributed checkpoint",
            ".metadata, which is written last", pieces, "save it again, or take the last one that was finished");
   refuse(folder, Code::Unsupported, "the folder has no single checkpoint",
          "model.safetensors, an index of shards, .metadata, or one checkpoint file", files, "name one of its files");
+}
+
+/// Whole checkpoints, and indexes of such, that stand beside the one that was taken.
+void note_passed_over(const std::vector<std::string>& names, const std::string& taken, CheckpointCore& core) {
+  std::vector<std::string> others;
+  for (const std::string& name : names) {
+    const bool is_known = std::find(std::begin(kWeights), std::end(kWeights), name) != std::end(kWeights);
+    const bool is_index = name.ends_with(".safetensors.index.json") || name.ends_with(".bin.index.json");
+    if (name != taken && (is_known || is_index)) others.push_back("`" + base::escape_for_terminal(name) + "`");
+  }
+  if (others.empty()) return;
+  core.warnings.push_back("the folder holds several checkpoints: `" + base::escape_for_terminal(taken) +
+                          "` was read, passed over: " + base::join(others, ", ") + "; name a file to read that one");
 }
 
 }  // namespace
@@ -98,9 +123,10 @@ std::shared_ptr<CheckpointCore> open_folder(const std::string& folder, const Ope
   const bool is_dcp = std::binary_search(names.begin(), names.end(), kDcpMetadata);
   const auto path = is_dcp ? std::string(kDcpMetadata) : chosen(folder, names);
   const auto file = io::MappedFile::open_beside(folder, path, options.mode);
-  if (is_dcp) return open_torch_dcp({folder, file, options});
-  auto core = open_core({(fs::path(folder) / path).string(), file, options});
+  auto core =
+      is_dcp ? open_torch_dcp({folder, file, options}) : open_core({(fs::path(folder) / path).string(), file, options});
   core->file = folder;
+  note_passed_over(names, path, *core);
   return core;
 }
 

@@ -26,8 +26,11 @@
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "formats/gguf_fields.hpp"
+#include "formats/gguf_split.hpp"
 
 namespace tenon::formats {
 
@@ -37,119 +40,10 @@ constexpr std::string_view kMagic = "GGUF";
 constexpr std::string_view kNext = "fetch the file again, or convert it again from its source";
 constexpr std::uint64_t kMostNameBytes = 65'535;  ///< of keys and of tensors' names
 constexpr std::uint32_t kMostDimensions = 4;
-constexpr std::uint32_t kNewestVersion = 3;
 constexpr std::uint64_t kUsualAlignment = 32;
 
-// ---- types
-
-constexpr std::pair<std::uint32_t, DType> kTensorTypes[] = {
-    {0, DType::Float32}, {1, DType::Float16},  {2, DType::Q4_0},   {3, DType::Q4_1},      {6, DType::Q5_0},
-    {7, DType::Q5_1},    {8, DType::Q8_0},     {9, DType::Q8_1},   {10, DType::Q2_K},     {11, DType::Q3_K},
-    {12, DType::Q4_K},   {13, DType::Q5_K},    {14, DType::Q6_K},  {15, DType::Q8_K},     {16, DType::IQ2_XXS},
-    {17, DType::IQ2_XS}, {18, DType::IQ3_XXS}, {19, DType::IQ1_S}, {20, DType::IQ4_NL},   {21, DType::IQ3_S},
-    {22, DType::IQ2_S},  {23, DType::IQ4_XS},  {24, DType::Int8},  {25, DType::Int16},    {26, DType::Int32},
-    {27, DType::Int64},  {28, DType::Float64}, {29, DType::IQ1_M}, {30, DType::BFloat16}, {34, DType::TQ1_0},
-    {35, DType::TQ2_0},  {39, DType::MXFP4},   {40, DType::NVFP4}, {41, DType::Q1_0},
-};
-
-constexpr std::pair<std::uint32_t, std::string_view> kRemovedTypes[] = {
-    {4, "Q4_2"},      {5, "Q4_3"},        {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},
-    {33, "Q4_0_8_8"}, {36, "IQ4_NL_4_4"}, {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"},
-};
-
-enum class ValueType : std::uint32_t { U8, I8, U16, I16, U32, I32, F32, Bool, String, Array, U64, I64, F64 };
-constexpr std::uint32_t kValueTypes = 13;
-
-/// Bytes of a value; 0 for strings and arrays, which have no fixed width.
-std::uint64_t width_of(ValueType type) {
-  switch (type) {
-    case ValueType::U8:
-    case ValueType::I8:
-    case ValueType::Bool: return 1;
-    case ValueType::U16:
-    case ValueType::I16: return 2;
-    case ValueType::U32:
-    case ValueType::I32:
-    case ValueType::F32: return 4;
-    case ValueType::U64:
-    case ValueType::I64:
-    case ValueType::F64: return 8;
-    case ValueType::String:
-    case ValueType::Array: return 0;
-  }
-  return 0;
-}
-
-std::string_view name_of(ValueType type) {
-  constexpr std::string_view kNames[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
-                                         "bool", "string", "array", "u64", "i64", "f64"};
-  return kNames[static_cast<std::size_t>(type)];
-}
-
-// ---- fields
-
-/// Integers in the byte order and the widths of the file.
-class Fields {
- public:
-  explicit Fields(const OpenRequest& request) : in_(request.file->bytes(), request.path) {
-    in_.skip(kMagic.size(), "the magic number");
-    const std::uint64_t at = in_.position();
-    version_ = in_.u32("the version");
-    // No version is that great: read in the other order it is 1, 2 or 3.
-    big_endian_ = version_ >= 1U << 24;
-    if (big_endian_) version_ = __builtin_bswap32(version_);
-    if (version_ < 1 || version_ > kNewestVersion)
-      throw in_.error_at(at, Code::Unsupported, "the file is of another version of GGUF",
-                         "1 to " + std::to_string(kNewestVersion), std::to_string(version_),
-                         "convert it again with a program that writes version 3");
-  }
-
-  std::uint32_t version() const { return version_; }
-  bool big_endian() const { return big_endian_; }
-  base::Cursor& in() { return in_; }
-  const base::Cursor& in() const { return in_; }
-
-  std::uint16_t u16(std::string_view field) {
-    const std::uint16_t number = in_.u16(field);
-    return big_endian_ ? __builtin_bswap16(number) : number;
-  }
-  std::uint32_t u32(std::string_view field) {
-    const std::uint32_t number = in_.u32(field);
-    return big_endian_ ? __builtin_bswap32(number) : number;
-  }
-  std::uint64_t u64(std::string_view field) {
-    const std::uint64_t number = in_.u64(field);
-    return big_endian_ ? __builtin_bswap64(number) : number;
-  }
-
-  /// A count, a length or an extent.
-  std::uint64_t count(std::string_view field) { return version_ == 1 ? u32(field) : u64(field); }
-  std::uint64_t count_bytes() const { return version_ == 1 ? 4 : 8; }
-
-  std::string_view text(std::string_view field) {
-    const std::uint64_t bytes = count("the length of " + std::string(field));
-    return in_.text(bytes, field);
-  }
-
-  /// A count of things that take `least_bytes` each: checked against the bytes left and `limit`.
-  std::uint64_t count_of(std::string_view things, std::uint64_t least_bytes, std::uint64_t limit) {
-    const std::uint64_t at = in_.position();
-    const std::uint64_t found = count("the number of " + std::string(things));
-    if (found > limit)
-      throw in_.error_at(at, Code::Limit, "the file has too many " + std::string(things),
-                         "at most " + base::count_text(limit), base::count_text(found));
-    if (found > in_.remaining() / least_bytes)
-      throw in_.error_at(at, Code::Corrupt, "the file is too short for its " + std::string(things),
-                         "at most " + base::count_text(in_.remaining() / least_bytes), base::count_text(found),
-                         std::string(kNext));
-    return found;
-  }
-
- private:
-  base::Cursor in_;
-  std::uint32_t version_ = 0;
-  bool big_endian_ = false;
-};
+using Fields = GgufFields;
+using ValueType = GgufValueType;
 
 // ---- metadata
 
@@ -177,7 +71,8 @@ class MetadataReader {
 
  private:
   void read_alignment(ValueType type) {
-    if (type != ValueType::U32) throw error("the alignment is of another type", "u32", std::string(name_of(type)));
+    if (type != ValueType::U32)
+      throw error("the alignment is of another type", "u32", std::string(gguf_type_name(type)));
     alignment_ = fields_.u32("the alignment");
     if (alignment_ < 8 || !std::has_single_bit(alignment_))
       throw error("the alignment is no power of two", "8, 16, 32, ...", std::to_string(alignment_));
@@ -185,8 +80,9 @@ class MetadataReader {
 
   ValueType value_type() {
     const std::uint32_t type = fields_.u32("the type of a value");
-    if (type >= kValueTypes)
-      throw error("the type of the value is unknown", "0 to " + std::to_string(kValueTypes - 1), std::to_string(type));
+    if (type >= kGgufValueTypes)
+      throw error("the type of the value is unknown", "0 to " + std::to_string(kGgufValueTypes - 1),
+                  std::to_string(type));
     return static_cast<ValueType>(type);
   }
 
@@ -218,12 +114,11 @@ class MetadataReader {
   /// The first elements, and how many there are: a vocabulary has 100,000.
   std::string array(std::uint64_t depth) {
     if (depth >= limits_.gguf_array_depth)
-      throw Error(Code::Limit, where(), "arrays are nested too deeply",
-                  "at most " + std::to_string(limits_.gguf_array_depth) + " levels");
+      throw base::limit_error(where(), "arrays are nested too deeply", {&Limits::gguf_array_depth, limits_});
     constexpr std::uint64_t kShown = 4;
     constexpr std::size_t kShownBytes = 60;
     const ValueType type = value_type();
-    const std::uint64_t width = width_of(type);
+    const std::uint64_t width = gguf_value_bytes(type);
     const std::uint64_t least_bytes = width != 0                 ? width
                                       : type == ValueType::Array ? 4 + fields_.count_bytes()
                                                                  : fields_.count_bytes();
@@ -240,7 +135,7 @@ class MetadataReader {
       if (element.size() > kShownBytes) element = element.substr(0, kShownBytes) + "...";
       shown += (i > 0 ? ", " : "") + (type == ValueType::String ? '"' + element + '"' : element);
     }
-    if (count > kShown) shown += fmt::format(", ... ({} {} in all)", count, name_of(type));
+    if (count > kShown) shown += fmt::format(", ... ({} {} in all)", count, gguf_type_name(type));
     return shown + "]";
   }
 
@@ -320,13 +215,10 @@ class EntryReader {
 
   void read_type() {
     entry_.type = fields_.u32("the type of a tensor");
-    for (const auto& [id, name] : kRemovedTypes)
-      if (id == entry_.type)
-        throw error("the tensor is of a type that ggml has removed", "a type in use", std::string(name),
-                    Code::Unsupported, "make the file again from its source, as Q4_0 or another type in use");
-    entry_.tensor.dtype = DType::Unknown;
-    for (const auto& [id, dtype] : kTensorTypes)
-      if (id == entry_.type) entry_.tensor.dtype = dtype;
+    if (const auto name = gguf_removed_type(entry_.type); !name.empty())
+      throw error("the tensor is of a type that ggml has removed", "a type in use", std::string(name),
+                  Code::Unsupported, "make the file again from its source, as Q4_0 or another type in use");
+    entry_.tensor.dtype = gguf_dtype(entry_.type).value_or(DType::Unknown);
     const DType dtype = entry_.tensor.dtype;
     const DTypeBlock block = dtype_block(dtype);
     entry_.tensor.encoding.big_endian = fields_.big_endian() && (is_block_dtype(dtype) || dtype_bytes(dtype) > 1);
@@ -443,34 +335,15 @@ class Placing {
   CheckpointCore& core_;
 };
 
-/// `model-00001-of-00003.gguf` holds a part of the tensors; its metadata say so.
-void note_split(CheckpointCore& core) {
-  const auto value = [&](std::string_view key) {
-    const auto found =
-        std::find_if(core.metadata.begin(), core.metadata.end(), [&](const auto& pair) { return pair.first == key; });
-    return found == core.metadata.end() ? std::string() : found->second;
-  };
-  const std::string count = value("split.count");
-  if (count.empty() || count == "0" || count == "1") return;
-  const std::string all = value("split.tensors.count"), number = value("split.no");
-  core.warnings.push_back(
-      fmt::format("this is one file of {} that hold one model (split.no {}): {} tensors of {} are here",
-                  base::escape_for_terminal(count), number.empty() ? "unknown" : base::escape_for_terminal(number),
-                  core.tensors.size(), all.empty() ? "an unknown number" : base::escape_for_terminal(all)));
-}
-
-}  // namespace
-
-bool looks_like_gguf(std::span<const std::byte> bytes) {
-  return base::as_text(bytes.first(std::min(bytes.size(), kMagic.size()))) == kMagic;
-}
-
-std::shared_ptr<CheckpointCore> open_gguf(const OpenRequest& request) {
+/// One file, whatever it is a part of.
+std::shared_ptr<CheckpointCore> open_file(const OpenRequest& request) {
   const Limits& limits = request.options.limits;
-  Fields fields(request);
+  Fields fields(base::Cursor(request.file->bytes(), request.path));
   // Least bytes: of a tensor's info without extents, of a pair with a value of one byte.
-  const std::uint64_t tensor_count = fields.count_of("tensors", fields.count_bytes() + 16, limits.gguf_tensors);
-  const std::uint64_t pair_count = fields.count_of("metadata", fields.count_bytes() + 5, limits.gguf_metadata);
+  const std::uint64_t tensor_count =
+      fields.count_of("tensors", fields.count_bytes() + 16, {&Limits::gguf_tensors, limits});
+  const std::uint64_t pair_count =
+      fields.count_of("metadata", fields.count_bytes() + 5, {&Limits::gguf_metadata, limits});
 
   auto core = std::make_shared<CheckpointCore>();
   core->file = request.path;
@@ -488,8 +361,17 @@ std::shared_ptr<CheckpointCore> open_gguf(const OpenRequest& request) {
   Placing(entries, data_start, metadata.alignment(), *core).run();
   core->containers.push_back(
       {.path = {}, .type = "dict", .parent = 0, .key = {}, .tensor_count = core->tensors.size()});
-  note_split(*core);
   return core;
+}
+
+}  // namespace
+
+bool looks_like_gguf(std::span<const std::byte> bytes) {
+  return base::as_text(bytes.first(std::min(bytes.size(), kMagic.size()))) == kMagic;
+}
+
+std::shared_ptr<CheckpointCore> open_gguf(const OpenRequest& request) {
+  return join_gguf_parts(request, open_file(request), open_file);
 }
 
 }  // namespace tenon::formats

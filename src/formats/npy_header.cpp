@@ -21,6 +21,7 @@
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "container/pickle_text.hpp"
@@ -33,8 +34,7 @@ namespace {
 
 using base::Cursor;
 
-constexpr std::uint64_t kStartBytes = 12;    // magic, version, the longer form of the length
-constexpr std::uint64_t kDeepestDescr = 20;  // fields within fields
+constexpr std::uint64_t kStartBytes = 12;  // magic, version, the longer form of the length
 constexpr std::string_view kNext = "the file is damaged or forged: fetch or save it again";
 
 constexpr std::pair<DType, std::string_view> kDescrs[] = {
@@ -86,8 +86,8 @@ class DescrReader {
       const std::size_t begin = fields_.size();
       field.name = place.name.empty() || name.empty() ? place.name + name : place.name + "." + name;
       if (field.name.size() > limits_.npy_name_bytes)
-        throw in_.error_at(item.at, Code::Limit, "the name of a field is too long",
-                           "at most " + base::plural(limits_.npy_name_bytes, "byte"));
+        throw base::limit_error(in_.where(item.at), "the name of a field is too long",
+                                {&Limits::npy_name_bytes, limits_});
       const std::uint64_t width =
           item.items.size() == 3 ? subarray(item.items[1], item.items[2], field) : type(item.items[1], field);
       if (is_padding) fields_.resize(begin);
@@ -104,8 +104,7 @@ class DescrReader {
       extents.push_back(item.number);
     }
     if (extents.size() + place.axes.size() > limits_.tensor_rank)
-      throw in_.error_at(shape.at, Code::Limit, "a field has too many axes",
-                         "at most " + std::to_string(limits_.tensor_rank));
+      throw base::limit_error(in_.where(shape.at), "a field has too many axes", {&Limits::tensor_rank, limits_});
     const std::size_t first_axis = place.axes.size(), begin = fields_.size();
     for (const std::int64_t extent : extents) {
       if (extent < 0) throw wrong(shape, "an extent of a field is negative", "0 or more");
@@ -232,8 +231,8 @@ Shape read_shape(const Cursor& in, const Literal& shape, const Limits& limits) {
   };
   if (!shape.is_sequence()) throw wrong(shape, "the shape is no tuple", "such as (3, 4)");
   if (shape.items.size() > limits.tensor_rank)
-    throw in.error_at(shape.at, Code::Limit, "the array has too many axes",
-                      "at most " + std::to_string(limits.tensor_rank), std::to_string(shape.items.size()));
+    throw base::limit_error(in.where(shape.at), "the array has too many axes", {&Limits::tensor_rank, limits},
+                            std::to_string(shape.items.size()));
   Shape extents;
   for (const Literal& item : shape.items) {
     if (!item.is_number()) throw wrong(item, "an extent of the array is no integer", "an integer");
@@ -292,13 +291,12 @@ NpyHeader read_npy_header(std::span<const std::byte> bytes, const NpyPlace& plac
   const std::uint64_t length_at = in.position();
   const std::uint64_t length = major == 1 ? in.u16("the header length") : in.u32("the header length");
   if (length > limits.npy_header_bytes)
-    throw in.error_at(length_at, Code::Limit, "the header is too long",
-                      "at most " + base::bytes_text(limits.npy_header_bytes), base::bytes_text(length),
-                      std::string(kNext));
+    throw base::limit_error(in.where(length_at), "the header is too long", {&Limits::npy_header_bytes, limits},
+                            base::bytes_text(length), std::string(kNext));
   const std::uint64_t text_at = in.position();
   Cursor text(in.bytes(length, "the header"), place.file, place.member, text_at);
   header.data_begin = in.position();
-  const LiteralDict dict = read_literal_dict(text, kDeepestDescr);
+  const LiteralDict dict = read_literal_dict(text, limits.npy_depth);
   read_members(text, dict, major == 3, limits, header);
   return header;
 }

@@ -15,6 +15,7 @@
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "container/inflate.hpp"
@@ -124,9 +125,8 @@ class NpzArchive {
   void read_objects(const ZipEntry& entry, const NpyPlace& place, const NpyHeader& header) {
     const auto total = base::checked_add(object_bytes_, entry.unpacked_bytes);
     if (!total || *total > core_->limits.inflated_record_bytes)
-      throw Error(Code::Limit, zip_.where(entry), "the arrays of objects are too large together",
-                  "at most " + base::bytes_text(core_->limits.inflated_record_bytes),
-                  base::bytes_text(entry.unpacked_bytes));
+      throw base::limit_error(zip_.where(entry), "the arrays of objects are too large together",
+                              {&Limits::inflated_record_bytes, core_->limits}, base::bytes_text(entry.unpacked_bytes));
     object_bytes_ = *total;
     std::vector<std::byte> unpacked;
     const auto content = zip_.read(entry, unpacked);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "formats/pickle_value.hpp"
 
@@ -119,7 +120,8 @@ class Walk {
     }
     drain();
     if (values_.met_cycle()) core_.warnings.push_back("an object refers to itself; the reference is not followed");
-    if (values_.met_limit()) core_.warnings.push_back("objects beyond a limit were left out; tensors are complete");
+    if (values_.met_limit())
+      core_.warnings.push_back("objects beyond limit object_values were left out; tensors are complete");
   }
 
  private:
@@ -145,8 +147,8 @@ class Walk {
   }
 
   Error too_deep(NodeId node, const std::string& name) const {
-    return Error(Code::Limit, where(node, name), "objects are nested too deeply",
-                 "at most " + base::count_text(core_.limits.nesting_depth) + " levels");
+    return base::limit_error(where(node, name), "objects are nested too deeply",
+                             {&Limits::nesting_depth, core_.limits});
   }
 
   void drain() {
@@ -294,8 +296,8 @@ class Walk {
 
   void count_path(NodeId node, const Place& place) {
     if (++paths_ > core_.limits.walked_paths)
-      throw Error(Code::Limit, where(node, name_at(place).substr(0, 200)), "shared references spread to too many paths",
-                  "at most " + base::count_text(core_.limits.walked_paths) + " paths");
+      throw base::limit_error(where(node, name_at(place).substr(0, 200)), "shared references spread to too many paths",
+                              {&Limits::walked_paths, core_.limits});
   }
 
   const PickleGraph& graph_;

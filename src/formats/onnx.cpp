@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "base/checked.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "formats/onnx_tensor.hpp"
@@ -156,8 +157,8 @@ class ModelReader {
 
   void require_depth(const OnnxMessage& at, std::uint64_t depth) const {
     if (depth > core_->limits.protobuf_depth)
-      throw Error(Code::Limit, {request_.path, {}, {}, at.at}, "messages are nested too deeply",
-                  "at most " + std::to_string(core_->limits.protobuf_depth) + " levels");
+      throw base::limit_error({request_.path, {}, {}, at.at}, "messages are nested too deeply",
+                              {&Limits::protobuf_depth, core_->limits});
   }
 
   /// `prefix` is "" or ends with a dot.
@@ -321,10 +322,10 @@ class ModelReader {
   /// Names have the limit that names in archives have, and a lower one where they repeat those of the nodes around
   /// them: a small file could ask for much.
   void require_length(std::uint64_t name_bytes, bool repeats, std::uint64_t at) const {
-    const std::uint64_t most = repeats ? core_->limits.npy_name_bytes : core_->limits.zip_name_bytes;
-    if (name_bytes <= most) return;
-    throw Error(Code::Limit, {request_.path, {}, {}, at}, "the name of a tensor or node is too long",
-                "at most " + base::plural(most, "byte"), base::plural(name_bytes, "byte"));
+    const base::NamedLimit limit{repeats ? &Limits::npy_name_bytes : &Limits::zip_name_bytes, core_->limits};
+    if (name_bytes <= limit.most) return;
+    throw base::limit_error({request_.path, {}, {}, at}, "the name of a tensor or node is too long", limit,
+                            base::plural(name_bytes, "byte"));
   }
 
   const OpenRequest& request_;

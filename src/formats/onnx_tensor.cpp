@@ -14,6 +14,8 @@
 #include <map>
 
 #include "base/checked.hpp"
+#include "base/limit_error.hpp"
+#include "base/moved_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 
@@ -137,8 +139,7 @@ class TensorReader {
  private:
   Error error(std::uint64_t at, Code code, std::string what, std::string expected, std::string found) const {
     Error located = in_.error(at, code, std::move(what), std::move(expected), std::move(found));
-    return Error(located.code, {located.where.file, {}, tensor_.name, located.where.byte}, located.what_happened,
-                 located.expected, located.found, located.next);
+    return base::moved_error(located, {located.where.file, {}, tensor_.name, located.where.byte});
   }
 
   void require(const WireField& field, WireType type) const {
@@ -187,8 +188,8 @@ class TensorReader {
 
   void add_extent(std::uint64_t extent, std::uint64_t at) {
     if (parts_.dims.size() >= message_.limits.tensor_rank)
-      throw error(at, Code::Limit, "the tensor has too many axes",
-                  "at most " + std::to_string(message_.limits.tensor_rank), {});
+      throw base::limit_error(error(at, Code::Limit, {}, {}, {}).where, "the tensor has too many axes",
+                              {&Limits::tensor_rank, message_.limits});
     if (static_cast<std::int64_t>(extent) < 0)
       throw error(at, Code::Corrupt, "an extent of the tensor is negative", "0 or more",
                   std::to_string(static_cast<std::int64_t>(extent)));

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "formats/detect.hpp"
 #include "formats/folder.hpp"
@@ -64,16 +65,15 @@ std::string find_blueprint(const CheckpointCore& core, const Limits& limits) {
   if (!core.blueprint_json.empty()) return core.blueprint_json;
   const std::string beside = core.file + ".blueprint.json";
   if (io::path_kind(beside) != io::PathKind::File) return {};
-  return io::read_text(beside, limits.json_file_bytes);
+  return io::read_text(beside, limits);
 }
 
 }  // namespace
 
 std::shared_ptr<CheckpointCore> formats::open_core(const OpenRequest& request) {
   if (request.depth > request.options.limits.wrapper_depth)
-    throw Error(Code::Limit, {request.path, {}, {}, {}}, "checkpoints stand too deep within one another",
-                "at most " + base::plural(request.options.limits.wrapper_depth, "level"), {},
-                "unpack the outer ones first");
+    throw base::limit_error({request.path, {}, {}, {}}, "checkpoints stand too deep within one another",
+                            {&Limits::wrapper_depth, request.options.limits}, {}, "unpack the outer ones first");
   auto core = reader_for(detect(request.file->bytes(), request.path))(request);
   core->bytes_check = request.options.check;
   return core;

@@ -56,7 +56,7 @@ bool ValueMaker::spend() {
 
 Value ValueMaker::make(NodeId node) {
   node = graph_.see_through(node);
-  if (!spend()) return {Elided{"beyond the limit on plain values"}};
+  if (!spend()) return {Elided{"beyond limit object_values"}};
   switch (tree_.kind(node)) {
     case NodeKind::None: return {};
     case NodeKind::Bool: return {tree_.boolean(node)};

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/limit_error.hpp"
 #include "base/utf8.hpp"
 #include "container/pickle_text.hpp"
 
@@ -125,7 +126,8 @@ class LiteralReader {
 
   Literal sequence(Literal out, char close) {
     if (++depth_ > max_depth_)
-      throw in_.error(Code::Limit, "the header nests too deeply", "at most " + std::to_string(max_depth_) + " levels");
+      throw base::limit_error(in_.where(in_.position()), "the header nests too deeply",
+                              {&Limits::npy_depth, max_depth_});
     out.kind = close == ')' ? Literal::Kind::Tuple : Literal::Kind::List;
     in_.skip(1, "a bracket");
     bool has_comma = false;

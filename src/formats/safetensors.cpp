@@ -20,6 +20,7 @@
 #include "base/cursor.hpp"
 #include "base/json_reader.hpp"
 #include "base/json_text.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 
@@ -156,8 +157,8 @@ class HeaderReader {
     json_.begin_array();
     while (json_.next_element()) {
       if (entry.tensor.shape.size() >= limits_.tensor_rank)
-        throw Error(Code::Limit, Where{path_, {}, entry.tensor.name, json_.position()}, "the tensor has too many axes",
-                    "at most " + std::to_string(limits_.tensor_rank));
+        throw base::limit_error({path_, {}, entry.tensor.name, json_.position()}, "the tensor has too many axes",
+                                {&Limits::tensor_rank, limits_});
       entry.tensor.shape.push_back(json_.unsigned_integer("an extent of the shape"));
     }
   }
@@ -235,9 +236,9 @@ std::string length_text(const base::Cursor& in, std::uint64_t header_bytes) {
 std::string_view read_header_text(base::Cursor& in, const Limits& limits) {
   const std::uint64_t header_bytes = in.u64("the header length");
   if (header_bytes > limits.safetensors_header_bytes)
-    throw in.error_at(0, Code::Limit, "the header is too long, or this is no safetensors file",
-                      "at most " + base::bytes_text(limits.safetensors_header_bytes), length_text(in, header_bytes),
-                      std::string(kNext));
+    throw base::limit_error(in.where(0), "the header is too long, or this is no safetensors file",
+                            {&Limits::safetensors_header_bytes, limits}, length_text(in, header_bytes),
+                            std::string(kNext));
   if (header_bytes > in.remaining())
     throw in.error_at(0, Code::Corrupt, "the header is longer than the file", base::plural(in.remaining(), "byte"),
                       base::plural(header_bytes, "byte"), "the file is cut short: fetch it again");

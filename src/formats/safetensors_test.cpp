@@ -189,7 +189,7 @@ Tensor tensor_of(DType dtype, Shape shape, std::string_view text) {
 }
 
 std::string written(const Snapshot& snapshot, Objects objects = Objects::Keep) {
-  const Layout layout = lay_out_safetensors({snapshot, "out.safetensors", objects});
+  const Layout layout = lay_out_safetensors({snapshot, "out.safetensors", objects, Digests::None});
   std::string bytes;
   layout.write([&](std::span<const std::byte> piece) { bytes += base::as_text(piece); });
   EXPECT_EQ(bytes.size(), layout.file_bytes);

@@ -16,8 +16,6 @@ namespace {
 using container::ZipEntry;
 using container::ZipReader;
 
-constexpr std::uint64_t kMaxSourceBytes = 64ULL << 20;  ///< a ResNet's code has 40 kB
-
 std::uint32_t add_constant(const ZipReader& zip, const std::string& root, const StorageClaim& claim, const Where& where,
                            CheckpointCore& constants) {
   if (claim.location == "meta") return kNoStorage;
@@ -73,12 +71,13 @@ bool has_method_bodies(const CheckpointCore& core) {
 
 void read_sources(const ZipReader& zip, const std::string& root, CheckpointCore& core) {
   const std::string folder = root + "code/";
-  std::uint64_t left = kMaxSourceBytes;
+  std::uint64_t left = core.limits.script_source_bytes;
   for (const ZipEntry& entry : zip.entries()) {
     if (!entry.name.starts_with(folder) || !entry.name.ends_with(".py")) continue;
     if (entry.unpacked_bytes > left) {
       core.sources.clear();
-      core.script_problem = "the archive's code has more than " + base::bytes_text(kMaxSourceBytes);
+      core.script_problem = "the archive's code is too long for limit script_source_bytes, " +
+                            base::bytes_text(core.limits.script_source_bytes);
       return;
     }
     std::vector<std::byte> unpacked;

@@ -15,6 +15,7 @@
 
 #include "base/cursor.hpp"
 #include "base/json_reader.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "formats/merge.hpp"
@@ -75,8 +76,8 @@ class IndexReader {
                           base::escape_for_terminal(name));
       index_.shards[file].push_back(std::move(name));
       if (index_.shards.size() > limits_.shards)
-        throw Error(Code::Limit, json_.error(at, {}).where, "the index names too many files",
-                    "at most " + base::count_text(limits_.shards));
+        throw base::limit_error(json_.error(at, {}).where, "the index names too many files",
+                                {&Limits::shards, limits_});
     }
   }
 

@@ -81,6 +81,39 @@ TEST_F(Sharded, AWrongTotalAndUnlistedTensorsAreSaid) {
   EXPECT_NE(whole.warnings()[1].find("99.5"), std::string::npos);
 }
 
+struct PassedOver {
+  const char* name;
+  std::vector<std::string> files;
+  std::string taken;
+};
+class SeveralInAFolder : public Sharded, public testing::WithParamInterface<PassedOver> {};
+
+TEST_P(SeveralInAFolder, TheOthersAreNamed) {
+  write(index_of(kMap));
+  std::filesystem::remove(path("m.safetensors.index.json"));
+  for (const std::string& file : GetParam().files)
+    test::put(path(file), file.ends_with(".json") ? index_of(kMap) : shard({{"a", 1}}));
+  const Checkpoint checkpoint = tenon::open(folder().string());
+  ASSERT_EQ(checkpoint.warnings().size(), 1U);
+  const std::string& warning = checkpoint.warnings()[0];
+  EXPECT_NE(warning.find("`" + GetParam().taken + "` was read"), std::string::npos) << warning;
+  for (const std::string& file : GetParam().files)
+    EXPECT_NE(warning.find("`" + file + "`"), std::string::npos) << warning;
+  EXPECT_EQ(checkpoint.tensors().size(), GetParam().taken.ends_with(".json") ? 3U : 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, SeveralInAFolder,
+    testing::Values(
+        PassedOver{"file_and_index", {"model.safetensors", "model.safetensors.index.json"}, "model.safetensors"},
+        PassedOver{"two_formats", {"model.safetensors", "pytorch_model.bin"}, "model.safetensors"},
+        PassedOver{"older_file_and_index", {"pytorch_model.bin", "pytorch_model.bin.index.json"}, "pytorch_model.bin"},
+        PassedOver{"two_indexes",
+                   {"model.safetensors.index.json", "pytorch_model.bin.index.json"},
+                   "model.safetensors.index.json"},
+        PassedOver{"any_index", {"model.safetensors", "other.bin.index.json"}, "model.safetensors"}),
+    [](const auto& row) { return row.param.name; });
+
 struct Contradiction {
   const char* name;
   std::string map;

@@ -6,6 +6,7 @@
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
+#include "base/moved_error.hpp"
 #include "base/text.hpp"
 #include "formats/torch_legacy.hpp"
 
@@ -195,7 +196,7 @@ TensorInfo TensorRebuilder::rebuild(const TensorCall& call, std::string_view nam
   try {
     core_.check(step.info);
   } catch (const Error& error) {  // knows the storage; the place in the pickle is known here
-    throw Error(error.code, step.where, error.what_happened, error.expected, error.found, error.next);
+    throw base::moved_error(error, step.where);
   }
   if (call.cast_to != kNoNode) cast_numpy(step, call.cast_to);
   return std::move(step.info);

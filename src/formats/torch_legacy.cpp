@@ -13,6 +13,7 @@
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
+#include "base/moved_error.hpp"
 #include "base/text.hpp"
 #include "container/pickle_reader.hpp"
 #include "formats/object_walk.hpp"
@@ -171,7 +172,7 @@ LegacyStorage read_legacy_storage(std::span<const std::byte> bytes, const Where&
     found.offset = in.position();
     found.nbytes = *nbytes;
   } catch (const Error& error) {
-    throw Error(error.code, where, error.what_happened, error.expected, error.found, error.next);
+    throw base::moved_error(error, where);
   }
   return found;
 }

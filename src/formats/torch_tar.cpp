@@ -18,6 +18,7 @@
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "container/pickle_reader.hpp"
 #include "container/tar_reader.hpp"
@@ -56,11 +57,13 @@ class MemberStream {
     const bool is_count = tree.kind(tree.root()) == NodeKind::Integer && tree.integer(tree.root()) >= 0;
     if (!is_count) throw in_.error_at(at, Code::Corrupt, "the number of " + std::string(things) + " is no count");
     const auto found = static_cast<std::uint64_t>(tree.integer(tree.root()));
-    const std::uint64_t most = std::min(in_.remaining() / least_bytes, limits_.tabled_tensors);
-    if (found > most)
-      throw in_.error_at(at, found > limits_.tabled_tensors ? Code::Limit : Code::Corrupt,
-                         "the file has too many " + std::string(things), "at most " + base::count_text(most),
-                         base::count_text(found), std::string(kNext));
+    const std::string what = "the file has too many " + std::string(things);
+    if (found > limits_.tabled_tensors)
+      throw base::limit_error(in_.where(at), what, {&Limits::tabled_tensors, limits_}, base::count_text(found),
+                              std::string(kNext));
+    if (const std::uint64_t most = in_.remaining() / least_bytes; found > most)
+      throw in_.error_at(at, Code::Corrupt, what, "at most " + base::count_text(most), base::count_text(found),
+                         std::string(kNext));
     return found;
   }
 
@@ -225,8 +228,8 @@ class TarFile {
     const std::uint32_t rank = in.u32("the rank of a tensor");
     in.skip(4, "the high half of the rank");
     if (rank > core_->limits.tensor_rank)
-      throw in.error_at(at, Code::Limit, "the tensor has too many dimensions",
-                        "at most " + std::to_string(core_->limits.tensor_rank), std::to_string(rank));
+      throw base::limit_error(in.where(at), "the tensor has too many dimensions", {&Limits::tensor_rank, core_->limits},
+                              std::to_string(rank));
     row.shape = numbers(in, rank, "an extent");
     row.stride = numbers(in, rank, "a stride");
     const std::int64_t offset = in.i64("the offset of a tensor");

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/cursor.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 
@@ -155,11 +156,13 @@ class Reader {
   std::uint64_t count(std::string_view things, std::uint64_t least_bytes) {
     const std::uint64_t at = in_.position();
     const std::uint64_t found = number("the number of " + std::string(things));
-    const std::uint64_t most = std::min(in_.remaining() / least_bytes, limits_.tabled_tensors);
-    if (found > most)
-      throw in_.error_at(at, found > limits_.tabled_tensors ? Code::Limit : Code::Corrupt,
-                         "the file has too many " + std::string(things), "at most " + base::count_text(most),
-                         base::count_text(found), std::string(kNext));
+    const std::string what = "the file has too many " + std::string(things);
+    if (found > limits_.tabled_tensors)
+      throw base::limit_error(in_.where(at), what, {&Limits::tabled_tensors, limits_}, base::count_text(found),
+                              std::string(kNext));
+    if (const std::uint64_t most = in_.remaining() / least_bytes; found > most)
+      throw in_.error_at(at, Code::Corrupt, what, "at most " + base::count_text(most), base::count_text(found),
+                         std::string(kNext));
     return found;
   }
 
@@ -182,8 +185,8 @@ class Reader {
     block.info.dtype = *dtype;
     const std::uint64_t rank = number("the rank of a tensor");
     if (rank > limits_.tensor_rank)
-      throw Error(Code::Limit, Where{in_.file(), {}, key, at}, "the tensor has too many dimensions",
-                  "at most " + std::to_string(limits_.tensor_rank), std::to_string(rank));
+      throw base::limit_error({in_.file(), {}, key, at}, "the tensor has too many dimensions",
+                              {&Limits::tensor_rank, limits_}, std::to_string(rank));
     for (std::uint64_t i = 0; i < rank; ++i) block.info.shape.push_back(static_cast<std::int64_t>(number("an extent")));
     try {
       block.nbytes = byte_size(block.info.shape, *dtype);

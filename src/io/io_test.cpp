@@ -29,7 +29,7 @@ class Folder : public testing::Test {
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
   std::size_t entries() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), {})); }
   static void put(const std::string& where, const std::string& text) { std::ofstream(where, std::ios::binary) << text; }
-  static std::string get(const std::string& where) { return read_text(where, 1 << 20); }
+  static std::string get(const std::string& where) { return read_text(where, Limits{}); }
   static void save(const std::string& where, const std::string& text, Existing existing) {
     AtomicFile file(where, existing, text.size());
     file.write(base::as_bytes(text));
@@ -193,8 +193,11 @@ TEST_F(AtomicFileTest, AWriteThatFailsHalfwayLeavesTheOldFile) {
 
 TEST_F(Folder, ATextBeyondItsLimitIsRefused) {
   put(path("a"), std::string(100, 'x'));
-  EXPECT_EQ(code_of([&] { read_text(path("a"), 99); }), Code::Limit);
-  EXPECT_EQ(read_text(path("a"), 100).size(), 100U);
+  Limits limits;
+  limits.json_file_bytes = 99;
+  EXPECT_EQ(code_of([&] { read_text(path("a"), limits); }), Code::Limit);
+  limits.json_file_bytes = 100;
+  EXPECT_EQ(read_text(path("a"), limits).size(), 100U);
 }
 
 }  // namespace

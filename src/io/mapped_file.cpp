@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 
@@ -230,7 +231,7 @@ void MappedFile::will_read(std::uint64_t offset, std::uint64_t count) const {
     (void)::posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(count), POSIX_FADV_WILLNEED);
 }
 
-std::string read_text(const std::string& path, std::uint64_t limit_bytes) {
+std::string read_text(const std::string& path, const Limits& limits) {
   const Descriptor opened(path == "-" ? STDIN_FILENO : open_for_reading(path));
   const std::string name = path == "-" ? "standard input" : path;
   const Where where{.file = name, .member = {}, .key = {}, .byte = {}};
@@ -241,8 +242,8 @@ std::string read_text(const std::string& path, std::uint64_t limit_bytes) {
   for (;;) {
     const std::size_t count = read_fully(opened.number, block, name);
     text.append(reinterpret_cast<const char*>(block.data()), count);
-    if (text.size() > limit_bytes)
-      throw Error(Code::Limit, where, "the text is too long", "at most " + base::bytes_text(limit_bytes));
+    if (text.size() > limits.json_file_bytes)
+      throw base::limit_error(where, "the text is too long", {&Limits::json_file_bytes, limits});
     if (count < block.size()) return text;
   }
 }

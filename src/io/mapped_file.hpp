@@ -72,7 +72,7 @@ class MappedFile {
   std::unique_ptr<Identity> identity_;
 };
 
-/// Whole content of a small text file (JSON, logs) or of standard input (`-`), at most `limit_bytes`.
-std::string read_text(const std::string& path, std::uint64_t limit_bytes);
+/// Whole content of a small text file (JSON, logs) or of standard input (`-`), at most `json_file_bytes`.
+std::string read_text(const std::string& path, const Limits& limits);
 
 }  // namespace tenon::io

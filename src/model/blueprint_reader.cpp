@@ -256,7 +256,7 @@ Blueprint parse_blueprint(std::string_view text, const std::string& file, const 
 }
 
 Listing read_blueprint(const std::string& path, const Limits& limits) {
-  return list(parse_blueprint(io::read_text(path, limits.json_file_bytes), path, limits), path);
+  return list(parse_blueprint(io::read_text(path, limits), path, limits), path);
 }
 
 Listing list(Blueprint blueprint, const std::string& label) {

@@ -8,6 +8,7 @@
 
 #include <tenon/error.hpp>
 
+#include "base/limit_error.hpp"
 #include "model/json_document.hpp"
 
 namespace tenon::model {
@@ -69,8 +70,6 @@ constexpr std::string_view kOfTransformers[] = {"transformers_version",
                                                 "bos_token_id",
                                                 "eos_token_id"};
 
-constexpr std::size_t kMaxOptions = 10'000;
-
 bool is_in(const auto& names, const std::string& name) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
@@ -82,8 +81,8 @@ bool is_of_transformers(const Json& document) {
 
 class OptionReader {
  public:
-  OptionReader(const Json& document, const std::string& file)
-      : file_(file), of_transformers_(is_of_transformers(document)) {
+  OptionReader(const Json& document, const std::string& file, const Limits& limits)
+      : file_(file), of_transformers_(is_of_transformers(document)), limits_(limits) {
     add(document, {});
     std::sort(options_.begin(), options_.end());
   }
@@ -104,15 +103,16 @@ class OptionReader {
         add(value, prefix + name + ".");
         continue;
       }
-      if (options_.size() >= kMaxOptions)
-        throw Error(Code::Limit, {file_, {}, prefix + name, {}}, "the configuration has too many members",
-                    "at most " + std::to_string(kMaxOptions));
+      if (options_.size() >= limits_.config_members)
+        throw base::limit_error({file_, {}, prefix + name, {}}, "the configuration has too many members",
+                                {&Limits::config_members, limits_});
       options_.emplace_back(prefix + name, value.dump());
     }
   }
 
   const std::string& file_;
   const bool of_transformers_;
+  const Limits& limits_;
   JsonMembers options_;
 };
 
@@ -145,7 +145,7 @@ Blueprint config_blueprint(std::string_view text, const std::string& file, const
   Blueprint blueprint;
   blueprint.source = "config";
   blueprint.class_name = class_of(document);
-  blueprint.modules.push_back({{}, blueprint.class_name, true, OptionReader(document, file).options(), {}});
+  blueprint.modules.push_back({{}, blueprint.class_name, true, OptionReader(document, file, limits).options(), {}});
   if (const std::string writer = writer_of(document); !writer.empty())
     blueprint.environment.emplace_back("config_writer", as_json(writer));
   return blueprint;

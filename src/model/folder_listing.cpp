@@ -30,8 +30,7 @@ Listing list_folder(const std::string& folder, const OpenOptions& options) {
   if (listing.blueprint || !listing.blueprint_problem.empty()) return listing;
   const std::string config = in(folder, kConfig);
   try {
-    Blueprint blueprint =
-        config_blueprint(io::read_text(config, options.limits.json_file_bytes), config, options.limits);
+    Blueprint blueprint = config_blueprint(io::read_text(config, options.limits), config, options.limits);
     blueprint.tensors = listing.tensors;
     listing.class_name = blueprint.class_name;
     listing.blueprint = std::make_shared<const Blueprint>(std::move(blueprint));

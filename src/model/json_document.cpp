@@ -5,6 +5,8 @@
 
 #include <tenon/error.hpp>
 
+#include "base/limit_error.hpp"
+#include "base/text.hpp"
 #include "base/utf8.hpp"
 
 namespace tenon::model {
@@ -40,8 +42,8 @@ class Watch final : public nlohmann::json_sax<Json> {
  private:
   bool open() {
     if (keys_.size() >= limits_.json_depth)
-      throw Error(Code::Limit, {file_, {}, {}, {}}, "the JSON document is nested too deep",
-                  "at most " + std::to_string(limits_.json_depth) + " levels", "more");
+      throw base::limit_error({file_, {}, {}, {}}, "the JSON document is nested too deep",
+                              {&Limits::json_depth, limits_}, "more");
     keys_.emplace_back();
     return true;
   }
@@ -66,8 +68,8 @@ class Watch final : public nlohmann::json_sax<Json> {
 
 Json parse_document(std::string_view text, const std::string& file, const Limits& limits) {
   if (text.size() > limits.json_file_bytes)
-    throw Error(Code::Limit, {file, {}, {}, {}}, "the JSON document is too long",
-                "at most " + std::to_string(limits.json_file_bytes) + " bytes", std::to_string(text.size()));
+    throw base::limit_error({file, {}, {}, {}}, "the JSON document is too long", {&Limits::json_file_bytes, limits},
+                            base::plural(text.size(), "byte"));
   Watch watch(file, limits);
   try {
     Json::sax_parse(text, &watch);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 
 namespace tenon::scanning {
@@ -43,20 +44,23 @@ void Collector::add(ScanVerdict verdict, std::string_view rule, const Part& part
   add(std::move(finding));
 }
 
-void Collector::add(const Error& error, std::string_view rule, const Part& part) {
+void Collector::add(const Error& error, std::string_view rule, const Part& part, ScanVerdict verdict) {
   ScanFinding finding;
   finding.rule = rule;
-  finding.verdict = ScanVerdict::Malformed;
+  finding.verdict = verdict;
   finding.member = part.member;
   finding.offset = error.where.byte ? *error.where.byte : part.origin;
-  finding.why = (error.code == Code::Limit ? "limit: " : "") + error.what_happened;
+  finding.why = (error.limit.empty() ? "" : "limit " + error.limit + ": ") + error.what_happened;
   if (!error.expected.empty()) finding.why += "; expected " + error.expected;
   if (!error.found.empty()) finding.why += (error.expected.empty() ? "; found " : ", found ") + error.found;
   add(std::move(finding));
 }
 
-void Collector::add_limit(std::string_view what, const Part& part) {
-  add(ScanVerdict::UnknownCode, "scan-limit", part, 0, "limit: " + std::string(what));
+void Collector::add_limit(ScanVerdict verdict, std::uint64_t Limits::*limit, std::string what, const Part& part,
+                          std::uint64_t offset) {
+  Where where;
+  where.byte = part.origin + offset;
+  add(base::limit_error(std::move(where), std::move(what), {limit, limits_}), "scan-limit", part, verdict);
 }
 
 void Collector::add_global(std::string name, ScanVerdict verdict) {

@@ -50,14 +50,15 @@ class Collector {
 
   void add(ScanFinding finding);
   void add(ScanVerdict verdict, std::string_view rule, const Part& part, std::uint64_t offset, std::string why);
-  /// A reader's Error as what it says about the file: always malformed.
-  void add(const Error& error, std::string_view rule, const Part& part);
+  /// A reader's Error as what it says about the file.
+  void add(const Error& error, std::string_view rule, const Part& part, ScanVerdict verdict = ScanVerdict::Malformed);
   void add_global(std::string name, ScanVerdict verdict);
   void add_unexplained(const Part& part, std::uint64_t offset, std::uint64_t bytes);
   void note(std::string text);
   void name_format(std::string_view name);  ///< the first, outermost name stays
-  /// Says once per part and rule that a limit ended the search.
-  void add_limit(std::string_view what, const Part& part);
+  /// Says once per part that a limit ended the search: the file asks for too much, or is too much to look through.
+  void add_limit(ScanVerdict verdict, std::uint64_t Limits::*limit, std::string what, const Part& part,
+                 std::uint64_t offset = 0);
 
   /// Takes over another's findings; `worst` caps their verdicts.
   void merge(ScannedFile other, ScanVerdict worst = ScanVerdict::Dangerous);

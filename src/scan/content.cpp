@@ -140,7 +140,7 @@ class Content {
     }
     if (begins_like_pickle(text_) && !is_whole_msgpack(part_.bytes, out_.limits()))
       return scan_pickle_file(Start::Certain), true;
-    if (looks_like_tar(part_.bytes)) return scan_tar(part_, out_), true;
+    if (looks_like_any_tar(part_.bytes)) return scan_tar(part_, out_), true;
     if (is_zlib(text_) && scan_zlib()) return true;
     for (const Magic& magic : kClosed)
       if (text_.starts_with(magic.bytes) && !looks_like_text(text_)) return scan_closed(magic.name), true;
@@ -161,7 +161,7 @@ class Content {
   }
 
   bool scan_zlib() {
-    const Unpacked head = unpack(part_.bytes, Wrapping::Zlib, 1 << 10, out_);
+    const Unpacked head = unpack(part_.bytes, Wrapping::Zlib, {&Limits::scan_unpacked_bytes, 1 << 10}, out_);
     if (head.end == UnpackEnd::Damaged && head.bytes.size() < 16) return false;
     scan_wrapped(Wrapping::Zlib, "zlib", 0);
     return true;
@@ -169,10 +169,12 @@ class Content {
 
   void scan_wrapped(Wrapping wrapping, std::string_view name, std::uint64_t begin) {
     out_.name_format(name);
-    if (part_.depth >= out_.limits().scan_depth) return out_.add_limit("wrapped too often", part_);
-    const Unpacked found = unpack(part_.bytes.subspan(begin), wrapping, out_.limits().scan_unpacked_bytes, out_);
-    if (found.end == UnpackEnd::Limit || found.end == UnpackEnd::Stopped)
-      out_.add(ScanVerdict::Malformed, "unpack-limit", part_, begin, "limit: it unpacks to more than the scan allows");
+    if (part_.depth >= out_.limits().scan_depth)
+      return out_.add_limit(ScanVerdict::Malformed, &Limits::scan_depth, "it is wrapped too often", part_);
+    const Unpacked found =
+        unpack(part_.bytes.subspan(begin), wrapping, {&Limits::scan_unpacked_bytes, out_.limits()}, out_);
+    if (found.limit != nullptr)
+      out_.add_limit(ScanVerdict::Malformed, found.limit, "it unpacks to more than the scan allows", part_, begin);
     if (found.end == UnpackEnd::Damaged)
       out_.add(ScanVerdict::Malformed, "unpack-damaged", part_, begin, "the packed stream is damaged or cut");
     const std::uint64_t end = begin + found.read_bytes;
@@ -214,7 +216,8 @@ class Content {
 }  // namespace
 
 void scan_content(const Part& part, Place place, Collector& out) {
-  if (part.depth > out.limits().scan_depth) return out.add_limit("parts are nested too deeply", part);
+  if (part.depth > out.limits().scan_depth)
+    return out.add_limit(ScanVerdict::Malformed, &Limits::scan_depth, "parts are nested too deeply", part);
   try {
     Content(part, place, out).scan();
   } catch (const Error& error) {  // a contradiction that no reader has told in its own words

@@ -1,12 +1,14 @@
-// HDF5: no reader of its object tree yet. Keras's configurations stand in it as contiguous JSON (an attribute, or a
-// string in the global heap), and links to other files as link messages: both are found by their bytes.
-// Source: HDF5 File Format Specification 3.0, sections II (superblock) and IV.A.2.g (link message).
+// HDF5: attributes that hold Keras's configurations, and what leads to other files. Both are found by the object tree,
+// and once more by their bytes, for what the tree hides: a configuration is contiguous JSON, an external link a
+// message. Source: HDF5 File Format Specification 3.0, sections II (superblock) and IV.A.2.g (link message).
 #include "scan/other_formats.hpp"
 
 #include <algorithm>
 #include <string>
 
 #include "base/cursor.hpp"
+#include "base/text.hpp"
+#include "scan/hdf5_tree.hpp"
 #include "scan/json_tree.hpp"
 #include "scan/keras_scan.hpp"
 #include "scan/preview.hpp"
@@ -36,13 +38,13 @@ bool is_object_start(std::string_view text) {
 void scan_configurations(const Part& part, Collector& out) {
   constexpr std::size_t kShortest = 16;
   const std::string_view text = as_text(part.bytes);
-  constexpr std::uint64_t kMostAttempts = 50'000,
-                          kMostBytes = 16ULL << 20;  // random bytes fail at once, forged ones late
+  constexpr std::uint64_t kMostBytes = 16ULL << 20;  // random bytes fail at once, forged ones late
   std::uint64_t attempts = 0, spent = 0;
   for (std::size_t at = text.find('{'); at != std::string_view::npos; at = text.find('{', at + 1)) {
     if (text.size() - at < kShortest || !is_object_start(text.substr(at, 70))) continue;
-    if (++attempts > kMostAttempts || spent > kMostBytes)
-      return out.add_limit("too many places where a configuration may start", part);
+    if (++attempts > out.limits().scan_config_attempts || spent > kMostBytes)
+      return out.add_limit(ScanVerdict::UnknownCode, &Limits::scan_config_attempts,
+                           "too many places where a configuration may start", part);
     try {
       const JsonTree tree = read_json_tree(text.substr(at), out.limits().json_depth, JsonEnd::Anything);
       if (is_keras_config(tree.root)) scan_keras_config(tree, part, at, out);
@@ -83,6 +85,40 @@ void scan_external_links(const Part& part, Collector& out) {
   }
 }
 
+/// Keras loads `model_config`; other texts count where they describe objects.
+void scan_attribute(std::string_view name, std::string_view value, std::uint64_t at, const Part& part, Collector& out) {
+  constexpr std::string_view kBlank{" \t\r\n\0", 5};
+  const std::size_t first = value.find_first_not_of(kBlank);
+  if (first == std::string_view::npos || value[first] != '{') return;
+  const std::string_view text = value.substr(first, value.find_last_not_of(kBlank) + 1 - first);
+  try {
+    const JsonTree tree = read_json_tree(text, out.limits().json_depth);
+    if (is_keras_config(tree.root)) scan_keras_config(tree, part, at + first, out);
+  } catch (const Error& error) {
+    if (!error.limit.empty())
+      out.add_limit(ScanVerdict::UnknownCode, &Limits::json_depth, "the configuration is nested too deeply", part, at);
+    else if (name == "model_config")
+      out.add(ScanVerdict::UnknownCode, "keras-config", part, at + first,
+              "the attribute `model_config` is no whole JSON document: " + error.what_happened);
+  }
+}
+
+void walk_tree(const Part& part, std::uint64_t begin, Collector& out) {
+  const Hdf5Sights sights{[&](std::string_view name, std::string_view value, std::uint64_t at) {
+                            scan_attribute(name, value, at, part, out);
+                          },
+                          [&](std::string_view file, std::string_view how, std::uint64_t at) {
+                            out.add(ScanVerdict::Dangerous, "hdf5-external-link", part, at,
+                                    "reads another file: " + std::string(how) + " `" + preview(file) + "`");
+                          }};
+  const Hdf5Walk walk = walk_hdf5(part, begin, sights);
+  if (walk.broken > 0)
+    out.note(base::plural(walk.broken, "object") + " of the HDF5 tree could not be read to the end: searched by bytes");
+  if (walk.stated_bytes > part.bytes.size())
+    out.add(ScanVerdict::Malformed, "hdf5-cut", part, part.bytes.size(),
+            "the file is cut short: it says that it has " + base::plural(walk.stated_bytes, "byte"));
+}
+
 }  // namespace
 
 bool looks_like_hdf5(std::span<const std::byte> bytes) { return superblock_at(bytes).has_value(); }
@@ -93,6 +129,7 @@ void scan_hdf5(const Part& part, Collector& out) {
   if (begin > 0)
     out.add(ScanVerdict::UnknownCode, "hdf5-user-block", part, 0,
             "a block of the user's stands in front of the HDF5 data: a reader that begins there sees another file");
+  walk_tree(part, begin, out);
   scan_configurations(part, out);
   scan_external_links(part, out);
   out.budget().scanned_bytes += part.bytes.size();

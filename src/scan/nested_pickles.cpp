@@ -83,7 +83,8 @@ class Nested {
     const Part inner = part_.inside(base::as_bytes(bytes),
                                     std::string(kind) + " at byte " + std::to_string(part_.origin + tree_.at(node)));
     if (inner.depth > out_.limits().scan_depth)
-      return out_.add_limit("pickles within pickles are nested too deeply", part_);
+      return out_.add_limit(ScanVerdict::Malformed, &Limits::scan_depth, "pickles within pickles are nested too deeply",
+                            part_);
     if (active_[node] == Acts::Unpickles) return scan_content(inner, Place::File, out_);
     Collector separate = out_.separate();
     if (active_[node] == Acts::Maybe) {

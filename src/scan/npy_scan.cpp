@@ -9,6 +9,7 @@
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "scan/pickle_scan.hpp"
 
@@ -17,7 +18,6 @@ namespace tenon::scanning {
 namespace {
 
 constexpr std::string_view kMagic{"\x93NUMPY", 6};
-constexpr std::uint64_t kLongestHeader = 1 << 20;
 
 /// What a header says; the type codes are those of all fields.
 struct Header {
@@ -35,7 +35,7 @@ struct Broken {
 /// {'descr': ..., 'fortran_order': False, 'shape': (3, 4), } and no more of Python than that.
 class Literal {
  public:
-  explicit Literal(std::string_view text) : text_(text) {}
+  Literal(std::string_view text, const Limits& limits) : text_(text), limits_(limits) {}
 
   Header read() {
     Header header;
@@ -64,8 +64,6 @@ class Literal {
   }
 
  private:
-  static constexpr int kDeepest = 16;
-
   void space() { at_ = std::min(text_.find_first_not_of(" \n\t", at_), text_.size()); }
   bool accept(char wanted) {
     space();
@@ -113,7 +111,8 @@ class Literal {
     std::vector<std::uint64_t> numbers;
     expect('(');
     while (!accept(')')) {
-      if (numbers.size() >= 64) throw Broken{"too many axes"};
+      if (numbers.size() >= limits_.tensor_rank)
+        throw base::limit_error({}, "the array has too many axes", {&Limits::tensor_rank, limits_});
       numbers.push_back(number());
       if (!accept(',')) {
         expect(')');
@@ -134,8 +133,9 @@ class Literal {
   }
 
   /// A code, a list of fields, or (type, shape). Returns the bytes of one element.
-  std::uint64_t type(Header& header, int depth) {
-    if (depth > kDeepest) throw Broken{"types are nested too deeply"};
+  std::uint64_t type(Header& header, unsigned depth) {
+    if (depth > limits_.npy_depth)
+      throw base::limit_error({}, "types are nested too deeply", {&Limits::npy_depth, limits_});
     if (next_is("[")) return fields(header, depth);
     if (next_is("(")) {
       expect('(');
@@ -149,7 +149,7 @@ class Literal {
     return code(header, string());
   }
 
-  std::uint64_t fields(Header& header, int depth) {
+  std::uint64_t fields(Header& header, unsigned depth) {
     std::uint64_t bytes = 0;
     expect('[');
     while (!accept(']')) {
@@ -200,30 +200,36 @@ class Literal {
   }
 
   std::string_view text_;
+  const Limits& limits_;
   std::size_t at_ = 0;
 };
 
-Header read_header(const Part& part) {
+Header read_header(const Part& part, const Limits& limits) {
   base::Cursor in(part.bytes, {});
   in.skip(kMagic.size(), "magic");
   const std::uint8_t major = in.u8("major");
   in.skip(1, "minor");
   if (major < 1 || major > 3) throw Broken{"its version is unknown"};
   const std::uint64_t length = major == 1 ? in.u16("header length") : in.u32("header length");
-  if (length > std::min<std::uint64_t>(in.remaining(), kLongestHeader))
-    throw Broken{"it is longer than the file or the limit"};
-  Header header = Literal(in.text(length, "header")).read();
+  if (length > in.remaining()) throw Broken{"it is longer than the file"};
+  if (length > limits.npy_header_bytes)
+    throw base::limit_error({}, "the array's header is too long", {&Limits::npy_header_bytes, limits},
+                            base::plural(length, "byte"));
+  Header header = Literal(in.text(length, "header"), limits).read();
   header.data_at = in.position();
   return header;
 }
 
 std::optional<Header> header_or_finding(const Part& part, Collector& out) {
   try {
-    return read_header(part);
+    return read_header(part, out.limits());
   } catch (const Broken& broken) {
     out.add(ScanVerdict::Malformed, "npy-header", part, 0, "the array's header is no plain literal: " + broken.why);
   } catch (const Error& error) {
-    out.add(ScanVerdict::Malformed, "npy-header", part, 0, "the array's header is cut short: " + error.what_happened);
+    if (!error.limit.empty())
+      out.add(error, "npy-header", part);
+    else
+      out.add(ScanVerdict::Malformed, "npy-header", part, 0, "the array's header is cut short: " + error.what_happened);
   }
   return std::nullopt;
 }

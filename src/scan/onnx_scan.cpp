@@ -12,6 +12,7 @@
 
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
+#include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "scan/preview.hpp"
 #include "scan/side_files.hpp"
@@ -110,15 +111,13 @@ class Walk {
   }
 
  private:
-  static constexpr int kDeepest = 100;
-
   void complain(ScanVerdict verdict, std::string_view rule, std::uint64_t at, std::string why) {
     out_.add(verdict, rule, part_, at, std::move(why));
   }
 
-  void check_depth(int depth) const {
-    if (depth > kDeepest)
-      throw Error(Code::Limit, Where{}, "graphs are nested too deeply", "at most " + std::to_string(kDeepest));
+  void check_depth(unsigned depth) const {
+    if (depth > out_.limits().protobuf_depth)
+      throw base::limit_error({}, "graphs are nested too deeply", {&Limits::protobuf_depth, out_.limits()});
   }
 
   void training(const Field& message) {
@@ -136,7 +135,7 @@ class Walk {
     }
   }
 
-  void graph(const Field& message, int depth) {
+  void graph(const Field& message, unsigned depth) {
     check_depth(depth);
     Fields fields(message.bytes, message.at);
     while (const auto field = fields.next()) {
@@ -147,7 +146,7 @@ class Walk {
     }
   }
 
-  void node(const Field& message, int depth) {
+  void node(const Field& message, unsigned depth) {
     Fields fields(message.bytes, message.at);
     while (const auto field = fields.next()) {
       if (field->wire != Wire::Bytes) continue;
@@ -156,7 +155,7 @@ class Walk {
     }
   }
 
-  void attribute(const Field& message, int depth) {
+  void attribute(const Field& message, unsigned depth) {
     Fields fields(message.bytes, message.at);
     while (const auto field = fields.next()) {
       if (field->wire != Wire::Bytes) continue;

@@ -22,7 +22,8 @@ void scan_hdf5(const Part& part, Collector& out);
 /// A map with text keys that ends where the bytes end.
 bool is_whole_msgpack(std::span<const std::byte> bytes, const Limits& limits);
 
-bool looks_like_tar(std::span<const std::byte> bytes);
+/// Also those from before POSIX, which only their checksum tells.
+bool looks_like_any_tar(std::span<const std::byte> bytes);
 void scan_tar(const Part& part, Collector& out);
 
 /// PyTorch's first stream format: pickles, then raw storages.

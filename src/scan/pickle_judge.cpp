@@ -11,6 +11,7 @@
 #include "scan/nested_pickles.hpp"
 #include "scan/nesting.hpp"
 #include "scan/preview.hpp"
+#include "scan/storage_paths.hpp"
 #include "scan/tensor_claims.hpp"
 
 namespace tenon::scanning {
@@ -47,6 +48,7 @@ class Judge {
     report_globals();
     check_nesting();
     check_tensor_claims(tree_, part_, setting_, out_);
+    check_storage_paths(tree_, part_, out_);
     const auto acts = [this](NodeId call) { return acts_on_its_arguments(call); };
     scan_nested_pickles(tree_, part_, acts, out_);
   }
@@ -160,10 +162,8 @@ class Judge {
   void check_nesting() {
     const auto deep = nested_deeper_than(tree_, out_.limits().nesting_depth);
     if (deep == kNoNode) return;
-    ScanFinding finding = finding_at(tree_.at(deep), "pickle-limit");
-    finding.verdict = ScanVerdict::Malformed;
-    finding.why = "limit: values are nested deeper than " + std::to_string(out_.limits().nesting_depth) + " levels";
-    out_.add(std::move(finding));
+    out_.add_limit(ScanVerdict::Malformed, &Limits::nesting_depth, "values are nested too deeply", part_,
+                   tree_.at(deep));
   }
 
   /// A call whose function is not known to leave its arguments alone.

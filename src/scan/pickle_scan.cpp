@@ -20,9 +20,6 @@ using container::NodeKind;
 using container::PickleAttempt;
 using container::PickleTree;
 
-/// Opcodes that may be spent on places where a pickle is only guessed to start.
-constexpr std::uint64_t kStrayOpcodes = 20'000'000;
-
 bool is_dotted_name(std::string_view text) {
   if (text.empty() || (text[0] >= '0' && text[0] <= '9')) return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
@@ -114,11 +111,13 @@ std::optional<PickleAttempt> scan_one_pickle(const Part& part, Start start, cons
   Budget& budget = out.budget();
   Limits limits = out.limits();
   if (start == Start::Stray) {
-    if (++budget.attempts > limits.scan_attempts || budget.stray_opcodes >= kStrayOpcodes) {
-      out.add_limit("too many places where a pickle may start", part);
+    const bool is_many = ++budget.attempts > limits.scan_attempts;
+    if (is_many || budget.stray_opcodes >= limits.scan_stray_opcodes) {
+      out.add_limit(ScanVerdict::UnknownCode, is_many ? &Limits::scan_attempts : &Limits::scan_stray_opcodes,
+                    "too many places where a pickle may start", part);
       return std::nullopt;
     }
-    limits.pickle_opcodes = kStrayOpcodes - budget.stray_opcodes;
+    limits.pickle_opcodes = std::min(limits.pickle_opcodes, limits.scan_stray_opcodes - budget.stray_opcodes);
   }
   const auto raw_arrays = [&](const PickleTree& tree, NodeId built, std::uint64_t position) {
     return joblib_array_bytes(tree, built, part.from(position), out);

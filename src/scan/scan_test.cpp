@@ -102,6 +102,71 @@ std::string onnx(const std::string& location) {
   return "\x08\x08" + proto(7, proto(2, "g") + proto(5, tensor));
 }
 
+// HDF5 with a superblock of version 2 and headers of version 2. The root's header stands at byte 48.
+constexpr std::uint64_t kHdf5Root = 48;
+
+std::string hdf5_message(int type, const std::string& content) {
+  return little(static_cast<std::uint64_t>(type), 1) + little(content.size(), 2) + little(0, 1) + content;
+}
+/// `behind` stands at hdf5_behind(messages).
+std::string hdf5(const std::string& messages, const std::string& behind = {}, std::uint64_t missing = 0) {
+  const std::string header =
+      "OHDR" + little(2, 1) + little(1, 1) + little(messages.size(), 2) + messages + little(0, 4);
+  const std::uint64_t end = kHdf5Root + header.size() + behind.size();
+  return "\x89HDF\r\n\x1a\n" + little(2, 1) + little(8, 1) + little(8, 1) + little(0, 1) + little(0, 8) +
+         little(~0ULL, 8) + little(end + missing, 8) + little(kHdf5Root, 8) + little(0, 4) + header + behind;
+}
+std::uint64_t hdf5_behind(std::size_t message_bytes) { return kHdf5Root + 8 + message_bytes + 4; }
+
+std::string hdf5_attribute(const std::string& named, const std::string& type, const std::string& value) {
+  const std::string space = little(2, 4);  // a scalar
+  return hdf5_message(12, little(3, 2) + little(named.size() + 1, 2) + little(type.size(), 2) +
+                              little(space.size(), 2) + little(0, 1) + named + '\0' + type + space + value);
+}
+std::string hdf5_text(const std::string& named, const std::string& value) {
+  return hdf5_attribute(named, little(0x13, 4) + little(value.size(), 4), value);
+}
+/// The text stands in a collection of the global heap.
+std::string hdf5_far_text(const std::string& named, const std::string& value) {
+  const auto attribute = [&](std::uint64_t heap) {
+    return hdf5_attribute(named, little(0x19 | 1 << 8, 4) + little(16, 4) + little(0x13, 4) + little(1, 4),
+                          little(value.size(), 4) + little(heap, 8) + little(1, 4));
+  };
+  const std::uint64_t at = hdf5_behind(attribute(0).size());
+  return hdf5(attribute(at), "GCOL" + little(1, 4) + little(32 + value.size() + 8, 8) + little(1, 2) + little(1, 2) +
+                                 little(0, 4) + little(value.size(), 8) + value + std::string(8, '\0'));
+}
+std::string hdf5_external_files() {
+  const auto message = [](std::uint64_t heap) {
+    return hdf5_message(
+        7, little(1, 4) + little(1, 2) + little(1, 2) + little(heap, 8) + little(8, 8) + little(0, 8) + little(16, 8));
+  };
+  const std::uint64_t at = hdf5_behind(message(0).size());
+  return hdf5(message(at), "HEAP" + little(0, 4) + little(32, 8) + little(0, 8) + little(at + 32, 8) +
+                               std::string(8, '\0') + "/etc/passwd" + std::string(13, '\0'));
+}
+std::string hdf5_virtual() {
+  const auto message = [](std::uint64_t heap) {
+    return hdf5_message(8, little(4, 1) + little(3, 1) + little(heap, 8) + little(1, 4));
+  };
+  const std::string sources = little(0, 1) + little(1, 8) + "other.h5" + '\0' + "d" + std::string(5, '\0');
+  return hdf5(message(hdf5_behind(message(0).size())), "GCOL" + little(1, 4) + little(64, 8) + little(1, 2) +
+                                                           little(1, 2) + little(0, 4) + little(sources.size(), 8) +
+                                                           sources + std::string(24, '\0'));
+}
+std::string hdf5_hard_link(std::uint64_t address) {
+  return hdf5_message(6, little(1, 1) + little(0, 1) + little(1, 1) + "a" + little(address, 8));
+}
+/// Not to be found by the braces alone.
+const std::string kHiddenLambda = R"({)" + std::string(80, ' ') + R"("class_name": "Lambda", "config": {}})";
+const std::string kDense = R"({"class_name": "Dense", "config": {"name": "d"}})";
+
+/// Where a distributed checkpoint's metadata say that a piece of a tensor stands.
+std::string dcp_place(const std::string& path) {
+  return name("torch.distributed.checkpoint.filesystem", "_StorageInfo") + ")\x81}(" + text("relative_path") +
+         text(path) + text("offset") + "K\0"s + text("length") + "K\4ub";
+}
+
 ScannedFile scanned(const std::string& content) { return scan(base::as_bytes(content), "test.bin"); }
 
 struct Row {
@@ -268,6 +333,20 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"onnx_outside", onnx("../x"), D}, Row{"onnx_beside", onnx("w.bin"), S},
         Row{"index_outside", R"({"weight_map": {"a": "../../x.safetensors"}})", D},
         Row{"index", R"({"weight_map": {"a": "x.safetensors"}})", S},
+        Row{"hdf5_attribute", hdf5(hdf5_text("model_config", kHiddenLambda)), D},
+        Row{"hdf5_attribute_in_the_heap", hdf5_far_text("model_config", kHiddenLambda), D},
+        Row{"hdf5_dense", hdf5(hdf5_text("model_config", kDense)), S},
+        Row{"hdf5_dense_in_the_heap", hdf5_far_text("model_config", kDense), S},
+        Row{"hdf5_no_json", hdf5(hdf5_text("model_config", "{\"class_name\": ")), U},
+        Row{"hdf5_external_files", hdf5_external_files(), D}, Row{"hdf5_virtual", hdf5_virtual(), D},
+        Row{"hdf5_external_link",
+            hdf5(hdf5_message(6, little(1, 1) + little(8, 1) + little(64, 1) + little(1, 1) + "a" + little(8, 2) +
+                                     std::string("\0o.h5\0/\0", 8))),
+            D},
+        Row{"hdf5_ring", hdf5(hdf5_hard_link(kHdf5Root)), S}, Row{"hdf5_lost_link", hdf5(hdf5_hard_link(1 << 20)), S},
+        Row{"hdf5_cut", hdf5(hdf5_text("a", "b"), {}, 1), M},
+        Row{"dcp_path", pickle(dcp_place("__0_0.distcp")), U, "torch.distributed.checkpoint.filesystem._StorageInfo"},
+        Row{"dcp_path_outside", pickle(dcp_place("../../x")), D}, Row{"dcp_path_absolute", pickle(dcp_place("/x")), D},
         Row{"text", "class of 2020\nmodels and more\n", S},
         Row{"lfs_pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", S},
         Row{"empty", "", M}, Row{"unknown", "\x01\x02\xff\xfe\x03\x04\x05\x06\x07", U}),

@@ -10,6 +10,7 @@
 #include "base/checked.hpp"
 #include "base/cursor.hpp"
 #include "base/text.hpp"
+#include "container/tar_reader.hpp"
 #include "formats/pickle_globals.hpp"
 #include "formats/pickle_graph.hpp"
 #include "formats/tensor_rebuild.hpp"
@@ -114,7 +115,9 @@ class TarScan {
       entry.name = name_of(block, long_name);
       if (entry.bytes > part_.bytes.size() - entry.at)
         return malformed(at, "an entry reaches past the end of the archive: " + preview(entry.name));
-      if (entries_.size() >= out_.limits().zip_entries) return malformed(at, "limit: the archive has too many entries");
+      if (entries_.size() >= out_.limits().zip_entries)
+        return out_.add_limit(ScanVerdict::Malformed, &Limits::zip_entries, "the archive has too many entries", part_,
+                              at);
       at = entry.at + (entry.bytes + kBlock - 1) / kBlock * kBlock;
       if (entry.kind == 'L' && entry.bytes < out_.limits().zip_name_bytes) {
         long_name = field_of(as_text(part_.bytes.subspan(entry.at, entry.bytes)), 0, entry.bytes);
@@ -215,12 +218,13 @@ class TarScan {
 
 }  // namespace
 
-bool looks_like_tar(std::span<const std::byte> bytes) {
+bool looks_like_any_tar(std::span<const std::byte> bytes) {
   if (bytes.size() < kBlock) return false;
   const std::string_view block = as_text(bytes.first(kBlock));
-  return block.substr(257, 5) == "ustar" ||
-         (block[0] != '\0' && block.substr(100, 4).find_first_not_of("0123456789 ") == std::string_view::npos &&
-          checksum_is_right(block));
+  const bool is_old = block[0] != '\0' &&
+                      block.substr(100, 4).find_first_not_of("0123456789 ") == std::string_view::npos &&
+                      checksum_is_right(block);
+  return is_old || container::looks_like_tar(bytes);
 }
 
 void scan_tar(const Part& part, Collector& out) { TarScan(part, out).run(); }

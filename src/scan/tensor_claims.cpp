@@ -112,7 +112,9 @@ class Claims {
     if (!offset || !size || !stride)
       return malformed(node, "a tensor's offset, size or stride is negative or no number");
     if (size->size() != stride->size()) return malformed(node, "a tensor's size and stride have different lengths");
-    if (size->size() > out_.limits().tensor_rank) return malformed(node, "limit: the tensor has too many axes");
+    if (size->size() > out_.limits().tensor_rank)
+      return out_.add_limit(ScanVerdict::Malformed, &Limits::tensor_rank, "the tensor has too many axes", part_,
+                            tree_.at(node));
     const auto parts = tree_.tuple(tree_.persistent_id(arguments[0]));
     if (parts.size() < 5) return;  // complained of already
     std::optional<StorageClaim> storage;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/checked.hpp"
+
 namespace tenon::scanning {
 
 namespace {
@@ -36,24 +38,28 @@ uInt piece(std::uint64_t left) {
 }
 
 bool is_bomb(const Unpacked& found, const Limits& limits) {
-  return found.bytes.size() > limits.scan_bomb_bytes &&
-         found.bytes.size() / limits.scan_inflate_ratio > found.read_bytes;
+  const auto most = base::checked_multiply(found.read_bytes, limits.scan_inflate_ratio);
+  return found.bytes.size() > limits.scan_bomb_bytes && most && found.bytes.size() > *most;
 }
 
 }  // namespace
 
-Unpacked unpack(std::span<const std::byte> packed, Wrapping wrapping, std::uint64_t most, Collector& out) {
+Unpacked unpack(std::span<const std::byte> packed, Wrapping wrapping, base::NamedLimit allowed, Collector& out) {
   constexpr std::size_t kStep = 1 << 18;
   const Limits& limits = out.limits();
   Budget& budget = out.budget();
+  const std::uint64_t most = allowed.most;
   const std::uint64_t left = limits.scan_unpacked_bytes - std::min(budget.unpacked_bytes, limits.scan_unpacked_bytes);
   Unpacked found;
   Stream stream(wrapping);
-  if (!stream.ready) return {{}, 0, UnpackEnd::Limit};
+  if (!stream.ready) return {{}, 0, UnpackEnd::Limited, allowed.member};
   for (int status = Z_OK; status == Z_OK;) {
     const std::size_t before = found.bytes.size();
     if (before >= most || before >= left || is_bomb(found, limits)) {
-      found.end = before >= most ? UnpackEnd::Stopped : UnpackEnd::Limit;
+      found.end = UnpackEnd::Limited;
+      found.limit = before >= most   ? allowed.member
+                    : before >= left ? &Limits::scan_unpacked_bytes
+                                     : &Limits::scan_inflate_ratio;
       break;
     }
     const auto room = static_cast<std::size_t>(std::min<std::uint64_t>({kStep, most - before, left - before}));

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/limit_error.hpp"
 #include "scan/collector.hpp"
 
 namespace tenon::scanning {
@@ -14,18 +15,18 @@ enum class Wrapping : std::uint8_t { Deflate, Zlib, Gzip };
 
 enum class UnpackEnd : std::uint8_t {
   Whole,    ///< the stream ended as it should
-  Stopped,  ///< `most` bytes were reached
+  Limited,  ///< `most` bytes, the file's budget or the ratio of a bomb were reached
   Damaged,  ///< what came out before the damage is there
-  Limit,    ///< the file's budget or the ratio of a bomb
 };
 
 struct Unpacked {
   std::vector<std::byte> bytes;
   std::uint64_t read_bytes = 0;  ///< of the packed stream
   UnpackEnd end = UnpackEnd::Whole;
+  std::uint64_t Limits::*limit = nullptr;  ///< that was reached
 };
 
-/// Unpacks at most `most` bytes. Gzip members that follow each other are one stream.
-Unpacked unpack(std::span<const std::byte> packed, Wrapping wrapping, std::uint64_t most, Collector& out);
+/// Unpacks no more than the limit `most` allows. Gzip members that follow each other are one stream.
+Unpacked unpack(std::span<const std::byte> packed, Wrapping wrapping, base::NamedLimit most, Collector& out);
 
 }  // namespace tenon::scanning

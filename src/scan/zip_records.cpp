@@ -137,8 +137,10 @@ class Reader {
   void read_entries(std::uint64_t count) {
     std::uint64_t at = directory_;
     while (at_signature(bytes_, at, kCentral) && at < tail_begin_ && bytes_.size() - at >= 46) {
-      if (found_.records.size() >= limits_.zip_entries)
-        return problem(at, {}, "limit: the archive has too many entries");
+      if (found_.records.size() >= limits_.zip_entries) {
+        found_.problems.push_back({at, {}, "the archive has too many entries", true});
+        return;
+      }
       const auto next = read_entry(at);
       if (!next) break;
       at = *next;

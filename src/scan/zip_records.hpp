@@ -35,6 +35,7 @@ struct ZipRecord {
 struct ZipProblem {
   std::uint64_t at = 0;
   std::string member, what;
+  bool is_limit = false;  ///< zip_entries
 };
 
 struct ZipRecords {

@@ -27,8 +27,6 @@ namespace {
 using base::as_text;
 
 constexpr std::uint64_t kSniffed = 1 << 16;
-constexpr std::uint64_t kMostOverlap = 32ULL << 20;
-constexpr std::uint64_t kMaxSource = 64ULL << 20;
 constexpr std::string_view kDataPickle = "data.pkl";
 
 std::string_view base_name(std::string_view name) { return name.substr(name.rfind('/') + 1); }
@@ -65,6 +63,8 @@ class ZipScan {
 
  private:
   void add_problem(const ZipProblem& problem) {
+    if (problem.is_limit)
+      return out_.add_limit(ScanVerdict::Malformed, &Limits::zip_entries, problem.what, part_, problem.at);
     ScanFinding finding;
     finding.rule = "zip-inconsistent";
     finding.verdict = ScanVerdict::Malformed;
@@ -155,7 +155,7 @@ class ZipScan {
 
   void look_at_source(const ZipRecord& record) {
     std::vector<std::byte> unpacked;
-    const auto content = whole(record, unpacked, kMaxSource);
+    const auto content = whole(record, unpacked, &Limits::script_source_bytes);
     if (!content || defines_functions(as_text(*content))) report_code(record);
   }
 
@@ -173,7 +173,7 @@ class ZipScan {
 
   void scan_pickle_record(const ZipRecord& record) {
     std::vector<std::byte> unpacked;
-    const auto content = whole(record, unpacked, out_.limits().pickle_bytes);
+    const auto content = whole(record, unpacked, &Limits::pickle_bytes);
     if (!content) return;
     const std::string root(folder_of(record.name()));
     const bool is_constants = base_name(record.name()) == "constants.pkl";
@@ -202,7 +202,7 @@ class ZipScan {
     if (record.data_at == 0 || (header.packed_bytes == 0 && header.unpacked_bytes == 0)) return;
     if (scan_numbers(record, header)) return;
     std::vector<std::byte> unpacked;
-    const auto content = whole(record, unpacked, out_.limits().scan_unpacked_bytes);
+    const auto content = whole(record, unpacked, &Limits::scan_unpacked_bytes);
     if (content) scan_content(part_.inside(*content, std::string(record.name())), Place::Member, out_);
   }
 
@@ -214,7 +214,8 @@ class ZipScan {
       return looks_like_npy(part.bytes) && scan_npy_header(part, part.bytes.size(), out_);
     }
     if (header.method != container::kZipDeflated) return false;
-    const Unpacked head = unpack(packed(record, header), Wrapping::Deflate, kSniffed, out_);
+    const Unpacked head =
+        unpack(packed(record, header), Wrapping::Deflate, {&Limits::scan_unpacked_bytes, kSniffed}, out_);
     const Part part = part_.inside(head.bytes, std::string(record.name()));
     return looks_like_npy(part.bytes) && scan_npy_header(part, header.unpacked_bytes, out_);
   }
@@ -238,7 +239,7 @@ class ZipScan {
 
   /// The entry's bytes, unpacked into `unpacked` where they are packed. What contradicts the headers is told.
   std::optional<std::span<const std::byte>> whole(const ZipRecord& record, std::vector<std::byte>& unpacked,
-                                                  std::uint64_t most) {
+                                                  std::uint64_t Limits::*most) {
     if (record.data_at == 0) return std::nullopt;
     const ZipHeader& central = record.central ? *record.central : *record.local;
     // Where the two headers disagree, the other reading is scanned, too.
@@ -247,9 +248,9 @@ class ZipScan {
       scan_other_reading(record, *record.local);
     const auto bytes = packed(record, central);
     read_bytes_ += bytes.size();
-    if (read_bytes_ > 2 * part_.bytes.size() + kMostOverlap) {
-      out_.add(ScanVerdict::Malformed, "zip-limit", part_, record.local_at,
-               "limit: the entries overlap so often that they hold more than the file");
+    if (read_bytes_ > 2 * part_.bytes.size() + out_.limits().scan_overlap_bytes) {
+      out_.add_limit(ScanVerdict::Malformed, &Limits::scan_overlap_bytes,
+                     "the entries overlap so often that they hold more than the file", part_, record.local_at);
       return std::nullopt;
     }
     if (central.method == container::kZipStored) return verified(record, central, bytes);
@@ -258,18 +259,19 @@ class ZipScan {
                "cannot look inside: the entry is packed by method " + std::to_string(central.method));
       return bytes;
     }
-    Unpacked found = unpack(bytes, Wrapping::Deflate, most, out_);
+    Unpacked found = unpack(bytes, Wrapping::Deflate, {most, out_.limits()}, out_);
     unpacked = std::move(found.bytes);
-    report_unpacking(record, central, found.end, unpacked.size());
+    report_unpacking(record, central, found, unpacked.size());
     if (found.end == UnpackEnd::Damaged) scan_strays(part_.inside(bytes, std::string(record.name())), out_);
     return verified(record, central, unpacked);
   }
 
-  void report_unpacking(const ZipRecord& record, const ZipHeader& header, UnpackEnd end, std::uint64_t bytes) {
+  void report_unpacking(const ZipRecord& record, const ZipHeader& header, const Unpacked& found, std::uint64_t bytes) {
     if ((header.flags & 1) != 0) return;  // closed to us, and said so
-    if (end == UnpackEnd::Limit || end == UnpackEnd::Stopped)
-      complain(record, ScanVerdict::Malformed, "zip-limit", "limit: the entry unpacks to more than the scan allows");
-    else if (end == UnpackEnd::Damaged)
+    if (found.limit != nullptr)
+      out_.add_limit(ScanVerdict::Malformed, found.limit, "the entry unpacks to more than the scan allows",
+                     part_.inside({}, std::string(record.name())));
+    else if (found.end == UnpackEnd::Damaged)
       complain(record, ScanVerdict::Malformed, "zip-inconsistent", "the packed entry does not unpack");
     else if (bytes != header.unpacked_bytes)
       complain(record, ScanVerdict::Malformed, "zip-inconsistent",
@@ -289,7 +291,7 @@ class ZipScan {
     const Part part = part_.inside({}, std::string(record.name()) + " (by its local header)");
     const auto bytes = packed(record, header);
     if (header.method == container::kZipDeflated) {
-      const Unpacked found = unpack(bytes, Wrapping::Deflate, out_.limits().scan_unpacked_bytes, out_);
+      const Unpacked found = unpack(bytes, Wrapping::Deflate, {&Limits::scan_unpacked_bytes, out_.limits()}, out_);
       scan_content({found.bytes, part.member, 0, part.depth}, Place::Member, out_);
     } else {
       scan_content({bytes, part.member, 0, part.depth}, Place::Member, out_);

@@ -45,6 +45,10 @@ def gguf(version=3, order="<", alignment=None, tensors=(), pairs=()):
     return head + bytes(-len(head) % step if data else 0) + data
 
 
+def text_of(s):
+    return struct.pack("<Q", len(s.encode())) + s.encode()
+
+
 def gguf_files():
     floats, block = struct.pack("<6f", *range(6)), bytes(range(18)) * 2
     swapped = struct.pack(">6f", *range(6))
@@ -59,6 +63,15 @@ def gguf_files():
     of = {name: bytes((7 * i + k) % 256 for i in range(size)) for k, (name, (_, _, size)) in enumerate(blocks.items())}
     write("blocks.gguf", "gguf", gguf(tensors=[(n, k, [e], of[n]) for n, (k, e, _) in blocks.items()]),
           [row(n, n, [e], of[n]) for n, (_, e, _) in blocks.items()])
+    part = lambda number, total, tensors: gguf(tensors=tensors, pairs=[
+        text_of("split.no") + struct.pack("<IH", 2, number), text_of("split.count") + struct.pack("<IH", 2, 2),
+        text_of("split.tensors.count") + struct.pack("<Ii", 5, total)])
+    first, second = tensors(floats)
+    write("parts-00001-of-00002.gguf", "gguf", part(0, 2, [first]), rows)
+    write("parts-00002-of-00002.gguf", "gguf", part(1, 2, [second]), rows[1:])
+    refuse("lacking-00001-of-00002.gguf", part(0, 2, [first]))
+    refuse("miscounted-00001-of-00002.gguf", part(0, 3, [first]))
+    write("miscounted-00002-of-00002.gguf", "gguf", part(1, 3, [second]), rows[1:])
     good = gguf(tensors=tensors(floats))
     refuse("version.gguf", good[:4] + struct.pack("<I", 4) + good[8:])
     refuse("removed_type.gguf", gguf(tensors=[("w", 4, [32], bytes(18))]))

@@ -34,7 +34,7 @@ Json row_of(const std::string& line, const std::string& path, const Limits& limi
 void read_metrics(Log& log, const Limits& limits) {
   const std::string path = metrics_path(log.file);
   if (io::path_kind(path) != io::PathKind::File) return;
-  const std::string text = io::read_text(path, limits.json_file_bytes);
+  const std::string text = io::read_text(path, limits);
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     const std::string line = text.substr(begin, end - begin);

@@ -123,7 +123,7 @@ class PickleItems {
 class PickleTree {
  public:
   /// `stream` must outlive the tree and be shorter than 4 GiB.
-  explicit PickleTree(std::span<const std::byte> stream) : stream_(stream) {}
+  explicit PickleTree(std::span<const std::byte> stream);
 
   NodeId root() const { return root_; }
   std::uint64_t stream_bytes() const { return stream_bytes_; }  ///< up to and with STOP

@@ -150,6 +150,7 @@ class Walk {
   }
 
   void drain() {
+    Place place;  // one for all: its key's memory is used again
     while (!stack_.empty()) {
       Frame& frame = stack_.back();
       if (frame.next == frame.children.size()) {
@@ -158,7 +159,9 @@ class Walk {
         continue;
       }
       const Child& child = frame.children[frame.next++];
-      Place place{frame.container, {}, graph_.is_integer_key(child)};
+      place.container = frame.container;
+      place.integer_key = graph_.is_integer_key(child);
+      place.key.clear();
       graph_.append_key(place.key, child);
       visit(graph_.see_through(child.value), place);
     }
@@ -253,7 +256,6 @@ class Walk {
     const TensorCall call = graph_.tensor_call(node);
     try {
       TensorInfo tensor = rebuilder_.rebuild(call, name);
-      tensor.name = name;
       tensor.container = place.container;
       tensor.key_begin = static_cast<std::uint32_t>(name.size() - place.key.size());
       tensor.integer_key = place.integer_key;

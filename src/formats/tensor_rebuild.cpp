@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kNext = "the file is damaged or forged: fetch or save it again";
 
-[[noreturn]] void refuse(const Where& where, std::string what, std::string expected = {}, std::string found = {}) {
+[[noreturn]] void refuse(const Spot& where, std::string what, std::string expected = {}, std::string found = {}) {
   throw Error(Code::Corrupt, where, std::move(what), std::move(expected), std::move(found), std::string(kNext));
 }
 
@@ -36,7 +36,7 @@ Stride column_major(const Shape& shape) {
 }
 
 /// Whole elements of a storage class to bytes.
-std::uint64_t bytes_of_count(const container::PickleTree& tree, NodeId node, DType dtype, const Where& where) {
+std::uint64_t bytes_of_count(const container::PickleTree& tree, NodeId node, DType dtype, const Spot& where) {
   const auto count = integer(tree, node);
   if (!count || *count < 0) refuse(where, "the element count of a storage is no number", "0 or more");
   const auto bytes = base::checked_multiply(static_cast<std::uint64_t>(*count), storage_element_bytes(dtype));
@@ -57,7 +57,7 @@ std::uint64_t storage_element_bytes(DType dtype) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(1, dtype_bytes(dtype)));
 }
 
-std::optional<StorageClaim> read_storage_claim(const PickleGraph& graph, NodeId persistent, const Where& where) {
+std::optional<StorageClaim> read_storage_claim(const PickleGraph& graph, NodeId persistent, const Spot& where) {
   const auto& tree = graph.tree();
   if (tree.kind(persistent) != NodeKind::Persistent) return std::nullopt;
   const auto id = tree.tuple(tree.persistent_id(persistent));
@@ -94,7 +94,7 @@ struct TensorRebuilder::Step {
   const TensorRebuilder& self;
   const TensorCall& call;
   TensorInfo info;
-  Where where;
+  Spot where;
   std::span<const NodeId> given;  ///< positional arguments
   std::optional<StorageClaim> claim;
 
@@ -109,7 +109,12 @@ struct TensorRebuilder::Step {
       refuse(where, std::string(field) + " of the tensor is no list of integers", "a tuple",
              self.graph_.type_name(node));
     std::vector<std::int64_t> out;
-    for (const NodeId item : self.graph_.sequence(node)) out.push_back(count(item, field));
+    if (self.tree_.kind(node) == NodeKind::Tuple) {  // as torch writes it: without a list of nodes in between
+      out.reserve(self.tree_.tuple(node).size());
+      for (const NodeId item : self.tree_.tuple(node)) out.push_back(count(item, field));
+    } else {
+      for (const NodeId item : self.graph_.sequence(node)) out.push_back(count(item, field));
+    }
     return out;
   }
   DType dtype(NodeId node) const {
@@ -134,8 +139,7 @@ TensorRebuilder::TensorRebuilder(const PickleGraph& graph, const PickleOrigin& o
       core_(core) {}
 
 TensorInfo TensorRebuilder::rebuild(const TensorCall& call, std::string_view name) {
-  Step step{*this, call, {}, {core_.file, origin_.member, std::string(name), origin_.byte + tree_.at(call.node)},
-            {},    {}};
+  Step step{*this, call, {}, {core_.file, origin_.member, name, origin_.byte + tree_.at(call.node)}, {}, {}};
   step.info.name = name;
   step.info.type = call.type;
   if (call.arguments != kNoNode) step.given = tree_.tuple(call.arguments);

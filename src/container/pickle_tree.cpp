@@ -16,8 +16,8 @@ std::size_t PickleItems::size() const {
   return total;
 }
 
-// Room for what state dicts come to (a node in 9 bytes, a call in 50), so that growing pools need not be copied and both
-// copies held. Pages that are never written cost nothing; the cap is for streams that are one large array.
+// Room for what state dicts come to (a node in 9 bytes, a call in 50), so that growing pools need not be copied and
+// both copies held. Pages that are never written cost nothing; the cap is for streams that are one large array.
 PickleTree::PickleTree(std::span<const std::byte> stream) : stream_(stream) {
   constexpr std::size_t kMostNodes = std::size_t{1} << 22U;
   nodes_.reserve(std::min(stream.size() / 8, kMostNodes));

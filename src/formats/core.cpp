@@ -62,34 +62,39 @@ HeldBytes CheckpointCore::bytes_of(std::uint32_t index) const {
   if (!place.offset_is_of_zip_header && !place.crc32 && place.kind == StorageBytes::Kind::Mapped)
     return {archive.subspan(place.offset, storage.nbytes), {}};
 
-  const std::lock_guard lock(mutex_);
-  const auto [entry, is_new] = unpacked_.try_emplace(index);
-  if (!is_new) return {entry->second.view, {}};
-  try {
-    const Where where{files[place.file]->path(), storage.member, {}, {}};
-    const std::uint64_t packed_bytes = place.kind == StorageBytes::Kind::Mapped ? storage.nbytes : place.packed_bytes;
-    const std::uint64_t offset =
-        place.offset_is_of_zip_header
-            ? container::zip_data_offset(archive, place.offset, packed_bytes, storage.member, where)
-            : place.offset;
-    std::span<const std::byte> bytes = archive.subspan(offset, packed_bytes);
-    if (place.kind == StorageBytes::Kind::Deflated) {
-      entry->second.bytes = container::inflate(bytes, storage.nbytes, where, limits);
-      bytes = entry->second.bytes;
-    }
-    if (place.crc32 && salvage == Salvage::No) {
-      const std::uint32_t found = base::crc32(bytes);
-      if (found != *place.crc32)
-        throw Error(Code::Corrupt, where, "the checksum of a storage is wrong", base::hex(*place.crc32),
-                    base::hex(found),
-                    "the file is damaged: fetch or save it again, or read it as it is with --salvage");
-    }
-    entry->second.view = bytes;
-    return {bytes, {}};
-  } catch (...) {
-    unpacked_.erase(entry);  // so that the next call gives the same Error
-    throw;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = unpacked_.find(index); known != unpacked_.end()) return {known->second.view, {}};
   }
+  // Outside the lock, so that two threads look at two storages at once; where both want the same one, the first wins.
+  Unpacked fresh = unpack(index);
+  const std::lock_guard lock(mutex_);
+  return {unpacked_.try_emplace(index, std::move(fresh)).first->second.view, {}};
+}
+
+CheckpointCore::Unpacked CheckpointCore::unpack(std::uint32_t index) const {
+  const StorageInfo& storage = storages[index];
+  const StorageBytes& place = storage_bytes[index];
+  const std::span<const std::byte> archive = files[place.file]->bytes();
+  const Where where{files[place.file]->path(), storage.member, {}, {}};
+  const std::uint64_t packed_bytes = place.kind == StorageBytes::Kind::Mapped ? storage.nbytes : place.packed_bytes;
+  const std::uint64_t offset =
+      place.offset_is_of_zip_header
+          ? container::zip_data_offset(archive, place.offset, packed_bytes, storage.member, where)
+          : place.offset;
+  Unpacked result;
+  result.view = archive.subspan(offset, packed_bytes);
+  if (place.kind == StorageBytes::Kind::Deflated) {
+    result.bytes = container::inflate(result.view, storage.nbytes, where, limits);
+    result.view = result.bytes;
+  }
+  if (place.crc32 && salvage == Salvage::No) {
+    const std::uint32_t found = base::crc32(result.view);
+    if (found != *place.crc32)
+      throw Error(Code::Corrupt, where, "the checksum of a storage is wrong", base::hex(*place.crc32), base::hex(found),
+                  "the file is damaged: fetch or save it again, or read it as it is with --salvage");
+  }
+  return result;
 }
 
 std::optional<std::size_t> CheckpointCore::find(std::string_view name) const {

@@ -90,6 +90,7 @@ struct CheckpointCore {
     std::span<const std::byte> view;  ///< of the file or of `bytes`, checked
     std::vector<std::byte> bytes;
   };
+  Unpacked unpack(std::uint32_t index) const;
   mutable std::mutex mutex_;  ///< guards unpacked_
   mutable std::map<std::uint32_t, Unpacked> unpacked_;
   mutable std::once_flag sorted_;  ///< guards the making of by_name_

@@ -329,9 +329,7 @@ struct PlainKey {
   std::uint64_t number = 0;
   std::uint8_t kind = 0;
   friend bool operator==(const PlainKey&, const PlainKey&) = default;
-  std::size_t hash() const {
-    return std::hash<std::string_view>{}(text) ^ (number * 0x9E3779B97F4A7C15U) ^ kind;
-  }
+  std::size_t hash() const { return std::hash<std::string_view>{}(text) ^ (number * 0x9E3779B97F4A7C15U) ^ kind; }
 };
 
 PlainKey plain_key(const container::PickleTree& tree, NodeId node) {

@@ -128,9 +128,7 @@ class TorchArchive {
     if (unpacked.empty())
       origin.file_offset = static_cast<std::uint64_t>(stream.data() - request_.file->bytes().data());
     const PickleGraph graph(tree);
-    const StorageFinder finder = [this](const StorageClaim& claim, const Spot& where) {
-      return storage(claim, where);
-    };
+    const StorageFinder finder = [this](const StorageClaim& claim, const Spot& where) { return storage(claim, where); };
     walk_objects({graph, origin, finder, is_big_endian()}, *core_);
   }
 

@@ -7,14 +7,14 @@ import os
 from report import ratio_text, summaries
 
 STYLE = """<style>
-  .back { fill: #ffffff } .text { fill: #1f2328; font: 13px system-ui, sans-serif } .faint { fill: #59636e; font: 11px system-ui, sans-serif }
+  .back { fill: #ffffff } .text { fill: #1f2328; font: 12px system-ui, sans-serif } .faint { fill: #59636e; font: 11px system-ui, sans-serif }
   .bar { fill: #2f6fb2 } .range { stroke: #1f2328; stroke-width: 1.2 } .grid { stroke: #d1d9e0 } .one { stroke: #59636e } .goal { stroke: #bc4c00; stroke-width: 2.5 }
   @media (prefers-color-scheme: dark) {
     .back { fill: #0d1117 } .text { fill: #e6edf3 } .faint { fill: #9198a1 } .bar { fill: #4a8fd8 } .range { stroke: #e6edf3 } .grid { stroke: #30363d }
     .one { stroke: #9198a1 } .goal { stroke: #f0883e }
   }
 </style>"""
-LEFT, RIGHT, ROW, TOP, BOTTOM, WIDTH = 330, 80, 30, 46, 40, 900
+LEFT, RIGHT, ROW, TOP, BOTTOM, WIDTH = 390, 70, 30, 46, 44, 900
 
 
 def chart(title, ones):
@@ -43,7 +43,7 @@ def chart(title, ones):
         text("faint", x(10.0 ** power), bottom + 15, "{:g}x".format(10.0 ** power), "middle")
     for i, one in enumerate(ones):
         y = TOP + ROW * i
-        text("text", LEFT - 10, y + 12, one["title"] if len(one["title"]) < 50 else one["title"][:48] + "...", "end")
+        text("text", LEFT - 10, y + 12, one["title"] if len(one["title"]) <= 56 else one["title"][:54] + "...", "end")
         text("faint", LEFT - 10, y + 24, "against " + one["against"], "end")
         begin, end = sorted((x(1), x(one["ratio"])))
         parts.append('<rect class="bar" x="{:.1f}" y="{}" width="{:.1f}" height="14" rx="2"/>'.format(begin, y + 5, max(end - begin, 1)))
@@ -51,7 +51,7 @@ def chart(title, ones):
         if one["goal"]:
             line("goal", x(one["goal"]), y + 2, x(one["goal"]), y + 22)
         text("text", max(x(one["greatest"]), x(one["goal"] or one["ratio"]), x(1)) + 8, y + 17, ratio_text(one["ratio"]))
-    text("faint", LEFT, height - 8, "how many times as fast as the other: median of pairs in one run; thin line: least to greatest; orange: the goal")
+    text("faint", 12, height - 8, "how many times as fast as the other: median of pairs in one run; thin line: least to greatest; orange: the goal")
     return "\n".join(parts + ["</svg>"]) + "\n"
 
 

@@ -47,7 +47,7 @@ def verdict(one):
     parts = []
     if one["goal"]:
         held = "met" if one["worst_quartile"] >= one["goal"] else "median only" if one["ratio"] >= one["goal"] else "missed"
-        parts.append("{} {}".format(ratio_text(one["goal"]), held))
+        parts.append("{:.3g}x {}".format(one["goal"], held))
     if one["most_ms"]:
         parts.append("{} ms {}".format(one["most_ms"], "met" if 1e3 * one["tenon_seconds"] <= one["most_ms"] else "missed"))
     return ", ".join(parts)

@@ -46,7 +46,7 @@ HeldBytes CheckpointCore::derived(std::uint32_t index) const {
     files[place.file]->require_unchanged();
     stored = files[place.file]->bytes().subspan(place.offset, place.packed_bytes);
   }
-  const auto bytes = std::make_shared<const std::vector<std::byte>>(place.derive(stored));
+  const auto bytes = std::make_shared<const std::vector<std::byte>>(place.made->derive(stored));
   TENON_ASSERT(bytes->size() == storages[index].nbytes);
   return {*bytes, bytes};
 }
@@ -55,21 +55,33 @@ HeldBytes CheckpointCore::bytes_of(std::uint32_t index) const {
   TENON_ASSERT(index < storages.size() && storage_bytes.size() == storages.size());
   const StorageInfo& storage = storages[index];
   const StorageBytes& place = storage_bytes[index];
-  if (place.kind == StorageBytes::Kind::Owned) return {place.owned, {}};
+  if (place.kind == StorageBytes::Kind::Owned) return {place.made->bytes, {}};
   if (place.kind == StorageBytes::Kind::Derived) return derived(index);
   files[place.file]->require_unchanged();
   const std::span<const std::byte> archive = files[place.file]->bytes();
   if (!place.offset_is_of_zip_header && !place.crc32 && place.kind == StorageBytes::Kind::Mapped)
     return {archive.subspan(place.offset, storage.nbytes), {}};
 
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto known = unpacked_.find(index); known != unpacked_.end()) return {known->second.view, {}};
-  }
+  if (const auto view = known(index)) return {*view, {}};
   // Outside the lock, so that two threads look at two storages at once; where both want the same one, the first wins.
   Unpacked fresh = unpack(index);
   const std::lock_guard lock(mutex_);
-  return {unpacked_.try_emplace(index, std::move(fresh)).first->second.view, {}};
+  if (place.kind == StorageBytes::Kind::Deflated)
+    return {inflated_.try_emplace(index, std::move(fresh.bytes)).first->second, {}};
+  checked_.resize(storages.size());
+  checked_[index] = fresh.view.data();
+  return {fresh.view, {}};
+}
+
+/// The bytes of a storage that was looked at before.
+std::optional<std::span<const std::byte>> CheckpointCore::known(std::uint32_t index) const {
+  const std::lock_guard lock(mutex_);
+  if (storage_bytes[index].kind == StorageBytes::Kind::Deflated) {
+    const auto found = inflated_.find(index);
+    return found == inflated_.end() ? std::nullopt : std::optional<std::span<const std::byte>>(found->second);
+  }
+  if (checked_.empty() || checked_[index] == nullptr) return std::nullopt;
+  return std::span(checked_[index], storages[index].nbytes);
 }
 
 CheckpointCore::Unpacked CheckpointCore::unpack(std::uint32_t index) const {

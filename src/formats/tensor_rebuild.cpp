@@ -219,9 +219,7 @@ void TensorRebuilder::view_of_nested(Step& step, NodeId call) {
     if (payload->offset && origin_.file_offset) {
       bytes.offset = *origin_.file_offset + *payload->offset + storage.offset;
     } else {
-      const auto elements = stream.subspan(storage.offset, storage.nbytes);
-      bytes.kind = StorageBytes::Kind::Owned;
-      bytes.owned.assign(elements.begin(), elements.end());
+      bytes.own(stream.subspan(storage.offset, storage.nbytes));
     }
     StorageClaim claim;
     claim.bytes = claim.view_bytes = storage.nbytes;
@@ -357,9 +355,7 @@ std::uint32_t TensorRebuilder::storage_of_payload(const Step& step, NodeId node)
   if (payload->offset && origin_.file_offset) {
     bytes.offset = *origin_.file_offset + *payload->offset;
   } else {
-    bytes.kind = StorageBytes::Kind::Owned;
-    const auto view = base::as_bytes(payload->bytes());
-    bytes.owned.assign(view.begin(), view.end());
+    bytes.own(base::as_bytes(payload->bytes()));
   }
   core_.storages.push_back(std::move(storage));
   core_.storage_bytes.push_back(std::move(bytes));
@@ -380,15 +376,13 @@ void TensorRebuilder::place_raw(Step& step, NodeId object) {
   }
   if (nbytes > call.raw_bytes)
     refuse(step.where, "the elements of the array are not behind it", base::plural(nbytes, "byte"),
-           base::plural(call.raw_bytes, "byte"));
-  const std::uint64_t begin = call.raw_begin + call.raw_bytes - nbytes;
+           base::plural(std::uint64_t{call.raw_bytes}, "byte"));
+  const std::uint64_t begin = std::uint64_t{call.raw_begin} + call.raw_bytes - nbytes;
   StorageBytes bytes;
   if (origin_.file_offset) {
     bytes.offset = *origin_.file_offset + begin;
   } else {
-    const auto elements = tree_.raw(call).last(nbytes);
-    bytes.kind = StorageBytes::Kind::Owned;
-    bytes.owned.assign(elements.begin(), elements.end());
+    bytes.own(tree_.raw(call).last(nbytes));
   }
   info.storage = static_cast<std::uint32_t>(core_.storages.size());
   core_.storages.push_back({.id = {}, .member = origin_.member, .nbytes = nbytes, .device = {}});
@@ -445,8 +439,7 @@ void TensorRebuilder::cast_numpy(Step& step, NodeId dtype_node) {
   storage.member = origin_.member;
   storage.nbytes = made.storage.size();
   StorageBytes bytes;
-  bytes.kind = StorageBytes::Kind::Owned;
-  bytes.owned.assign(made.storage.begin(), made.storage.end());
+  bytes.own(made.storage);
   core_.storages.push_back(std::move(storage));
   core_.storage_bytes.push_back(std::move(bytes));
   info.storage = static_cast<std::uint32_t>(core_.storages.size() - 1);

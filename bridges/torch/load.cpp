@@ -11,6 +11,7 @@
 #include "torch/optimizer_state.hpp"
 #include "torch/state.hpp"
 #include "torch/tensors.hpp"
+#include "torch/workers.hpp"
 
 namespace tenon::torch {
 
@@ -25,9 +26,10 @@ struct Ready {
 };
 
 std::vector<Ready> touch(const Match& match, const Listing& checkpoint) {
-  std::vector<Ready> ready;
-  ready.reserve(match.pairs.size());
-  for (const Pair& pair : match.pairs) ready.push_back({pair.wanted, values_of(checkpoint, pair.planned)});
+  std::vector<Ready> ready(match.pairs.size());
+  for_each_in_parallel(ready.size(), [&](std::size_t i) {
+    ready[i] = {match.pairs[i].wanted, values_of(checkpoint, match.pairs[i].planned)};
+  });
   return ready;
 }
 
@@ -66,6 +68,7 @@ void copy_all(std::vector<Ready>& ready, const std::vector<NamedTensor>& live) {
   Copier copier;
   for (Ready& row : ready) copier.prepare(row.stored, *dtype_of(live[row.wanted].tensor.scalar_type()));
   for (const Ready& row : ready) copier.copy(live[row.wanted].tensor, row.stored);
+  copier.finish();
 }
 
 /// The whole difference, names and dtypes, as a Report without causes: for optimizers, whose names are our own.

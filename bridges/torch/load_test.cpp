@@ -258,6 +258,39 @@ TEST_F(Load, WhatWasLostIsMeasuredAndReported) {
   EXPECT_TRUE(narrow->conv->bias.equal(::torch::full({3}, 0.1F)));
 }
 
+std::shared_ptr<Loose> holding(const ::torch::Tensor& a, const ::torch::Tensor& b) {
+  auto model = std::make_shared<Loose>();
+  model->register_buffer("a", a);
+  model->register_buffer("b", b);
+  return model;
+}
+
+struct LoadedBytes : test::TemporaryFolder {};
+
+TEST_F(LoadedBytes, TensorsOfSeveralPiecesArriveWhole) {
+  const ::torch::Tensor large = ::torch::randn({600, 1024}), small = ::torch::randn({3});
+  save(*holding(large, small), path("f.safetensors"));
+  const auto model = holding(::torch::zeros({600, 1024}), ::torch::zeros({3}));
+  EXPECT_EQ(load(*model, path("f.safetensors")).loaded, 2U);
+  EXPECT_TRUE(model->named_buffers()["a"].equal(large));
+  EXPECT_TRUE(model->named_buffers()["b"].equal(small));
+}
+
+TEST_F(LoadedBytes, OfViewsIntoEachOtherTheLastOneWins) {
+  save(*holding(::torch::tensor({1.F, 2.F, 3.F, 4.F}), ::torch::tensor({7.F, 8.F})), path("f.safetensors"));
+  const ::torch::Tensor whole = ::torch::zeros({4}, ::torch::kFloat);
+  load(*holding(whole, whole.slice(0, 1, 3)), path("f.safetensors"));
+  EXPECT_TRUE(whole.equal(::torch::tensor({1.F, 7.F, 8.F, 4.F}))) << whole;
+}
+
+TEST_F(LoadedBytes, ABackwardPassOverOlderValuesNotices) {
+  save(*holding(::torch::ones({2}), ::torch::ones({2})), path("f.safetensors"));
+  const ::torch::Tensor weight = ::torch::zeros({2}, ::torch::requires_grad());
+  const ::torch::Tensor loss = (weight * weight).sum();
+  load(*holding(weight, ::torch::zeros({2})), path("f.safetensors"));
+  EXPECT_THROW(loss.backward(), c10::Error);
+}
+
 TEST(Door, WhatLibTorchThrowsBecomesAnError) {
   const std::vector<std::pair<std::function<void()>, std::string>> refused = {
       {[] { ::torch::ones({2}).view({3}); }, "[3]"},  // std::runtime_error in LibTorch 1.13

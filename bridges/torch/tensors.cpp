@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "torch/dtypes.hpp"
+#include "torch/workers.hpp"
 
 namespace tenon::torch_bridge {
 namespace {
@@ -58,8 +61,23 @@ void Copier::prepare(Tensor& stored, DType live) {
     buffer_.resize(std::max<std::size_t>(buffer_.size(), byte_size(stored.shape, stored.dtype)));
 }
 
+namespace {
+
+bool is_same_bytes(const ::torch::Tensor& live, const TensorView& stored) {
+  return live.is_cpu() && live.is_contiguous() && !live.is_conj() && !live.is_neg() &&
+         scalar_type_of(stored.dtype) == live.scalar_type() && is_dense(stored);
+}
+
+}  // namespace
+
 void Copier::copy(const ::torch::Tensor& live, const TensorView& stored) {
   if (element_count(stored.shape) == 0) return;
+  if (is_same_bytes(live, stored)) {
+    live.unsafeGetTensorImpl()->bump_version();  // as copy_ does: a backward pass over older values must notice
+    runs_.push_back({static_cast<std::byte*>(live.data_ptr()), stored.storage.data() + stored.offset_bytes,
+                     static_cast<std::size_t>(byte_size(stored.shape, stored.dtype))});
+    return;
+  }
   const ::torch::NoGradGuard no_grad;
   if (readable_in_place(stored)) {
     live.detach().copy_(over(stored));
@@ -73,6 +91,33 @@ void Copier::copy(const ::torch::Tensor& live, const TensorView& stored) {
   readable.stride = dense_stride(stored.shape);
   readable.storage = dense;
   live.detach().copy_(over(readable));
+}
+
+/// Sorts the runs by where they go; of tied tensors, which go to one place, one stays: their values are equal.
+bool Copier::any_overlap() {
+  const auto same_place = [](const Run& a, const Run& b) { return a.to == b.to && a.count == b.count; };
+  std::sort(runs_.begin(), runs_.end(),
+            [](const Run& a, const Run& b) { return a.to != b.to ? std::less<>{}(a.to, b.to) : a.count < b.count; });
+  runs_.erase(std::unique(runs_.begin(), runs_.end(), same_place), runs_.end());
+  for (std::size_t i = 1; i < runs_.size(); ++i)
+    if (std::less<>{}(runs_[i].to, runs_[i - 1].to + runs_[i - 1].count)) return true;
+  return false;
+}
+
+void Copier::finish() {
+  constexpr std::size_t kPiece = std::size_t{1} << 20U;  // the last piece keeps one thread waiting, so it is small
+  const std::vector<Run> in_order = runs_;
+  if (any_overlap()) {  // views into each other: the last one wins, as it does one by one
+    for (const Run& run : in_order) std::memcpy(run.to, run.from, run.count);
+  } else {
+    std::vector<Run> pieces;
+    for (const Run& run : runs_)
+      for (std::size_t at = 0; at < run.count; at += kPiece)
+        pieces.push_back({run.to + at, run.from + at, std::min(kPiece, run.count - at)});
+    for_each_in_parallel(pieces.size(),
+                         [&](std::size_t i) { std::memcpy(pieces[i].to, pieces[i].from, pieces[i].count); });
+  }
+  runs_.clear();
 }
 
 }  // namespace tenon::torch_bridge

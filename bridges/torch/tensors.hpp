@@ -14,8 +14,9 @@ namespace tenon::torch_bridge {
 /// Lazy conj and neg bits are resolved. Needs a strided tensor of a shared dtype (see dtypes.hpp).
 Tensor borrow(const ::torch::Tensor& live);
 
-/// Copies stored tensors into live ones, straight from where they are mapped. Tensors that LibTorch cannot read as they
-/// lie (byte order, alignment) pass one after another through a buffer as large as the largest of them.
+/// Copies stored tensors into live ones, straight from where they are mapped. Where both sides are the same bytes (one
+/// dtype, dense, on the CPU) they are copied in pieces on all of LibTorch's threads, at last; tensors that LibTorch
+/// cannot read as they lie (byte order, alignment) pass one after another through a buffer as large as the largest.
 class Copier {
  public:
   /// Before the first copy: takes the memory that `stored` will need, so that no copy fails for want of it. A dtype
@@ -23,11 +24,22 @@ class Copier {
   void prepare(Tensor& stored, DType live);
 
   /// `stored` went through prepare() and has the shape of `live`; LibTorch converts between dtypes. Autograd does not
-  /// see it.
+  /// see it. The values may come with finish(): until then `stored` must stay.
   void copy(const ::torch::Tensor& live, const TensorView& stored);
 
+  void finish();
+
  private:
+  /// Bytes that only need to be moved.
+  struct Run {
+    std::byte* to;
+    const std::byte* from;
+    std::size_t count;
+  };
+  bool any_overlap();
+
   std::vector<std::byte> buffer_;
+  std::vector<Run> runs_;
 };
 
 }  // namespace tenon::torch_bridge

@@ -392,9 +392,10 @@ void Machine::build() {
 void Machine::pass_over(NodeId target, std::uint64_t raw_bytes) {
   if (lenient_) raw_bytes = std::min<std::uint64_t>(raw_bytes, bytes_.size() - position_);
   PickleCall& call = tree_.mutable_call(target);
-  call.raw_begin = position_;
-  call.raw_bytes = raw_bytes;
+  const std::uint64_t begin = position_;
   static_cast<void>(take(raw_bytes, "raw elements"));
+  call.raw_begin = static_cast<std::uint32_t>(begin);
+  call.raw_bytes = static_cast<std::uint32_t>(raw_bytes);
 }
 
 void Machine::recall(std::uint64_t slot) {

@@ -1,5 +1,6 @@
 #include "container/pickle_tree.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <tenon/error.hpp>
@@ -13,6 +14,15 @@ std::size_t PickleItems::size() const {
   for (std::uint32_t next = run_.next; next != kNoNode; next = tree_->runs_[next].next)
     total += tree_->runs_[next].count;
   return total;
+}
+
+// Room for what state dicts come to (a node in 9 bytes, a call in 50), so that growing pools need not be copied and
+// both copies held. Pages that are never written cost nothing; the cap is for streams that are one large array.
+PickleTree::PickleTree(std::span<const std::byte> stream) : stream_(stream) {
+  constexpr std::size_t kMostNodes = std::size_t{1} << 22U;
+  nodes_.reserve(std::min(stream.size() / 8, kMostNodes));
+  pool_.reserve(std::min(stream.size() / 6, kMostNodes));
+  calls_.reserve(std::min(stream.size() / 48, kMostNodes / 8));
 }
 
 std::string_view PickleTree::bytes(NodeId node) const {

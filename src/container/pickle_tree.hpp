@@ -71,8 +71,8 @@ struct PickleCall {
   ItemChain pairs;             ///< set after the fact: key, value, key, value
   bool makes_object = false;   ///< NEWOBJ, INST, OBJ: the function is a class
 
-  /// What stands in the stream behind its BUILD and is no opcode.
-  std::uint64_t raw_begin = 0, raw_bytes = 0;
+  /// What stands in the stream (which is shorter than 4 GiB) behind its BUILD and is no opcode.
+  std::uint32_t raw_begin = 0, raw_bytes = 0;
 };
 
 class PickleTree;
@@ -123,7 +123,7 @@ class PickleItems {
 class PickleTree {
  public:
   /// `stream` must outlive the tree and be shorter than 4 GiB.
-  explicit PickleTree(std::span<const std::byte> stream) : stream_(stream) {}
+  explicit PickleTree(std::span<const std::byte> stream);
 
   NodeId root() const { return root_; }
   std::uint64_t stream_bytes() const { return stream_bytes_; }  ///< up to and with STOP

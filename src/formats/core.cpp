@@ -47,7 +47,7 @@ HeldBytes CheckpointCore::derived(std::uint32_t index) const {
     files[place.file]->require_unchanged();
     stored = files[place.file]->bytes().subspan(place.offset, place.packed_bytes);
   }
-  const auto bytes = std::make_shared<const std::vector<std::byte>>(place.derive(stored));
+  const auto bytes = std::make_shared<const std::vector<std::byte>>(place.made->derive(stored));
   TENON_ASSERT(bytes->size() == storages[index].nbytes);
   return {*bytes, bytes};
 }
@@ -56,50 +56,68 @@ HeldBytes CheckpointCore::bytes_of(std::uint32_t index) const {
   TENON_ASSERT(index < storages.size() && storage_bytes.size() == storages.size());
   const StorageInfo& storage = storages[index];
   const StorageBytes& place = storage_bytes[index];
-  if (place.kind == StorageBytes::Kind::Owned) return {place.owned, {}};
+  if (place.kind == StorageBytes::Kind::Owned) return {place.made->bytes, {}};
   if (place.kind == StorageBytes::Kind::Derived) return derived(index);
   files[place.file]->require_unchanged();
   const std::span<const std::byte> archive = files[place.file]->bytes();
   if (!place.offset_is_of_zip_header && !place.crc32 && !place.digests.of && place.kind == StorageBytes::Kind::Mapped)
     return {archive.subspan(place.offset, storage.nbytes), {}};
 
+  if (const auto view = known(index)) return {*view, {}};
+  // Outside the lock, so that two threads look at two storages at once; where both want the same one, the first wins.
+  Unpacked fresh = unpack(index);
   const std::lock_guard lock(mutex_);
-  const auto [entry, is_new] = unpacked_.try_emplace(index);
-  if (!is_new) return {entry->second.view, {}};
-  try {
-    const Where where{files[place.file]->path(), storage.member, {}, {}};
-    const std::uint64_t packed_bytes = place.kind == StorageBytes::Kind::Mapped ? storage.nbytes : place.packed_bytes;
-    const std::uint64_t offset =
-        place.offset_is_of_zip_header
-            ? container::zip_data_offset(archive, place.offset, packed_bytes, storage.member, where)
-            : place.offset;
-    const std::span<const std::byte> stored = archive.subspan(offset, packed_bytes);
-    std::span<const std::byte> bytes = stored;
-    if (place.kind == StorageBytes::Kind::Deflated) {
-      entry->second.bytes = container::inflate(bytes, storage.nbytes, where, limits);
-      bytes = entry->second.bytes;
-    }
-    if (bytes_check == Check::Yes) check_bytes(index, stored, bytes, where);
-    entry->second.view = bytes;
-    return {bytes, {}};
-  } catch (...) {
-    unpacked_.erase(entry);  // so that the next call gives the same Error
-    throw;
+  if (place.kind == StorageBytes::Kind::Deflated)
+    return {inflated_.try_emplace(index, std::move(fresh.bytes)).first->second, {}};
+  checked_.resize(storages.size());
+  checked_[index] = fresh.view.data();
+  return {fresh.view, {}};
+}
+
+/// The bytes of a storage that was looked at before.
+std::optional<std::span<const std::byte>> CheckpointCore::known(std::uint32_t index) const {
+  const std::lock_guard lock(mutex_);
+  if (storage_bytes[index].kind == StorageBytes::Kind::Deflated) {
+    const auto found = inflated_.find(index);
+    return found == inflated_.end() ? std::nullopt : std::optional<std::span<const std::byte>>(found->second);
   }
+  if (checked_.empty() || checked_[index] == nullptr) return std::nullopt;
+  return std::span(checked_[index], storages[index].nbytes);
+}
+
+CheckpointCore::Unpacked CheckpointCore::unpack(std::uint32_t index) const {
+  const StorageInfo& storage = storages[index];
+  const StorageBytes& place = storage_bytes[index];
+  const std::span<const std::byte> archive = files[place.file]->bytes();
+  const Where where{files[place.file]->path(), storage.member, {}, {}};
+  const std::uint64_t packed_bytes = place.kind == StorageBytes::Kind::Mapped ? storage.nbytes : place.packed_bytes;
+  const std::uint64_t offset =
+      place.offset_is_of_zip_header
+          ? container::zip_data_offset(archive, place.offset, packed_bytes, storage.member, where)
+          : place.offset;
+  const std::span<const std::byte> stored = archive.subspan(offset, packed_bytes);
+  Unpacked result;
+  result.view = stored;
+  if (place.kind == StorageBytes::Kind::Deflated) {
+    result.bytes = container::inflate(stored, storage.nbytes, where, limits);
+    result.view = result.bytes;
+  }
+  if (bytes_check == Check::Yes) check_bytes(index, stored, result.view, where);
+  return result;
 }
 
 void CheckpointCore::check_bytes(std::uint32_t index, std::span<const std::byte> stored,
                                  std::span<const std::byte> unpacked, const Where& where) const {
   constexpr const char* kNext = "the file is damaged: fetch or save it again; --salvage reads the other tensors";
   const StorageBytes& place = storage_bytes[index];
-  const auto& [known, row] = place.digests;
-  if (known && known->problem().empty()) {
-    const auto damaged = known->damaged_block(row, stored);
+  const auto& [sums, row] = place.digests;
+  if (sums && sums->problem().empty()) {
+    const auto damaged = sums->damaged_block(row, stored);
     if (!damaged) return;
-    const auto block = digest_block(stored, *damaged, known->block_bytes());
+    const auto block = digest_block(stored, *damaged, sums->block_bytes());
     const auto begin = static_cast<std::uint64_t>(block.data() - files[place.file]->bytes().data());
     throw Error(Code::Corrupt, {where.file, where.member, {}, begin},
-                damage_text(*damaged, known->blocks(row), {begin, block.size()}), {}, {}, kNext);
+                damage_text(*damaged, sums->blocks(row), {begin, block.size()}), {}, {}, kNext);
   }
   if (!place.crc32) return;
   const std::uint32_t found = base::crc32(unpacked);

@@ -31,8 +31,8 @@ struct StorageBytes {
   enum class Kind : std::uint8_t {
     Mapped,    ///< file bytes [offset, offset + nbytes)
     Deflated,  ///< file bytes [offset, offset + packed_bytes), inflated on first use
-    Owned,     ///< `owned`: values that stood inside a pickle
-    Derived,   ///< `derive` makes them out of file bytes [offset, offset + packed_bytes), anew for each who asks
+    Owned,     ///< `made->bytes`: values that stood inside a pickle
+    Derived,   ///< `made->derive` makes them out of file bytes [offset, offset + packed_bytes), anew for each who asks
   };
   Kind kind = Kind::Mapped;
   std::uint32_t file = 0;  ///< index into CheckpointCore::files
@@ -43,9 +43,24 @@ struct StorageBytes {
   bool offset_is_of_zip_header = false;
   std::optional<std::uint32_t> crc32;  ///< of the unpacked bytes of the whole record, where the archive has one
   DigestRow digests;                   ///< of the bytes as they stand in the file
-  std::vector<std::byte> owned;
-  std::function<std::vector<std::byte>(std::span<const std::byte> stored)>
-      derive;  ///< gives exactly the storage's bytes, or throws Error
+
+  /// Gives exactly the storage's bytes, or throws Error.
+  using Derive = std::function<std::vector<std::byte>(std::span<const std::byte> stored)>;
+  /// What few storages have stands apart: a file may have 100,000 that have none of it.
+  struct Made {
+    std::vector<std::byte> bytes;
+    Derive derive;
+  };
+  std::shared_ptr<const Made> made;
+
+  void own(std::span<const std::byte> bytes) {
+    kind = Kind::Owned;
+    made = std::make_shared<const Made>(Made{{bytes.begin(), bytes.end()}, {}});
+  }
+  void derive_by(Derive derive) {
+    kind = Kind::Derived;
+    made = std::make_shared<const Made>(Made{{}, std::move(derive)});
+  }
 };
 
 /// Bytes and what keeps them alive; no owner means the checkpoint itself.
@@ -106,8 +121,12 @@ struct CheckpointCore {
     std::span<const std::byte> view;  ///< of the file or of `bytes`, checked
     std::vector<std::byte> bytes;
   };
-  mutable std::mutex mutex_;  ///< guards unpacked_
-  mutable std::map<std::uint32_t, Unpacked> unpacked_;
+  std::optional<std::span<const std::byte>> known(std::uint32_t index) const;
+  Unpacked unpack(std::uint32_t index) const;
+  mutable std::mutex mutex_;  ///< guards checked_ and inflated_
+  mutable std::vector<const std::byte*>
+      checked_;  ///< beside `storages`: where those of the file that were looked at begin
+  mutable std::map<std::uint32_t, std::vector<std::byte>> inflated_;
   mutable std::once_flag sorted_;  ///< guards the making of by_name_
   mutable std::vector<std::uint32_t> by_name_;
 };

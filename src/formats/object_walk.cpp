@@ -152,6 +152,7 @@ class Walk {
   }
 
   void drain() {
+    Place place;  // one for all: its key's memory is used again
     while (!stack_.empty()) {
       Frame& frame = stack_.back();
       if (frame.next == frame.children.size()) {
@@ -160,7 +161,9 @@ class Walk {
         continue;
       }
       const Child& child = frame.children[frame.next++];
-      Place place{frame.container, {}, graph_.is_integer_key(child)};
+      place.container = frame.container;
+      place.integer_key = graph_.is_integer_key(child);
+      place.key.clear();
       graph_.append_key(place.key, child);
       visit(graph_.see_through(child.value), place);
     }
@@ -255,7 +258,6 @@ class Walk {
     const TensorCall call = graph_.tensor_call(node);
     try {
       TensorInfo tensor = rebuilder_.rebuild(call, name);
-      tensor.name = name;
       tensor.container = place.container;
       tensor.key_begin = static_cast<std::uint32_t>(name.size() - place.key.size());
       tensor.integer_key = place.integer_key;

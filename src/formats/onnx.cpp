@@ -295,9 +295,8 @@ class ModelReader {
     const bool is_packed = tensor.home == OnnxTensor::Home::External && is_packed_onnx(tensor.code);
     if (tensor.home == OnnxTensor::Home::Encoded || is_packed) {
       const auto count = static_cast<std::uint64_t>(element_count(tensor.shape));
-      bytes.kind = StorageBytes::Kind::Derived;
-      bytes.derive = [code = tensor.code, field = std::max(tensor.encoded_field, 0),
-                      count](std::span<const std::byte> stored) { return decode_onnx(stored, code, field, count); };
+      bytes.derive_by([code = tensor.code, field = std::max(tensor.encoded_field, 0),
+                       count](std::span<const std::byte> stored) { return decode_onnx(stored, code, field, count); });
     }
     core_->storages.push_back(std::move(info));
     core_->storage_bytes.push_back(std::move(bytes));

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "base/utf8.hpp"
@@ -330,11 +329,7 @@ struct PlainKey {
   std::uint64_t number = 0;
   std::uint8_t kind = 0;
   friend bool operator==(const PlainKey&, const PlainKey&) = default;
-};
-struct PlainKeyHash {
-  std::size_t operator()(const PlainKey& key) const {
-    return std::hash<std::string_view>{}(key.text) ^ (key.number * 0x9E3779B97F4A7C15U) ^ key.kind;
-  }
+  std::size_t hash() const { return std::hash<std::string_view>{}(text) ^ (number * 0x9E3779B97F4A7C15U) ^ kind; }
 };
 
 PlainKey plain_key(const container::PickleTree& tree, NodeId node) {
@@ -369,17 +364,31 @@ void add_alternating(std::vector<std::pair<NodeId, NodeId>>& out, container::Pic
   }
 }
 
-/// Later values take the place of earlier ones under the same key.
+/// Later values take the place of earlier ones under the same key. Open addressing; the upper half of a hash stands
+/// beside the position, so that a key's text is compared, which is a cache miss, only where both are likely equal.
 void drop_duplicates(const container::PickleTree& tree, std::vector<std::pair<NodeId, NodeId>>& pairs) {
-  std::unordered_map<PlainKey, std::size_t, PlainKeyHash> first;
-  first.reserve(pairs.size());
-  std::size_t kept = 0;
+  if (pairs.size() < 2) return;
+  struct Slot {
+    std::uint32_t position = kNoNode, tag = 0;
+  };
+  std::vector<Slot> slots(std::bit_ceil(pairs.size() * 2));
+  const std::size_t mask = slots.size() - 1;
+  std::uint32_t kept = 0;
   for (const auto& [key, value] : pairs) {
-    const auto [place, is_new] = first.try_emplace(plain_key(tree, key), kept);
-    if (is_new)
+    const PlainKey wanted = plain_key(tree, key);
+    const std::size_t hash = wanted.hash() * 0x9E3779B97F4A7C15U;
+    const auto tag = static_cast<std::uint32_t>(hash >> 32U);
+    std::size_t at = (hash ^ tag) & mask;  // numbers may differ in their upper bits alone
+    const auto is_other = [&](const Slot& slot) {
+      return slot.tag != tag || plain_key(tree, pairs[slot.position].first) != wanted;
+    };
+    while (slots[at].position != kNoNode && is_other(slots[at])) at = (at + 1) & mask;
+    if (slots[at].position != kNoNode) {
+      pairs[slots[at].position].second = value;
+    } else {
+      slots[at] = {kept, tag};
       pairs[kept++] = {key, value};
-    else
-      pairs[place->second].second = value;
+    }
   }
   pairs.resize(kept);
 }

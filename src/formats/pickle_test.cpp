@@ -70,6 +70,18 @@ struct PickleFiles : test::TemporaryFolder {
   }
 };
 
+TEST_F(PickleFiles, LaterValuesTakeThePlaceOfEarlierOnesOfTheirKey) {
+  std::string items;
+  for (const int value : {1, 2})
+    for (int i = 0; i < 500; ++i) {
+      const std::string far = "\x8a\x08" + number(static_cast<std::uint64_t>(i) << 40U, 8);  // equal in its lower bits
+      items += text("key" + std::to_string(i)) + integer(value) + far + integer(value);
+    }
+  const auto core = open(pickled("}(" + items + text("w") + array(kPair, dtype("f4"), raw(kEight)) + "u"));
+  ASSERT_EQ(core->objects.size(), 1000U);
+  for (const Object& object : core->objects) EXPECT_EQ(std::get<std::int64_t>(object.value.is), 2) << object.name;
+}
+
 // ---- what is read
 
 struct Case {

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kNext = "the file is damaged or forged: fetch or save it again";
 
-[[noreturn]] void refuse(const Where& where, std::string what, std::string expected = {}, std::string found = {}) {
+[[noreturn]] void refuse(const Spot& where, std::string what, std::string expected = {}, std::string found = {}) {
   throw Error(Code::Corrupt, where, std::move(what), std::move(expected), std::move(found), std::string(kNext));
 }
 
@@ -37,7 +37,7 @@ Stride column_major(const Shape& shape) {
 }
 
 /// Whole elements of a storage class to bytes.
-std::uint64_t bytes_of_count(const container::PickleTree& tree, NodeId node, DType dtype, const Where& where) {
+std::uint64_t bytes_of_count(const container::PickleTree& tree, NodeId node, DType dtype, const Spot& where) {
   const auto count = integer(tree, node);
   if (!count || *count < 0) refuse(where, "the element count of a storage is no number", "0 or more");
   const auto bytes = base::checked_multiply(static_cast<std::uint64_t>(*count), storage_element_bytes(dtype));
@@ -58,7 +58,7 @@ std::uint64_t storage_element_bytes(DType dtype) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(1, dtype_bytes(dtype)));
 }
 
-std::optional<StorageClaim> read_storage_claim(const PickleGraph& graph, NodeId persistent, const Where& where) {
+std::optional<StorageClaim> read_storage_claim(const PickleGraph& graph, NodeId persistent, const Spot& where) {
   const auto& tree = graph.tree();
   if (tree.kind(persistent) != NodeKind::Persistent) return std::nullopt;
   const auto id = tree.tuple(tree.persistent_id(persistent));
@@ -95,7 +95,7 @@ struct TensorRebuilder::Step {
   const TensorRebuilder& self;
   const TensorCall& call;
   TensorInfo info;
-  Where where;
+  Spot where;
   std::span<const NodeId> given;  ///< positional arguments
   std::optional<StorageClaim> claim;
 
@@ -110,7 +110,12 @@ struct TensorRebuilder::Step {
       refuse(where, std::string(field) + " of the tensor is no list of integers", "a tuple",
              self.graph_.type_name(node));
     std::vector<std::int64_t> out;
-    for (const NodeId item : self.graph_.sequence(node)) out.push_back(count(item, field));
+    if (self.tree_.kind(node) == NodeKind::Tuple) {  // as torch writes it: without a list of nodes in between
+      out.reserve(self.tree_.tuple(node).size());
+      for (const NodeId item : self.tree_.tuple(node)) out.push_back(count(item, field));
+    } else {
+      for (const NodeId item : self.graph_.sequence(node)) out.push_back(count(item, field));
+    }
     return out;
   }
   DType dtype(NodeId node) const {
@@ -135,8 +140,7 @@ TensorRebuilder::TensorRebuilder(const PickleGraph& graph, const PickleOrigin& o
       core_(core) {}
 
 TensorInfo TensorRebuilder::rebuild(const TensorCall& call, std::string_view name) {
-  Step step{*this, call, {}, {core_.file, origin_.member, std::string(name), origin_.byte + tree_.at(call.node)},
-            {},    {}};
+  Step step{*this, call, {}, {core_.file, origin_.member, name, origin_.byte + tree_.at(call.node)}, {}, {}};
   step.info.name = name;
   step.info.type = call.type;
   if (call.arguments != kNoNode) step.given = tree_.tuple(call.arguments);
@@ -216,9 +220,7 @@ void TensorRebuilder::view_of_nested(Step& step, NodeId call) {
     if (payload->offset && origin_.file_offset) {
       bytes.offset = *origin_.file_offset + *payload->offset + storage.offset;
     } else {
-      const auto elements = stream.subspan(storage.offset, storage.nbytes);
-      bytes.kind = StorageBytes::Kind::Owned;
-      bytes.owned.assign(elements.begin(), elements.end());
+      bytes.own(stream.subspan(storage.offset, storage.nbytes));
     }
     StorageClaim claim;
     claim.bytes = claim.view_bytes = storage.nbytes;
@@ -354,9 +356,7 @@ std::uint32_t TensorRebuilder::storage_of_payload(const Step& step, NodeId node)
   if (payload->offset && origin_.file_offset) {
     bytes.offset = *origin_.file_offset + *payload->offset;
   } else {
-    bytes.kind = StorageBytes::Kind::Owned;
-    const auto view = base::as_bytes(payload->bytes());
-    bytes.owned.assign(view.begin(), view.end());
+    bytes.own(base::as_bytes(payload->bytes()));
   }
   core_.storages.push_back(std::move(storage));
   core_.storage_bytes.push_back(std::move(bytes));
@@ -377,15 +377,13 @@ void TensorRebuilder::place_raw(Step& step, NodeId object) {
   }
   if (nbytes > call.raw_bytes)
     refuse(step.where, "the elements of the array are not behind it", base::plural(nbytes, "byte"),
-           base::plural(call.raw_bytes, "byte"));
-  const std::uint64_t begin = call.raw_begin + call.raw_bytes - nbytes;
+           base::plural(std::uint64_t{call.raw_bytes}, "byte"));
+  const std::uint64_t begin = std::uint64_t{call.raw_begin} + call.raw_bytes - nbytes;
   StorageBytes bytes;
   if (origin_.file_offset) {
     bytes.offset = *origin_.file_offset + begin;
   } else {
-    const auto elements = tree_.raw(call).last(nbytes);
-    bytes.kind = StorageBytes::Kind::Owned;
-    bytes.owned.assign(elements.begin(), elements.end());
+    bytes.own(tree_.raw(call).last(nbytes));
   }
   info.storage = static_cast<std::uint32_t>(core_.storages.size());
   core_.storages.push_back({.id = {}, .member = origin_.member, .nbytes = nbytes, .device = {}});
@@ -442,8 +440,7 @@ void TensorRebuilder::cast_numpy(Step& step, NodeId dtype_node) {
   storage.member = origin_.member;
   storage.nbytes = made.storage.size();
   StorageBytes bytes;
-  bytes.kind = StorageBytes::Kind::Owned;
-  bytes.owned.assign(made.storage.begin(), made.storage.end());
+  bytes.own(made.storage);
   core_.storages.push_back(std::move(storage));
   core_.storage_bytes.push_back(std::move(bytes));
   info.storage = static_cast<std::uint32_t>(core_.storages.size() - 1);

@@ -35,9 +35,23 @@ struct PickleOrigin {
   std::optional<std::uint64_t> file_offset;  ///< of the pickle in the core's first file; nothing when it was unpacked
 };
 
+/// A place that becomes a Where, which owns its texts, only when there is something to complain about: of the 100,000
+/// tensors of a large file, each would pay for three strings that nobody reads. Borrows all it is made of.
+class Spot {
+ public:
+  Spot(const std::string& file, const std::string& member, std::string_view key, std::optional<std::uint64_t> byte)
+      : file_(file), member_(member), key_(key), byte_(byte) {}
+  Spot(const Where& where) : Spot(where.file, where.member, where.key, where.byte) {}
+  operator Where() const { return {std::string(file_), std::string(member_), std::string(key_), byte_}; }
+
+ private:
+  std::string_view file_, member_, key_;
+  std::optional<std::uint64_t> byte_;
+};
+
 /// Finds or makes the storage that a claim names: its index in the core. kNoStorage: it never had bytes (meta device).
 /// Throws Error at `where`.
-using StorageFinder = std::function<std::uint32_t(const StorageClaim& claim, const Where& where)>;
+using StorageFinder = std::function<std::uint32_t(const StorageClaim& claim, const Spot& where)>;
 
 class TensorRebuilder {
  public:
@@ -80,6 +94,6 @@ class TensorRebuilder {
 std::uint64_t storage_element_bytes(DType dtype);
 
 /// The claim in a persistent id, or nothing when it is none of a storage. `where` for the Error about a malformed one.
-std::optional<StorageClaim> read_storage_claim(const PickleGraph& graph, NodeId persistent, const Where& where);
+std::optional<StorageClaim> read_storage_claim(const PickleGraph& graph, NodeId persistent, const Spot& where);
 
 }  // namespace tenon::formats

@@ -152,8 +152,7 @@ class DcpFolder {
                                byte_size(tensor.shape, tensor.dtype),
                                {}});
     StorageBytes& place = core_->storage_bytes.emplace_back();
-    place.kind = StorageBytes::Kind::Derived;
-    place.derive = [blobs = blobs_, tensor](std::span<const std::byte>) { return put_together(*blobs, tensor); };
+    place.derive_by([blobs = blobs_, tensor](std::span<const std::byte>) { return put_together(*blobs, tensor); });
     core_->check(info);
     core_->tensors.push_back(std::move(info));
     ++core_->containers.front().tensor_count;

@@ -12,8 +12,8 @@
 #include "formats/torch_zip.hpp"
 
 #include <charconv>
-#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/cursor.hpp"
 #include "base/text.hpp"
@@ -46,6 +46,10 @@ class TorchArchive {
     core_->salvage = request.options.salvage;
     core_->limits = request.options.limits;
     core_->warnings = zip.warnings();
+    storages_.assign(zip.entries().size(), kNoStorage);
+    core_->tensors.reserve(zip.entries().size());  // about one each, so that no row moves and no memory is left over
+    core_->storages.reserve(zip.entries().size());
+    core_->storage_bytes.reserve(zip.entries().size());
     if (root_.empty())
       core_->warnings.push_back("the archive's entries stand in no folder; PyTorch itself refuses such a file");
   }
@@ -65,7 +69,10 @@ class TorchArchive {
   }
 
  private:
-  const ZipEntry* find(std::string_view name) const { return zip_.find(root_ + std::string(name)); }
+  const ZipEntry* find(std::string_view name, std::string_view below = {}) const {
+    wanted_.assign(root_).append(name).append(below);
+    return zip_.find(wanted_);
+  }
 
   std::string text_of(std::string_view name) const {
     const ZipEntry* entry = find(name);
@@ -132,47 +139,50 @@ class TorchArchive {
     if (unpacked.empty())
       origin.file_offset = static_cast<std::uint64_t>(stream.data() - request_.file->bytes().data());
     const PickleGraph graph(tree);
-    const StorageFinder finder = [this](const StorageClaim& claim, const Where& where) {
-      return storage(claim, where);
-    };
+    const StorageFinder finder = [this](const StorageClaim& claim, const Spot& where) { return storage(claim, where); };
     walk_objects({graph, origin, finder, is_big_endian()}, *core_);
   }
 
-  std::uint32_t storage(const StorageClaim& claim, const Where& where) {
+  std::uint32_t storage(const StorageClaim& claim, const Spot& where) {
     if (claim.location == "meta") return kNoStorage;
-    auto known = storages_.find(std::string(claim.key));
-    if (known == storages_.end()) known = storages_.emplace(claim.key, add_storage(claim, where)).first;
-    const std::uint64_t recorded = core_->storages[known->second].nbytes;
+    const ZipEntry& entry = entry_of(claim, where);
+    std::uint32_t& known = storages_[static_cast<std::size_t>(&entry - zip_.entries().data())];
+    if (known == kNoStorage) known = add_storage(claim, entry);
+    const std::uint64_t recorded = core_->storages[known].nbytes;
     if (recorded < claim.bytes)
       throw Error(Code::Corrupt, where, "the storage is shorter than the tensor's pickle says",
                   base::plural(claim.bytes, "byte"),
-                  base::plural(recorded, "byte") + " in " + core_->storages[known->second].member,
+                  base::plural(recorded, "byte") + " in " + core_->storages[known].member,
                   "the file is damaged: fetch or save it again");
-    return known->second;
+    return known;
   }
 
-  std::uint32_t add_storage(const StorageClaim& claim, const Where& where) {
+  const ZipEntry& entry_of(const StorageClaim& claim, const Spot& where) const {
+    const ZipEntry* entry = find("data/", claim.key);
+    if (entry == nullptr) entry = find(claim.key);              // torch 1.4 to 1.6 archives name the record in full
+    if (entry == nullptr) entry = find("tensors/", claim.key);  // and older ones put it here
+    if (entry != nullptr) return *entry;
     const std::string key(claim.key);
-    const ZipEntry* entry = find("data/" + key);
-    if (entry == nullptr) entry = find(key);               // torch 1.4 to 1.6 archives name the record in full
-    if (entry == nullptr) entry = find("tensors/" + key);  // and older ones put it here
-    if (entry == nullptr)
-      throw Error(Code::Corrupt, where, "the archive has no entry for the storage `" + key + "`", root_ + "data/" + key,
-                  {}, "the file is damaged or was re-packed without it: fetch or save it again");
-    if (entry->is_encrypted())
-      throw Error(Code::Unsupported, zip_.where(*entry), "the archive entry is encrypted", {}, {},
+    throw Error(Code::Corrupt, where, "the archive has no entry for the storage `" + key + "`", root_ + "data/" + key,
+                {}, "the file is damaged or was re-packed without it: fetch or save it again");
+  }
+
+  std::uint32_t add_storage(const StorageClaim& claim, const ZipEntry& entry) {
+    if (entry.is_encrypted())
+      throw Error(Code::Unsupported, zip_.where(entry), "the archive entry is encrypted", {}, {},
                   "unpack it with its password first");
-    if (entry->method != container::kZipStored && entry->method != container::kZipDeflated)
-      throw Error(Code::Unsupported, zip_.where(*entry), "the entry is packed by a method that tenon does not know",
-                  "stored or deflated", "method " + std::to_string(entry->method));
-    core_->storages.push_back({key, std::string(entry->name), entry->unpacked_bytes, std::string(claim.location)});
+    if (entry.method != container::kZipStored && entry.method != container::kZipDeflated)
+      throw Error(Code::Unsupported, zip_.where(entry), "the entry is packed by a method that tenon does not know",
+                  "stored or deflated", "method " + std::to_string(entry.method));
+    core_->storages.push_back(
+        {std::string(claim.key), std::string(entry.name), entry.unpacked_bytes, std::string(claim.location)});
     StorageBytes& place = core_->storage_bytes.emplace_back();
-    place.kind = entry->method == container::kZipStored ? StorageBytes::Kind::Mapped : StorageBytes::Kind::Deflated;
-    place.offset = entry->header_offset;
+    place.kind = entry.method == container::kZipStored ? StorageBytes::Kind::Mapped : StorageBytes::Kind::Deflated;
+    place.offset = entry.header_offset;
     place.offset_is_of_zip_header = true;
-    place.packed_bytes = entry->packed_bytes;
-    if (zip_.has_checksums()) place.crc32 = entry->crc32;
-    if (const auto row = digest_rows_.find(entry); row != digest_rows_.end()) place.digests = {digests_, row->second};
+    place.packed_bytes = entry.packed_bytes;
+    if (zip_.has_checksums()) place.crc32 = entry.crc32;
+    if (const auto row = digest_rows_.find(&entry); row != digest_rows_.end()) place.digests = {digests_, row->second};
     return static_cast<std::uint32_t>(core_->storages.size() - 1);
   }
 
@@ -180,7 +190,8 @@ class TorchArchive {
   const ZipReader& zip_;
   std::string root_;
   std::shared_ptr<CheckpointCore> core_;
-  std::unordered_map<std::string, std::uint32_t> storages_;
+  std::vector<std::uint32_t> storages_;         ///< beside zip_.entries(): the storage made of each, or kNoStorage
+  mutable std::string wanted_;                  ///< a name being looked up: one memory for all of them
   std::shared_ptr<const FileDigests> digests_;  ///< or null
   std::unordered_map<const ZipEntry*, std::uint32_t> digest_rows_;
 };

@@ -1,6 +1,12 @@
 // tenon.inspect/1. A file may hold 100,000 tensors, so rows are written one by one and not kept as a tree.
 #include <tenon/render.hpp>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <utility>
+
 #include <tenon/error.hpp>
 
 #include "base/utf8.hpp"
@@ -43,32 +49,65 @@ Json statistics_of(const Checkpoint& checkpoint, std::size_t index) {
   return json;
 }
 
-Json storage_of(const Checkpoint& checkpoint, const TensorInfo& info) {
-  if (info.storage == kNoStorage) return nullptr;
-  const std::string& id = checkpoint.storages()[info.storage].id;
-  return json_text(id.empty() ? std::to_string(info.storage) : id);
+// Tensor rows are appended as text: as trees of Json, 100,000 of them took more time than opening the file.
+
+void append(std::string& out, const Json& value) { out += value.dump(); }
+
+void append_text(std::string& out, std::string_view text) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; };
+  if (!std::all_of(text.begin(), text.end(), is_plain)) return append(out, json_text(text));
+  out.append(1, '"').append(text).append(1, '"');
 }
 
-Json device_of(const Checkpoint& checkpoint, const TensorInfo& info) {
-  if (info.storage == kNoStorage) return nullptr;
-  return rendering::json_text_or_null(checkpoint.storages()[info.storage].device);
+template <class Integer>
+void append_number(std::string& out, Integer number) {
+  if (!std::in_range<std::uint32_t>(number)) return append(out, json_number(number));  // large ones need quotes
+  std::array<char, 16> digits{};
+  out.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr);
 }
 
-Json tensor_json(const Checkpoint& checkpoint, std::size_t index, const InspectOptions& options) {
+void append_shape(std::string& out, const Shape& shape) {
+  out += '[';
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    if (axis > 0) out += ',';
+    append_number(out, shape[axis]);
+  }
+  out += ']';
+}
+
+void append_place(std::string& out, const Checkpoint& checkpoint, const TensorInfo& info) {
+  if (info.storage == kNoStorage) {
+    out += R"(,"device":null,"storage":null,"offset":null)";
+    return;
+  }
+  const StorageInfo& storage = checkpoint.storages()[info.storage];
+  out += R"(,"device":)";
+  if (storage.device.empty())
+    out += "null";
+  else
+    append_text(out, storage.device);
+  out += R"(,"storage":)";
+  append_text(out, storage.id.empty() ? std::to_string(info.storage) : storage.id);
+  out += R"(,"offset":)";
+  append_number(out, info.offset_bytes);
+}
+
+void append_tensor(std::string& out, const Checkpoint& checkpoint, std::size_t index, const InspectOptions& options) {
   const TensorInfo& info = checkpoint.tensors()[index];
-  const bool has_bytes = info.storage != kNoStorage;
-  Json json;
-  json["name"] = json_text(info.name);
-  json["dtype"] = std::string(dtype_name(info.dtype));
-  json["shape"] = rendering::json_shape(info.shape);
-  json["stride"] = rendering::json_shape(info.stride);
-  json["nbytes"] = json_number(rendering::tensor_bytes(checkpoint, info));
-  json["device"] = device_of(checkpoint, info);
-  json["storage"] = storage_of(checkpoint, info);
-  json["offset"] = has_bytes ? json_number(info.offset_bytes) : Json(nullptr);
-  if (options.digest) json["digest"] = digest_of(checkpoint, index);
-  if (options.stats) json["stats"] = statistics_of(checkpoint, index);
-  return json;
+  out += R"({"name":)";
+  append_text(out, info.name);
+  out += R"(,"dtype":)";
+  append_text(out, dtype_name(info.dtype));
+  out += R"(,"shape":)";
+  append_shape(out, info.shape);
+  out += R"(,"stride":)";
+  append_shape(out, info.stride);
+  out += R"(,"nbytes":)";
+  append_number(out, rendering::tensor_bytes(checkpoint, info));
+  append_place(out, checkpoint, info);
+  if (options.digest) append(out += R"(,"digest":)", digest_of(checkpoint, index));
+  if (options.stats) append(out += R"(,"stats":)", statistics_of(checkpoint, index));
+  out += '}';
 }
 
 Json object_json(const Object& object) {
@@ -112,12 +151,12 @@ Json blueprint_json(const Checkpoint& checkpoint) {
   }
 }
 
-template <class Rows, class Row>
-void append_rows(std::string& out, const char* member, const Rows& rows, const Row& row_json) {
+template <class Rows, class AppendRow>
+void append_rows(std::string& out, const char* member, const Rows& rows, const AppendRow& append_row) {
   out += std::string(",\"") + member + "\":[";
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (i > 0) out += ',';
-    out += row_json(i).dump();
+    append_row(i);
   }
   out += ']';
 }
@@ -137,9 +176,10 @@ std::string render_json(const Checkpoint& checkpoint, const InspectOptions& opti
   head["state_dicts"] = state_dicts_json(checkpoint);
   std::string out = head.dump();
   out.pop_back();  // the brace is closed below
-  append_rows(out, "tensors", checkpoint.tensors(), [&](std::size_t i) { return tensor_json(checkpoint, i, options); });
+  out.reserve(out.size() + checkpoint.tensors().size() * 256);  // pages that no row reaches cost nothing
+  append_rows(out, "tensors", checkpoint.tensors(), [&](std::size_t i) { append_tensor(out, checkpoint, i, options); });
   append_rows(out, "objects", checkpoint.objects(),
-              [&](std::size_t i) { return object_json(checkpoint.objects()[i]); });
+              [&](std::size_t i) { append(out, object_json(checkpoint.objects()[i])); });
   rendering::Members metadata;
   for (const auto& [key, value] : checkpoint.metadata())
     metadata.emplace_back(base::to_valid_utf8(key), json_text(value));

@@ -9,6 +9,7 @@
 #include <tenon/listing.hpp>
 #include <tenon/tensor.hpp>
 
+#include "base/parallel.hpp"
 #include "match/match.hpp"
 #include "tensor/words.hpp"
 #include "verify/distance.hpp"
@@ -96,6 +97,11 @@ DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names) {
   DiffReport report;
   Partners partners = by_name(a, b);
   if (names == DiffNames::Matched) add_matched(a, b, partners, report);
+  // Bytes are looked at on two threads, each tensor's answer in a slot of its own; the report is put together in order.
+  std::vector<std::optional<TensorChange>> changes(partners.size());
+  base::parallel_for(partners.size(), [&](std::size_t i) {
+    if (partners[i]) changes[i] = compare(a, i, b, *partners[i]);
+  });
   std::vector<bool> is_partner(b.tensors().size(), false);
   for (std::size_t i = 0; i < partners.size(); ++i) {
     if (!partners[i]) {
@@ -104,8 +110,8 @@ DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names) {
     }
     is_partner[*partners[i]] = true;
     note_layout(a.tensors()[i], b.tensors()[*partners[i]], report);
-    if (auto change = compare(a, i, b, *partners[i]))
-      report.changed.push_back(std::move(*change));
+    if (changes[i])
+      report.changed.push_back(std::move(*changes[i]));
     else
       ++report.identical;
   }

@@ -26,7 +26,8 @@ class Distance {
   std::optional<double> cosine() const;   ///< nothing when one side is all zeros
 
  private:
-  void add_value(double a, double b);
+  struct Sums;
+  void add_values(std::span<const double> a, std::span<const double> b);
   void count_changed_bytes(std::span<const std::byte> a, std::span<const std::byte> b);
 
   DType a_, b_;

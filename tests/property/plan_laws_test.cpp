@@ -43,8 +43,7 @@ Checkpoint checkpoint_of(std::vector<Raw> rows) {
     info.storage = static_cast<std::uint32_t>(core->storages.size());
     core->storages.push_back({std::to_string(core->storages.size()), "", row.bytes.size(), "cpu"});
     formats::StorageBytes owned;
-    owned.kind = formats::StorageBytes::Kind::Owned;
-    owned.owned = std::move(row.bytes);
+    owned.own(row.bytes);
     core->storage_bytes.push_back(std::move(owned));
     core->tensors.push_back(std::move(info));
   }

@@ -58,8 +58,7 @@ class CheckpointMaker {
     std::vector<std::byte> bytes = bytes_of(stored);
     core_->storages.push_back({std::to_string(core_->storages.size()), "", bytes.size(), "cpu"});
     formats::StorageBytes owned;
-    owned.kind = formats::StorageBytes::Kind::Owned;
-    owned.owned = std::move(bytes);
+    owned.own(bytes);
     core_->storage_bytes.push_back(std::move(owned));
     core_->tensors.push_back(std::move(info));
     return *this;

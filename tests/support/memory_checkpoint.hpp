@@ -35,8 +35,7 @@ class MemoryCheckpoint {
     info.storage = static_cast<std::uint32_t>(core_->storages.size());
     core_->storages.push_back({.id = "", .member = {}, .nbytes = bytes.size(), .device = "cpu"});
     formats::StorageBytes& place = core_->storage_bytes.emplace_back();
-    place.kind = formats::StorageBytes::Kind::Owned;
-    place.owned = std::move(bytes);
+    place.own(bytes);
     return *this;
   }
 

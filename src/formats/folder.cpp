@@ -14,6 +14,7 @@
 #include "base/utf8.hpp"
 #include "formats/open.hpp"
 #include "formats/torch_dcp.hpp"
+#include "io/fs.hpp"
 
 namespace tenon::formats {
 
@@ -43,11 +44,10 @@ bool begins_with_any(std::string_view name) {
 
 /// File names in the folder, sorted.
 std::vector<std::string> names_in(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  for (auto entry = fs::directory_iterator(folder, failed); !failed && entry != fs::directory_iterator();
-       entry.increment(failed))
-    if (std::error_code ignored; entry->is_regular_file(ignored)) names.push_back(entry->path().filename().string());
+  // Not std::filesystem's iterator: libstdc++ allocates inside it where an exception ends the process.
+  std::vector<std::string> names = io::system_fs().list(folder);
+  std::error_code ignored;
+  std::erase_if(names, [&](const std::string& name) { return !fs::is_regular_file(fs::path(folder) / name, ignored); });
   std::sort(names.begin(), names.end());
   return names;
 }

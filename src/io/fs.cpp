@@ -5,9 +5,9 @@ namespace tenon::io {
 std::optional<std::string> read_small_file(Fs& fs, const std::string& path, std::uint64_t limit_bytes) {
   const auto state = fs.state(path);
   if (!state || state->is_folder || state->size > limit_bytes) return std::nullopt;
+  std::string text(static_cast<std::size_t>(state->size), '\0');
   const int file = fs.open_for_reading(path);
   if (file < 0) return std::nullopt;
-  std::string text(static_cast<std::size_t>(state->size), '\0');
   std::size_t got = 0;
   while (got < text.size()) {
     const ssize_t count = fs.read(file, std::as_writable_bytes(std::span(text)).subspan(got), got);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 #include <tenon/error.hpp>
@@ -32,8 +33,8 @@ bool is_one_component(std::string_view name) {
 
 std::string in(const std::string& folder, const std::string& name) { return (paths::path(folder) / name).string(); }
 
-bool is_still(io::Fs& fs, const std::string& folder, const JournalRow& row) {
-  const auto state = fs.state(in(folder, row.name));
+bool is_still(io::Fs& fs, const std::string& path, const JournalRow& row) {
+  const auto state = fs.state(path);
   return state && !state->is_folder && state->inode == row.inode && state->size == row.bytes;
 }
 
@@ -117,16 +118,23 @@ std::string write_journal(io::Fs& fs, const std::string& folder, const Journal& 
   file.publish();
   try {
     file.sync_folder();
-  } catch (const Error&) {
+  } catch (...) {
     file.withdraw();
     throw;
   }
   return path;
 }
 
-void remove_files(io::Fs& fs, const std::string& folder, const std::vector<JournalRow>& rows) {
-  for (const JournalRow& row : rows)
-    if (is_still(fs, folder, row)) fs.unlink(in(folder, row.name));
+Removal::Removal(io::Fs& fs, const std::string& folder, std::vector<JournalRow> rows)
+    : fs_(fs), rows_(std::move(rows)) {
+  for (JournalRow& row : rows_) row.name = in(folder, row.name);
+}
+
+bool Removal::run() const {
+  bool all = true;
+  for (const JournalRow& row : rows_)
+    if (is_still(fs_, row.name, row) && fs_.unlink(row.name) < 0) all = false;
+  return all;
 }
 
 void recover(io::Fs& fs, const std::string& folder) {
@@ -135,9 +143,12 @@ void recover(io::Fs& fs, const std::string& folder) {
   const FolderLock lock(fs, folder, io::Wait::No);
   if (!lock.is_held()) return;
   for (const std::string& path : journals) {
-    if (const auto journal = read_journal(fs, path))
-      remove_files(fs, folder, is_still(fs, folder, journal->index) ? journal->replaced : journal->made);
-    fs.unlink(path);
+    bool is_done = true;
+    if (auto journal = read_journal(fs, path)) {
+      const bool has_happened = is_still(fs, in(folder, journal->index.name), journal->index);
+      is_done = Removal(fs, folder, std::move(has_happened ? journal->replaced : journal->made)).run();
+    }
+    if (is_done) fs.unlink(path);
   }
 }
 

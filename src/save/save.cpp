@@ -174,13 +174,19 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
   for (std::size_t i = 0; i < outputs.files.size(); ++i) {
     // The index, or the only file, is what may replace an old one; shards have names of their own.
     const bool is_last = i + 1 == outputs.files.size();
-    files.push_back(written_file(fs, outputs.files[i], is_last ? options.existing : Existing::Refuse, options));
+    try {
+      files.push_back(written_file(fs, outputs.files[i], is_last ? options.existing : Existing::Refuse, options));
+    } catch (const Error& error) {
+      if (is_last || error.code != Code::Exists) throw;
+      throw saving::NamesTaken(error);
+    }
   }
-  saving::publish(fs, files, options.durability);
+  // Made before the names are given: a save that has happened must not fail for want of memory.
   SaveReport report = report_of(outputs);
   const std::string unsure = fs.unsure_kind(saving::folder_of(path));
   if (!unsure.empty() && options.durability == Durability::Fsync)
     report.notes.push_back("the file system (" + unsure + ") may call bytes written that a power cut can still lose");
+  saving::publish(fs, files, options.durability);
   return report;
 }
 
@@ -189,7 +195,7 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
 /// Once more, all of it, where the disk did not take the bytes or another save took the names of the shards meanwhile.
 SaveReport saving::save_through(io::Fs& fs, const Snapshot& snapshot, const std::string& path,
                                 const SaveOptions& options) {
-  constexpr int kAttempts = 3;
+  constexpr int kAttempts = 20;  // of which all but one fail only while others save there
   for (int attempt = 1;; ++attempt) {
     try {
       return save_once(fs, snapshot, path, options);

@@ -42,12 +42,19 @@ bool begins_with_any(std::string_view name) {
                      [&](std::string_view other) { return name.starts_with(other); });
 }
 
+bool is_file(const std::string& path) {
+  try {
+    return io::path_kind(path) == io::PathKind::File;
+  } catch (const Error&) {
+    return false;  // a loop of links
+  }
+}
+
 /// File names in the folder, sorted.
 std::vector<std::string> names_in(const std::string& folder) {
-  // Not std::filesystem's iterator: libstdc++ allocates inside it where an exception ends the process.
+  // Not by std::filesystem: where memory ends inside libstdc++'s iterators and joined paths, so does the process.
   std::vector<std::string> names = io::system_fs().list(folder);
-  std::error_code ignored;
-  std::erase_if(names, [&](const std::string& name) { return !fs::is_regular_file(fs::path(folder) / name, ignored); });
+  std::erase_if(names, [&](const std::string& name) { return !is_file(io::path_in(folder, name)); });
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -99,7 +106,7 @@ std::shared_ptr<CheckpointCore> open_folder(const std::string& folder, const Ope
   const auto path = is_dcp ? std::string(kDcpMetadata) : chosen(folder, names);
   const auto file = io::MappedFile::open_beside(folder, path, options.mode);
   if (is_dcp) return open_torch_dcp({folder, file, options});
-  auto core = open_core({(fs::path(folder) / path).string(), file, options});
+  auto core = open_core({io::path_in(folder, path), file, options});
   core->file = folder;
   return core;
 }

@@ -2,6 +2,12 @@
 
 namespace tenon::io {
 
+std::string path_in(const std::string& folder, std::string_view name) {
+  std::string path = folder;
+  if (!path.empty() && !path.ends_with('/')) path += '/';
+  return path += name;
+}
+
 std::optional<std::string> read_small_file(Fs& fs, const std::string& path, std::uint64_t limit_bytes) {
   const auto state = fs.state(path);
   if (!state || state->is_folder || state->size > limit_bytes) return std::nullopt;

@@ -31,8 +31,6 @@ bool is_one_component(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\0\n", 3)) == name.npos;
 }
 
-std::string in(const std::string& folder, const std::string& name) { return (paths::path(folder) / name).string(); }
-
 bool is_still(io::Fs& fs, const std::string& path, const JournalRow& row) {
   const auto state = fs.state(path);
   return state && !state->is_folder && state->inode == row.inode && state->size == row.bytes;
@@ -127,7 +125,7 @@ std::string write_journal(io::Fs& fs, const std::string& folder, const Journal& 
 
 Removal::Removal(io::Fs& fs, const std::string& folder, std::vector<JournalRow> rows)
     : fs_(fs), rows_(std::move(rows)) {
-  for (JournalRow& row : rows_) row.name = in(folder, row.name);
+  for (JournalRow& row : rows_) row.name = io::path_in(folder, row.name);
 }
 
 bool Removal::run() const {
@@ -145,7 +143,7 @@ void recover(io::Fs& fs, const std::string& folder) {
   for (const std::string& path : journals) {
     bool is_done = true;
     if (auto journal = read_journal(fs, path)) {
-      const bool has_happened = is_still(fs, in(folder, journal->index.name), journal->index);
+      const bool has_happened = is_still(fs, io::path_in(folder, journal->index.name), journal->index);
       is_done = Removal(fs, folder, std::move(has_happened ? journal->replaced : journal->made)).run();
     }
     if (is_done) fs.unlink(path);
@@ -153,14 +151,16 @@ void recover(io::Fs& fs, const std::string& folder) {
 }
 
 std::vector<JournalRow> shards_of_index(io::Fs& fs, const std::string& path) {
-  const auto text = io::read_small_file(fs, path, kMaxIndexBytes);
+  auto text = io::read_small_file(fs, path, kMaxIndexBytes);
+  // An error that passes must not leave the shards of the old index behind for good.
+  if (!text) text = io::read_small_file(fs, path, kMaxIndexBytes);
   if (!text) return {};
   const std::string folder = paths::path(path).parent_path().string();
   std::vector<JournalRow> rows;
   try {
     for (const std::string& name : files_named_in(*text, path)) {
       if (!is_one_component(name)) continue;
-      const auto state = fs.state(in(folder, name));
+      const auto state = fs.state(io::path_in(folder, name));
       if (state && !state->is_folder) rows.push_back({name, state->inode, state->size});
     }
   } catch (const Error&) {

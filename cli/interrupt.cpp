@@ -40,6 +40,7 @@ void catch_interrupts() {
       ::sigaction(signal, &action, nullptr);
   }
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 WritingSection::WritingSection() { is_writing = 1; }

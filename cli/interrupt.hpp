@@ -5,7 +5,8 @@
 
 namespace tenon::cli {
 
-/// Makes SIGINT, SIGTERM and SIGHUP end the program with 130, and a reader that goes away (SIGPIPE) no reason to die.
+/// Makes SIGINT, SIGTERM and SIGHUP end the program with 130. A reader that goes away (SIGPIPE) and a limit on the size
+/// of files (SIGXFSZ) are no reason to die: the write fails, and the message says so.
 void catch_interrupts();
 
 /// While one lives, an interrupt waits until the next tensor is asked for: see interruptible().

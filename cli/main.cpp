@@ -8,7 +8,9 @@
 #endif
 #include <unistd.h>
 
+#include <cstddef>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 #include <string_view>
@@ -117,8 +119,25 @@ void prepare_memory() {
 #endif
 }
 
+/// Room to unwind and to say so when there is no memory left: given back at the first allocation that fails.
+/// Destructors of JSON values allocate.
+std::unique_ptr<std::byte[]> reserve;
+
+void give_reserve_back() {
+  reserve.reset();
+  std::set_new_handler(nullptr);
+  throw std::bad_alloc();
+}
+
+void keep_reserve() {
+  constexpr std::size_t kBytes = std::size_t{256} << 10U;
+  reserve = std::make_unique_for_overwrite<std::byte[]>(kBytes);
+  std::set_new_handler(give_reserve_back);
+}
+
 int main_of(int count, char** arguments) {
   prepare_memory();
+  keep_reserve();
   hold_standard_streams();
   catch_interrupts();
   CLI::App app{"tenon makes the weights of neural networks fit: it reads, explains, repairs and saves checkpoints.",
@@ -149,6 +168,9 @@ int main_of(int count, char** arguments) {
 int main(int count, char** arguments) {
   try {
     return tenon::cli::main_of(count, arguments);
+  } catch (const std::bad_alloc&) {
+    tenon::cli::complain("tenon: there is not enough memory\n");
+    return tenon::cli::kUnreadable;
   } catch (const std::exception& bug) {
     tenon::cli::complain(std::string("tenon: bug: ") + bug.what() + "\n");
     return tenon::cli::kBug;

@@ -15,6 +15,7 @@
 #include "formats/gguf_split.hpp"
 #include "formats/open.hpp"
 #include "formats/torch_dcp.hpp"
+#include "io/fs.hpp"
 
 namespace tenon::formats {
 
@@ -42,13 +43,19 @@ bool begins_with_any(std::string_view name) {
                      [&](std::string_view other) { return name.starts_with(other); });
 }
 
+bool is_file(const std::string& path) {
+  try {
+    return io::path_kind(path) == io::PathKind::File;
+  } catch (const Error&) {
+    return false;  // a loop of links
+  }
+}
+
 /// File names in the folder, sorted.
 std::vector<std::string> names_in(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  for (auto entry = fs::directory_iterator(folder, failed); !failed && entry != fs::directory_iterator();
-       entry.increment(failed))
-    if (std::error_code ignored; entry->is_regular_file(ignored)) names.push_back(entry->path().filename().string());
+  // Not by std::filesystem: where memory ends inside libstdc++'s iterators and joined paths, so does the process.
+  std::vector<std::string> names = io::system_fs().list(folder);
+  std::erase_if(names, [&](const std::string& name) { return !is_file(io::path_in(folder, name)); });
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -123,8 +130,7 @@ std::shared_ptr<CheckpointCore> open_folder(const std::string& folder, const Ope
   const bool is_dcp = std::binary_search(names.begin(), names.end(), kDcpMetadata);
   const auto path = is_dcp ? std::string(kDcpMetadata) : chosen(folder, names);
   const auto file = io::MappedFile::open_beside(folder, path, options.mode);
-  auto core =
-      is_dcp ? open_torch_dcp({folder, file, options}) : open_core({(fs::path(folder) / path).string(), file, options});
+  auto core = is_dcp ? open_torch_dcp({folder, file, options}) : open_core({io::path_in(folder, path), file, options});
   core->file = folder;
   note_passed_over(names, path, *core);
   return core;

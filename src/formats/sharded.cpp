@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -140,6 +141,10 @@ std::shared_ptr<const FileDigests> digests_of_text(const std::shared_ptr<const i
                                        });
 }
 
+struct ShardMissing : Error {
+  using Error::Error;
+};
+
 class ShardedCheckpoint {
  public:
   explicit ShardedCheckpoint(const OpenRequest& request)
@@ -198,9 +203,9 @@ class ShardedCheckpoint {
       return shard;
     } catch (const Error& error) {
       if (error.code != Code::NotFound) throw;
-      throw Error(Code::Corrupt, {request_.path, {}, needed_by, {}}, "a shard that the index names is missing",
-                  folder_ + "/" + base::escape_for_terminal(file), {},
-                  "fetch the missing file into the same folder; --salvage reads the others");
+      throw ShardMissing(Code::Corrupt, {request_.path, {}, needed_by, {}}, "a shard that the index names is missing",
+                         folder_ + "/" + base::escape_for_terminal(file), {},
+                         "fetch the missing file into the same folder; --salvage reads the others");
     }
   }
 
@@ -260,6 +265,16 @@ class ShardedCheckpoint {
   std::unordered_map<std::string, std::string> owners_;  ///< tensor -> file
 };
 
+/// The index as it is now, when it is another file than the one that was read; else null.
+std::shared_ptr<const io::MappedFile> replaced_index(const OpenRequest& request) {
+  if (request.depth > 0 || io::path_kind(request.path) != io::PathKind::File) return nullptr;
+  auto now = io::MappedFile::open(request.path, request.options.mode);
+  return now->is_same_file(*request.file) ? nullptr : now;
+}
+
+/// How often an index may be replaced while it is being opened.
+constexpr int kReplacements = 16;
+
 }  // namespace
 
 bool looks_like_shard_index(std::string_view head) {
@@ -267,6 +282,26 @@ bool looks_like_shard_index(std::string_view head) {
   return first != std::string_view::npos && head[first] == '{' && head.find("\"weight_map\"") != std::string_view::npos;
 }
 
-std::shared_ptr<CheckpointCore> open_sharded(const OpenRequest& request) { return ShardedCheckpoint(request).open(); }
+/// A save that replaces the checkpoint removes the old shards once the new index stands, and a third one may take their
+/// names again. So what was opened counts only when the index is still the one that was read; else the new one is
+/// taken. Once opened, shards stay whole: they are mapped.
+std::shared_ptr<CheckpointCore> open_sharded(const OpenRequest& request) {
+  OpenRequest now = request;
+  for (int replacements = 0; replacements < kReplacements; ++replacements) {
+    std::shared_ptr<CheckpointCore> core;
+    std::optional<ShardMissing> missing;
+    try {
+      core = ShardedCheckpoint(now).open();
+    } catch (const ShardMissing& error) {
+      missing = error;
+    }
+    auto newer = replaced_index(now);
+    if (!newer && missing) throw *missing;
+    if (!newer) return core;
+    now.file = std::move(newer);
+  }
+  throw Error(Code::Read, {request.path, {}, {}, {}}, "the checkpoint was replaced again and again while it was opened",
+              {}, {}, "open it again when its writer is done");
+}
 
 }  // namespace tenon::formats

@@ -11,6 +11,9 @@ Snapshot snapshot(const Checkpoint& checkpoint) {
   result.containers.assign(checkpoint.containers().begin(), checkpoint.containers().end());
   result.objects.assign(checkpoint.objects().begin(), checkpoint.objects().end());
   result.metadata.assign(checkpoint.metadata().begin(), checkpoint.metadata().end());
+  // The size of all shards belongs to the index, which a save writes anew.
+  if (checkpoint.format() == Format::SafetensorsSharded || checkpoint.format() == Format::PytorchSharded)
+    std::erase_if(result.metadata, [](const auto& row) { return row.first == "total_size"; });
   result.blueprint_json = checkpoint.blueprint_json();
   for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
     const TensorInfo& info = checkpoint.tensors()[i];

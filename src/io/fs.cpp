@@ -2,12 +2,18 @@
 
 namespace tenon::io {
 
+std::string path_in(const std::string& folder, std::string_view name) {
+  std::string path = folder;
+  if (!path.empty() && !path.ends_with('/')) path += '/';
+  return path += name;
+}
+
 std::optional<std::string> read_small_file(Fs& fs, const std::string& path, std::uint64_t limit_bytes) {
   const auto state = fs.state(path);
   if (!state || state->is_folder || state->size > limit_bytes) return std::nullopt;
+  std::string text(static_cast<std::size_t>(state->size), '\0');
   const int file = fs.open_for_reading(path);
   if (file < 0) return std::nullopt;
-  std::string text(static_cast<std::size_t>(state->size), '\0');
   std::size_t got = 0;
   while (got < text.size()) {
     const ssize_t count = fs.read(file, std::as_writable_bytes(std::span(text)).subspan(got), got);

@@ -81,6 +81,10 @@ class Fs {
 /// The operating system's.
 Fs& system_fs();
 
+/// `folder/name`. Not by std::filesystem: where memory ends while libstdc++ 12 joins paths, it frees what it does not
+/// own.
+std::string path_in(const std::string& folder, std::string_view name);
+
 /// The bytes of a small file; nothing when it cannot be read or is larger than `limit_bytes`.
 std::optional<std::string> read_small_file(Fs& fs, const std::string& path, std::uint64_t limit_bytes);
 

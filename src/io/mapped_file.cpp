@@ -143,18 +143,18 @@ std::shared_ptr<const MappedFile> MappedFile::open_below(const std::string& fold
   const std::string top = folder.empty() ? "." : folder;
   const std::string path =
       (folder.empty() ? "" : folder + (folder.ends_with('/') ? "" : "/")) + base::escape_for_terminal(relative);
-  int descriptor = ::open(top.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
-  if (descriptor < 0) refuse(top, errno);
+  const std::shared_ptr<MappedFile> file(new MappedFile(path));
+  Descriptor at(::open(top.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
+  if (at.number < 0) refuse(top, errno);
   for (std::size_t begin = 0; begin <= relative.size();) {
     const std::size_t end = std::min(relative.find('/', begin), relative.size());
     const std::string part = relative.substr(begin, end - begin);
-    const Descriptor around(descriptor);
     TENON_ASSERT(!part.empty() && part != "..");
-    descriptor = open_part(around.number, part, end < relative.size(), path);
+    const Descriptor around(std::exchange(at.number, -1));
+    at.number = open_part(around.number, part, end < relative.size(), path);
     begin = end + 1;
   }
-  const std::shared_ptr<MappedFile> file(new MappedFile(path));
-  file->take(descriptor, mode);
+  file->take(std::exchange(at.number, -1), mode);
   return file;
 }
 
@@ -224,6 +224,11 @@ void MappedFile::require_unchanged() const {
                 "the file changed while it was open", base::plural(static_cast<std::uint64_t>(then.size), "byte"),
                 base::plural(static_cast<std::uint64_t>(now.st_size), "byte") + " or a newer time",
                 "open it again when its writer is done");
+}
+
+bool MappedFile::is_same_file(const MappedFile& other) const {
+  return identity_ && other.identity_ && identity_->device == other.identity_->device &&
+         identity_->inode == other.identity_->inode;
 }
 
 void MappedFile::will_read(std::uint64_t offset, std::uint64_t count) const {

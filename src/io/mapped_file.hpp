@@ -55,6 +55,9 @@ class MappedFile {
   /// Throws Error Read when size, modification time or inode differ from those at open: the answer would be a guess.
   void require_unchanged() const;
 
+  /// Is it the same file on the disk, whatever it is called? False for what was never opened by a path.
+  bool is_same_file(const MappedFile& other) const;
+
   /// Tells the kernel that a long sequential read of the range follows.
   void will_read(std::uint64_t offset, std::uint64_t count) const;
 

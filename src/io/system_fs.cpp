@@ -10,6 +10,8 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -62,11 +64,13 @@ std::string first_line(const std::string& path) {
   return line;
 }
 
+constexpr std::string_view kUnknownBoot = "unknown";
+
 /// Which boot of which machine this is: the first twelve digits of the kernel's random number.
 std::string boot() {
   std::string id = first_line("/proc/sys/kernel/random/boot_id");
   std::erase(id, '-');
-  return id.empty() ? "unknown" : id.substr(0, 12);
+  return id.empty() ? std::string(kUnknownBoot) : id.substr(0, 12);
 }
 
 /// When a process began, in clock ticks since the boot; "" when there is none. It tells a process from a later one that
@@ -77,6 +81,14 @@ std::string start_of(std::string_view process) {
   if (at == std::string::npos) return {};
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = line.find(' ', at + 1);
   return at == std::string::npos ? std::string{} : line.substr(at + 1, line.find(' ', at + 1) - at - 1);
+}
+
+/// Is there a process of this number? Asked of the kernel and not of /proc, which knows a third answer.
+bool runs(std::string_view process) {
+  pid_t number = 0;
+  const auto [end, error] = std::from_chars(process.data(), process.data() + process.size(), number);
+  if (error != std::errc{} || end != process.data() + process.size() || number <= 0) return true;
+  return ::kill(number, 0) == 0 || errno != ESRCH;
 }
 
 class SystemFs final : public Fs {
@@ -181,8 +193,13 @@ class SystemFs final : public Fs {
   bool is_gone(std::string_view writer) override {
     const std::size_t first = writer.find('-'), second = writer.find('-', first + 1);
     if (first == std::string_view::npos || second == std::string_view::npos) return false;
-    if (writer.substr(0, first) != boot()) return true;
-    return start_of(writer.substr(first + 1, second - first - 1)) != writer.substr(second + 1);
+    const std::string here = boot();
+    if (writer.substr(0, first) != here) return here != kUnknownBoot;
+    const std::string_view process = writer.substr(first + 1, second - first - 1);
+    if (!runs(process)) return true;
+    // /proc may hide the processes of others, or not be readable just now: then it runs, for all that is known.
+    const std::string start = start_of(process);
+    return !start.empty() && start != writer.substr(second + 1);
   }
 };
 

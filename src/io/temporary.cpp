@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
 
 namespace tenon::io {
 
@@ -41,7 +40,7 @@ std::string temporary_path(Fs& fs, const std::string& folder, std::string_view n
   // Names may be as long as the file system allows: only their beginning is repeated.
   std::string file = "." + std::string(name.substr(0, 100)) + std::string(kMark) + fs.writer() + "-" +
                      std::to_string(count++) + std::string(suffix_of(kind));
-  return (std::filesystem::path(folder) / file).string();
+  return path_in(folder, file);
 }
 
 std::vector<std::string> stale_temporaries(Fs& fs, const std::string& folder, Temporary kind) {
@@ -49,7 +48,7 @@ std::vector<std::string> stale_temporaries(Fs& fs, const std::string& folder, Te
   for (const std::string& name : fs.list(folder)) {
     const std::string_view writer = writer_in(name, kind);
     if (writer.empty() || !fs.is_gone(writer)) continue;
-    std::string path = (std::filesystem::path(folder) / name).string();
+    std::string path = path_in(folder, name);
     if (nobody_holds(fs, path)) stale.push_back(std::move(path));
   }
   std::sort(stale.begin(), stale.end());

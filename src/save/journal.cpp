@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 #include <tenon/error.hpp>
@@ -30,10 +31,8 @@ bool is_one_component(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\0\n", 3)) == name.npos;
 }
 
-std::string in(const std::string& folder, const std::string& name) { return (paths::path(folder) / name).string(); }
-
-bool is_still(io::Fs& fs, const std::string& folder, const JournalRow& row) {
-  const auto state = fs.state(in(folder, row.name));
+bool is_still(io::Fs& fs, const std::string& path, const JournalRow& row) {
+  const auto state = fs.state(path);
   return state && !state->is_folder && state->inode == row.inode && state->size == row.bytes;
 }
 
@@ -117,16 +116,23 @@ std::string write_journal(io::Fs& fs, const std::string& folder, const Journal& 
   file.publish();
   try {
     file.sync_folder();
-  } catch (const Error&) {
+  } catch (...) {
     file.withdraw();
     throw;
   }
   return path;
 }
 
-void remove_files(io::Fs& fs, const std::string& folder, const std::vector<JournalRow>& rows) {
-  for (const JournalRow& row : rows)
-    if (is_still(fs, folder, row)) fs.unlink(in(folder, row.name));
+Removal::Removal(io::Fs& fs, const std::string& folder, std::vector<JournalRow> rows)
+    : fs_(fs), rows_(std::move(rows)) {
+  for (JournalRow& row : rows_) row.name = io::path_in(folder, row.name);
+}
+
+bool Removal::run() const {
+  bool all = true;
+  for (const JournalRow& row : rows_)
+    if (is_still(fs_, row.name, row) && fs_.unlink(row.name) < 0) all = false;
+  return all;
 }
 
 void recover(io::Fs& fs, const std::string& folder) {
@@ -135,21 +141,26 @@ void recover(io::Fs& fs, const std::string& folder) {
   const FolderLock lock(fs, folder, io::Wait::No);
   if (!lock.is_held()) return;
   for (const std::string& path : journals) {
-    if (const auto journal = read_journal(fs, path))
-      remove_files(fs, folder, is_still(fs, folder, journal->index) ? journal->replaced : journal->made);
-    fs.unlink(path);
+    bool is_done = true;
+    if (auto journal = read_journal(fs, path)) {
+      const bool has_happened = is_still(fs, io::path_in(folder, journal->index.name), journal->index);
+      is_done = Removal(fs, folder, std::move(has_happened ? journal->replaced : journal->made)).run();
+    }
+    if (is_done) fs.unlink(path);
   }
 }
 
 std::vector<JournalRow> shards_of_index(io::Fs& fs, const std::string& path) {
-  const auto text = io::read_small_file(fs, path, kMaxIndexBytes);
+  auto text = io::read_small_file(fs, path, kMaxIndexBytes);
+  // An error that passes must not leave the shards of the old index behind for good.
+  if (!text) text = io::read_small_file(fs, path, kMaxIndexBytes);
   if (!text) return {};
   const std::string folder = paths::path(path).parent_path().string();
   std::vector<JournalRow> rows;
   try {
     for (const std::string& name : files_named_in(*text, path)) {
       if (!is_one_component(name)) continue;
-      const auto state = fs.state(in(folder, name));
+      const auto state = fs.state(io::path_in(folder, name));
       if (state && !state->is_folder) rows.push_back({name, state->inode, state->size});
     }
   } catch (const Error&) {

@@ -51,8 +51,19 @@ class FolderLock {
 /// break).
 std::string write_journal(io::Fs& fs, const std::string& folder, const Journal& journal);
 
-/// Removes those files of `rows` that are still the ones meant.
-void remove_files(io::Fs& fs, const std::string& folder, const std::vector<JournalRow>& rows);
+/// Files to remove, those of `rows` that are still the ones meant. Everything that may fail is done beforehand, so that
+/// run() can follow what must not fail any more.
+class Removal {
+ public:
+  Removal(io::Fs& fs, const std::string& folder, std::vector<JournalRow> rows);
+  /// Whether all of them are gone.
+  bool run() const;
+  bool empty() const { return rows_.empty(); }
+
+ private:
+  io::Fs& fs_;
+  std::vector<JournalRow> rows_;  ///< whose names are paths here
+};
 
 /// Finishes or undoes what dead writers began in `folder`; nothing while a live one is giving names there.
 void recover(io::Fs& fs, const std::string& folder);

@@ -37,6 +37,7 @@ class SeveralFiles {
     journal.index = row_of(*files_.back());
     for (std::size_t i = 0; i + 1 < files_.size(); ++i) journal.made.push_back(row_of(*files_[i]));
     journal.replaced = replaced_shards(fs_, files_.back()->final_path(), journal.made);
+    const Removal removal(fs_, folder_, journal.replaced);
     const std::string journal_path = write_journal(fs_, folder_, journal);
     try {
       name_all();
@@ -45,11 +46,12 @@ class SeveralFiles {
       fs_.unlink(journal_path);
       throw;
     }
-    // From here on the save has happened. Should the names not reach the disk, the journal stays for the next save.
+    // From here on the save has happened, and nothing is allocated any more. Should the names not reach the disk, or an
+    // old shard not go, the journal stays for the next save.
     if (durability_ == Durability::Fsync) files_.back()->sync_folder();
-    remove_files(fs_, folder_, journal.replaced);
+    if (!removal.run()) return;
     // The journal must not be gone before the files that only it still knows.
-    if (durability_ == Durability::Fsync && !journal.replaced.empty()) files_.back()->sync_folder();
+    if (durability_ == Durability::Fsync && !removal.empty()) files_.back()->sync_folder();
     fs_.unlink(journal_path);
   }
 

@@ -202,17 +202,23 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
     const bool is_last = i + 1 == outputs.files.size();
     Output& output = outputs.files[i];
     if (i > 0 && is_last) output.layout = index_layout(outputs, options, digests);
-    files.push_back(std::make_unique<io::AtomicFile>(output.path, is_last ? options.existing : Existing::Refuse,
-                                                     output.layout.file_bytes, fs));
+    try {
+      files.push_back(std::make_unique<io::AtomicFile>(output.path, is_last ? options.existing : Existing::Refuse,
+                                                       output.layout.file_bytes, fs));
+    } catch (const Error& error) {
+      if (is_last || error.code != Code::Exists) throw;
+      throw saving::NamesTaken(error);
+    }
     digests.push_back(saving::write_digested(output.layout, *files.back(),
                                              [&](std::span<const std::byte> bytes) { teller.add(bytes.size()); }));
     files.back()->finish(options.durability);
   }
-  saving::publish(fs, files, options.durability);
+  // Made before the names are given: a save that has happened must not fail for want of memory.
   SaveReport report = report_of(outputs);
   const std::string unsure = fs.unsure_kind(saving::folder_of(path));
   if (!unsure.empty() && options.durability == Durability::Fsync)
     report.notes.push_back("the file system (" + unsure + ") may call bytes written that a power cut can still lose");
+  saving::publish(fs, files, options.durability);
   return report;
 }
 
@@ -221,7 +227,7 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
 /// Once more, all of it, where the disk did not take the bytes or another save took the names of the shards meanwhile.
 SaveReport saving::save_through(io::Fs& fs, const Snapshot& snapshot, const std::string& path,
                                 const SaveOptions& options) {
-  constexpr int kAttempts = 3;
+  constexpr int kAttempts = 20;  // of which all but one fail only while others save there
   for (int attempt = 1;; ++attempt) {
     try {
       return save_once(fs, snapshot, path, options);

@@ -66,7 +66,7 @@ std::string shard_path(const std::string& path, std::size_t number, std::size_t 
   const std::string mark = generation > 1 ? fmt::format(".g{}", generation) : std::string{};
   const std::string name =
       fmt::format("{}{}-{:05}-of-{:05}{}", whole.stem().string(), mark, number, count, whole.extension().string());
-  return (whole.parent_path() / name).string();
+  return io::path_in(whole.parent_path().string(), name);
 }
 
 std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t count) {

@@ -25,6 +25,7 @@ constexpr std::string_view kHelp =
 
 constexpr Reading kReadings[] = {
     {Symptom::KernelShape, 0.6, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
+    {Symptom::AxesTurned, 0.5, "a tensor of the file has other axes than its layer", kWhy, kHelp},
     {Symptom::LayerWeights, 0.5, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::LayerCount, 0.7, "the model has another number of layers than the file", kWhy, kHelp},
     {Symptom::OtherOption, 0.75, "an option of the checkpoint is not that of the model", kWhy, kHelp},

@@ -21,7 +21,7 @@ constexpr Reading kReadings[] = {
     {Symptom::ShardWords, 0.85, "the state is spread over processes, and this reader does not put it together",
      "sharded training saves one part for each rank, in an order and number that a load has to repeat",
      "gather first (a full state dict, zero_to_fp32.py), or load with as many ranks as saved"},
-    {Symptom::ShardReader, 0.5, "the reader of distributed checkpoints does not find a name in the parts",
+    {Symptom::ShardReader, 0.66, "the reader of distributed checkpoints does not find a name in the parts",
      "it looks for the names of the wrapped, or unwrapped, model that saves; every rank has to give the same ones",
      "give the same wrapping as saved, or gather into a full state dict first"},
     {Symptom::MetaTensor, 0.4, "a parameter is a placeholder without content",

@@ -61,13 +61,25 @@ bool is_drift(Family family) {
          family == Family::WeightNorm;
 }
 
-/// Rows whose families a release adds or takes away. `attn.bias` beside `attn.masked_bias` is a mask, not a bias.
+/// The layer that a normalised weight is of: `conv` of `conv.weight_g` and of `conv.parametrizations.weight.original0`.
+std::string_view normalised_layer(std::string_view name) {
+  const auto mark = name.find(".parametrizations.");
+  return mark == std::string_view::npos ? module_of(name) : name.substr(0, mark);
+}
+
+/// Rows whose families a release adds or takes away. `attn.bias` beside `attn.masked_bias` is a mask, not a bias; a
+/// layer that lacks its bias, too, is not there at all, and no release has split its weight.
 std::vector<OpenName> drifting(const std::vector<OpenName>& rows) {
-  std::set<std::string_view> masked;
-  for (const OpenName& row : rows)
+  std::set<std::string_view> masked, whole;
+  for (const OpenName& row : rows) {
     if (leaf_of(row.name) == "masked_bias") masked.insert(module_of(row.name));
-  return rows_where(
-      rows, [&](const OpenName& row) { return is_drift(family_of(row.name)) || is_constant_bias(row.name, masked); });
+    if (leaf_of(row.name) == "bias" || leaf_of(row.name) == "weight") whole.insert(module_of(row.name));
+  }
+  return rows_where(rows, [&](const OpenName& row) {
+    const Family family = family_of(row.name);
+    if (family == Family::WeightNorm && whole.count(normalised_layer(row.name)) > 0) return false;
+    return is_drift(family) || is_constant_bias(row.name, masked);
+  });
 }
 
 bool is_harmless(const OpenName& row) {

@@ -49,6 +49,8 @@ bool is_vocabulary_output(const OpenPair& row) {
 }
 
 constexpr Reading kReadings[] = {
+    {Symptom::VocabularySize, 0.75, "the tokenizer and the model's tables are of other sizes",
+     "tokens were added, or the tokenizer is another model's", "use the saved tokenizer, or resize the tables"},
     {Symptom::EmptyIndex, 0.55, "an index goes beyond a table of tokens or classes",
      "the tokenizer, or the data, has more of them than the table has rows",
      "compare the tokenizer's length with the table's rows, and resize the table"},

@@ -26,7 +26,7 @@ constexpr Phrase kPhrases[] = {
     {"have not yet been created", Symptom::UnbuiltLayer},
     {"not compatible with provided weight shape", Symptom::KernelShape},
     {"not compatible with weight shape", Symptom::KernelShape},
-    {"axes don't match array", Symptom::KernelShape},
+    {"axes don't match array", Symptom::AxesTurned},
     {"size mismatch, m1", Symptom::KernelShape},
     {"this looks incorrect", Symptom::KernelShape},
     {"expected to generate shape", Symptom::KernelShape},

@@ -202,6 +202,10 @@ Shape as_outputs_first(const Shape& shape) {
 /// Two shapes and no name: whether the outer axis alone differs, which is that of a last layer's outputs.
 void note_shapes(std::string_view line, const Shape& a, const Shape& b, TextFacts& facts) {
   if (std::max(a.size(), b.size()) < 2 || !has_any(lowered(line), kShapeWords)) return;
+  if (a.size() >= 3 && std::is_permutation(a.begin(), a.end(), b.begin(), b.end())) {
+    facts.sightings.push_back({Symptom::KernelTurned, "", std::string(line.substr(0, 120))});
+    return;
+  }
   const auto axis = only_axis(a, b);
   const bool are_outputs = axis && (*axis == 0 || *axis + 1 == a.size());
   const Symptom symptom = are_outputs ? Symptom::KernelOutputs : Symptom::KernelShape;

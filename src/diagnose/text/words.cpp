@@ -42,7 +42,7 @@ constexpr std::string_view kNotThere[] = {"not available", "unavailable", "none 
                                           "is on cpu",     "is on cuda",  "to be on",          "out of memory",
                                           "not found",     "not support", "must be on",        "error"};
 constexpr std::string_view kType[] = {"bfloat16", "float16",   "float32", "float64", "half",
-                                      "dtype",    "data type", "uint8",   "complex"};
+                                      "dtype",    "data type", "uint8",   "complex", "different type"};
 constexpr std::string_view kUnfit[] = {"only support", "not support", "unsupported", "expected",     "but got",
                                        "cannot",       "can't",       "mismatch",    "incompatible", "invalid"};
 constexpr std::string_view kAge[] = {"version",        "too old", "outdated", "up to date", "please update",
@@ -67,7 +67,12 @@ constexpr std::string_view kDiffers[] = {" but ",        "not match",  "not equa
                                          "incompatible", "instead of", "but class", "expected"};
 constexpr std::string_view kModelKind[] = {"architecture",      "model type",    "model_type",      "backbone",
                                            "checkpoint is for", "another model", "different model", "wrong model"};
-constexpr std::string_view kClasses[] = {"classes", "num_class", "nc=", "n_classes", "labels"};
+constexpr std::string_view kClasses[] = {"classes", "num_class", "nc=", "n_classes", "labels", "class sizes"};
+constexpr std::string_view kVocabulary[] = {"vocab", "tokenizer", "added_tokens", "number of tokens",
+                                            "token embeddings"};
+constexpr std::string_view kCounts[] = {"mismatch",    "not match",    "differ",       "bigger than",
+                                        "larger than", "smaller than", "greater than", "inconsistent",
+                                        "resize",      "not equal",    "out of range"};
 constexpr std::string_view kKind[] = {".safetensors", "a pickle",       "a function",  "state dict",
                                       "state_dict",   "ordereddict",    "a list",      "torchscript",
                                       "zipfile",      "read-only mode", "torch.tensor"};
@@ -90,16 +95,16 @@ struct Reading {
   Words about, wrong;
 };
 constexpr Reading kReadings[] = {
-    {Symptom::UnsafePickle, kDanger, kPickled},   {Symptom::ClassCount, kClasses, kDiffers},
-    {Symptom::NameTaken, kOneName, kAny},         {Symptom::QuantState, kQuantised, kAny},
-    {Symptom::AdapterFiles, kAdapter, kAny},      {Symptom::OptimizerOther, kOptimizer, kAny},
-    {Symptom::ShardWords, kShard, kAny},          {Symptom::OtherOption, kOptionNames, kDiffers},
-    {Symptom::EarlyEnd, kBroken, kAny},           {Symptom::FileVersion, kAge, kFormat},
-    {Symptom::AbsentDevice, kDevice, kNotThere},  {Symptom::Unpicklable, kWriting, kImpossible},
-    {Symptom::ExtraStateWords, kOwnState, kAny},  {Symptom::AbsentClass, kAbsentCode, kCode},
-    {Symptom::NoKernel, kType, kUnfit},           {Symptom::OtherConfig, kKind, kKindDiffers},
-    {Symptom::OtherModel, kModelKind, kAny},      {Symptom::OtherOption, kOption, kDiffers},
-    {Symptom::WriteFailed, kSaving, kImpossible},
+    {Symptom::UnsafePickle, kDanger, kPickled},      {Symptom::ClassCount, kClasses, kDiffers},
+    {Symptom::VocabularySize, kVocabulary, kCounts}, {Symptom::NameTaken, kOneName, kAny},
+    {Symptom::QuantState, kQuantised, kAny},         {Symptom::AdapterFiles, kAdapter, kAny},
+    {Symptom::OptimizerOther, kOptimizer, kAny},     {Symptom::ShardWords, kShard, kAny},
+    {Symptom::OtherOption, kOptionNames, kDiffers},  {Symptom::EarlyEnd, kBroken, kAny},
+    {Symptom::FileVersion, kAge, kFormat},           {Symptom::AbsentDevice, kDevice, kNotThere},
+    {Symptom::Unpicklable, kWriting, kImpossible},   {Symptom::ExtraStateWords, kOwnState, kAny},
+    {Symptom::AbsentClass, kAbsentCode, kCode},      {Symptom::NoKernel, kType, kUnfit},
+    {Symptom::OtherConfig, kKind, kKindDiffers},     {Symptom::OtherModel, kModelKind, kAny},
+    {Symptom::OtherOption, kOption, kDiffers},       {Symptom::WriteFailed, kSaving, kImpossible},
 };
 
 /// The last words of a text, which tell what is wrong; a traceback before them has many words.
@@ -122,7 +127,7 @@ void recognise_words(const PlainText& text, TextFacts& facts) {
   const bool tells_error = has_any(plain, kErrors) && !has_any(plain, kSilence);
   if (!tells_error && has_any(plain, kResults) && has_any(plain, kChanges)) return note(Symptom::SilentWords);
   if (!tells_error && !has_any(plain, kImpossible) && !has_any(plain, kBroken) && !has_any(plain, kDanger) &&
-      !has_any(plain, kOwnState) && !has_any(plain, kAge))
+      !has_any(plain, kOwnState) && !has_any(plain, kAge) && !has_any(plain, kDiffers))
     return;
   for (const Reading& reading : kReadings)
     if (has_any(plain, reading.about) && has_any(plain, reading.wrong)) return note(reading.symptom);

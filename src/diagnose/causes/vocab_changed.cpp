@@ -44,8 +44,10 @@ bool follows(const OpenPair& row, const RowPairs& of_tables) {
 
 /// An output layer over a vocabulary without the table beside it (tied, or cut off): thousands of rows.
 bool is_vocabulary_output(const OpenPair& row) {
-  constexpr std::int64_t kLeastTokens = 3'000;
-  return has_other_rows(row) && is_tied_name(row.name) && std::min(rows_of(row), row.want->front()) >= kLeastTokens;
+  constexpr std::int64_t kLeastTokens = 3'000, kLeastOfBare = 20'000;
+  const bool is_bare = row.name == "weight" && row.have->size() == 2 && rows_of(row) >= kLeastOfBare;  // no layer told
+  return has_other_rows(row) && (is_tied_name(row.name) || is_bare) &&
+         std::min(rows_of(row), row.want->front()) >= kLeastTokens;
 }
 
 constexpr Reading kReadings[] = {

@@ -390,6 +390,8 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     if (is_own_level && strips) continue;
     const bool begins =
         adds && sides.have.empty() && prefix == "module." && begins_below(sides.want.front().name, prefix);
+    const bool is_bare_start =
+        strips && sides.want.empty() && starts(sides.have.front()) && begins_below(sides.have.front().name, prefix);
     const bool is_faint = is_own_level && !begins && is_one_part(facts);
     const bool is_both = !sides.have.empty() && !sides.want.empty();
     const bool shares_forms =
@@ -397,12 +399,13 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     Finding finding;
     const bool is_own_word = prefix == "module." || prefix.front() == '_' || prefix == "base_model.model.";
     const bool is_encoder = prefix.find("encoder") != std::string_view::npos || prefix == "student.";
-    finding.cause.confidence = is_faint       ? 0.42
-                               : is_own_word  ? 0.78
-                               : shares_forms ? 0.76
-                               : is_encoder   ? 0.65
-                               : is_both      ? 0.5
-                                              : 0.45;
+    finding.cause.confidence = is_faint        ? 0.42
+                               : is_own_word   ? 0.78
+                               : shares_forms  ? 0.76
+                               : is_encoder    ? 0.65
+                               : is_bare_start ? 0.62
+                               : is_both       ? 0.5
+                                               : 0.45;
     finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) +
                             " and no " + (strips ? "missing" : "unexpected") + " key does";
     finding.cause.place = place_of(facts);

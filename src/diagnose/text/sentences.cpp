@@ -191,7 +191,8 @@ std::vector<Placed> shapes_in(std::string_view line) {
 }
 
 /// Keras keeps a kernel's window in front and its outputs last; PyTorch the reverse. Said as PyTorch would.
-Shape as_outputs_first(const Shape& shape) {
+Shape as_outputs_first(std::string_view name, const Shape& shape) {
+  if (shape.size() == 2 && name.find("kernel") != std::string_view::npos) return {shape[1], shape[0]};
   constexpr std::int64_t kLargestWindow = 11;
   if (shape.size() != 4 || shape[0] != shape[1] || shape[0] > kLargestWindow ||
       (shape[2] == shape[3] && shape[2] <= kLargestWindow))
@@ -246,8 +247,8 @@ void read_two_shapes(std::string_view line, TextFacts& facts) {
   }
   const bool is_model_first = first != second && (first == Side::Model || second == Side::File);
   const bool is_file_first = !is_model_first;  // loaders that do not say name the checkpoint's first
-  const Shape saved = as_outputs_first(shapes[is_file_first ? 0 : 1].shape);
-  const Shape wanted = as_outputs_first(shapes[is_file_first ? 1 : 0].shape);
+  const Shape saved = as_outputs_first(name, shapes[is_file_first ? 0 : 1].shape);
+  const Shape wanted = as_outputs_first(name, shapes[is_file_first ? 1 : 0].shape);
   if (saved != wanted) facts.mismatched.push_back({name, saved, wanted});
 }
 

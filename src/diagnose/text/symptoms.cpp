@@ -167,7 +167,10 @@ void read_key_errors(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("KeyError: ");) {
     const std::size_t start = in.position();
     const auto key = told_key(in);
-    if (!key || key->empty() || key->find_first_of("\"/: ") != std::string::npos) continue;
+    const std::string_view told = text.substr(start, in.position() - start);
+    constexpr std::ptrdiff_t kMostBlanks = 4;  // a terminal wraps a name; a sentence has more
+    if (std::count(told.begin(), told.end(), ' ') > kMostBlanks) continue;
+    if (!key || key->empty() || key->find_first_of("\"/:") != std::string::npos) continue;
     const std::string shown = "KeyError: " + excerpt(text, start, key->size() + 2);
     if (key->find('.') == std::string::npos) keep({Symptom::AbsentMember, *key, shown}, facts);
     if (is_optimizer_member(*key)) keep({Symptom::OptimizerMember, *key, shown}, facts);

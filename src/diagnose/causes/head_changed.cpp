@@ -468,7 +468,8 @@ std::optional<Finding> backbone_of_classifier(const Case& facts) {
   const bool is_norm_only = std::all_of(rows.unexpected.begin(), rows.unexpected.end(),
                                         [](const OpenName& row) { return is_normalisation(first_level(row.name)); });
   if (is_norm_only || !std::all_of(rows.unexpected.begin(), rows.unexpected.end(), is_end) ||
-      std::all_of(rows.missing.begin(), rows.missing.end(), is_end))
+      std::all_of(rows.missing.begin(), rows.missing.end(),
+                  [](const OpenName& row) { return is_called_head(first_level(row.name)); }))
     return std::nullopt;
   Finding finding = say(facts, {0.74,
                                 "all that the checkpoint has too much is the end of a classifier: " +

@@ -8,6 +8,7 @@ namespace tenon::diagnosis {
 namespace {
 
 constexpr Phrase kPhrases[] = {
+    {"class '__torch__.", Symptom::AbsentClass, "'"},
     {"Can't get attribute '", Symptom::AbsentClass, "'"},
     {"Unknown layer: ", Symptom::AbsentClass, ". "},
     {"Unknown object: ", Symptom::AbsentClass, ". "},

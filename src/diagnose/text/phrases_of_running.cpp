@@ -168,7 +168,7 @@ constexpr Phrase kPhrases[] = {
     {"ize mismatch between saved ", Symptom::ShardWords},
     {"torch.distributed.checkpoint", Symptom::ShardWords},
     {"Failed to validate global plan", Symptom::ShardWords},
-    {"zero checkpoint files", Symptom::ShardWords},
+    {"zero checkpoint ", Symptom::ShardWords},
     {" numels out of ", Symptom::ShardWords},
     {"'latest' file", Symptom::ShardWords},
     {"optim_states.pt", Symptom::ShardWords},

@@ -58,9 +58,9 @@ bool is_name_char(char c) {
 bool is_dotted_name(std::string_view word) {
   constexpr std::string_view kPackages[] = {"torch", "numpy", "np",   "nn",           "tensorflow", "tf",
                                             "keras", "os",    "self", "transformers", "diffusers",  "www"};
-  constexpr std::string_view kFiles[] = {"py",   "pt",   "pth",         "bin",  "json", "cpp", "cc",  "h",
-                                         "so",   "ckpt", "safetensors", "h5",   "onnx", "txt", "zip", "tar",
-                                         "yaml", "pkl",  "npz",         "gguf", "com",  "org"};
+  constexpr std::string_view kFiles[] = {"py",    "pt",          "pth", "bin",  "json", "cpp", "cc",   "h",    "so",
+                                         "ckpt",  "safetensors", "h5",  "onnx", "txt",  "zip", "tar",  "yaml", "model",
+                                         "vocab", "csv",         "log", "md",   "pkl",  "npz", "gguf", "com",  "org"};
   if (word.find('.') == std::string_view::npos || word.front() == '.') return false;
   const bool has_letter =
       std::any_of(word.begin(), word.end(), [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });

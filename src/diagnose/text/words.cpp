@@ -41,10 +41,11 @@ constexpr std::string_view kDevice[] = {"cuda",  "gpu",         "mps",    " npu"
 constexpr std::string_view kNotThere[] = {"not available", "unavailable", "none is available", "no device",
                                           "is on cpu",     "is on cuda",  "to be on",          "out of memory",
                                           "not found",     "not support", "must be on",        "error"};
-constexpr std::string_view kType[] = {"bfloat16", "float16",   "float32", "float64", "half",
-                                      "dtype",    "data type", "uint8",   "complex", "different type"};
-constexpr std::string_view kUnfit[] = {"only support", "not support", "unsupported", "expected",     "but got",
-                                       "cannot",       "can't",       "mismatch",    "incompatible", "invalid"};
+constexpr std::string_view kType[] = {"bfloat16",  "float16", "float32", "float64",        "half",     "dtype",
+                                      "data type", "uint8",   "complex", "different type", "same type"};
+constexpr std::string_view kUnfit[] = {"only support", "not support", "unsupported",  "expected",
+                                       "but got",      "correctly",   "promot",       "cannot",
+                                       "can't",        "mismatch",    "incompatible", "invalid"};
 constexpr std::string_view kAge[] = {"version",        "too old", "outdated", "up to date", "please update",
                                      "please upgrade", "newer",   "older",    "legacy",     "opcode"};
 constexpr std::string_view kFormat[] = {"checkpoint", "library", "format",   "file",   "graphdef", "gguf",
@@ -70,6 +71,10 @@ constexpr std::string_view kModelKind[] = {"architecture",      "model type",   
 constexpr std::string_view kClasses[] = {"classes", "num_class", "nc=", "n_classes", "labels", "class sizes"};
 constexpr std::string_view kVocabulary[] = {"vocab", "tokenizer", "added_tokens", "number of tokens",
                                             "token embeddings"};
+constexpr std::string_view kPositions[] = {"position embed",   "positional embed", "position_embed", "pos_embed",
+                                           "input resolution", "img_size",         "patch grid"};
+constexpr std::string_view kLayouts[] = {"hwio",          "oihw",           "nhwc",        "nchw",
+                                         "channels_last", "channels_first", "data_format", "transposed weight"};
 constexpr std::string_view kCounts[] = {"mismatch",    "not match",    "differ",       "bigger than",
                                         "larger than", "smaller than", "greater than", "inconsistent",
                                         "resize",      "not equal",    "out of range"};
@@ -96,7 +101,8 @@ struct Reading {
 };
 constexpr Reading kReadings[] = {
     {Symptom::UnsafePickle, kDanger, kPickled},      {Symptom::ClassCount, kClasses, kDiffers},
-    {Symptom::VocabularySize, kVocabulary, kCounts}, {Symptom::NameTaken, kOneName, kAny},
+    {Symptom::VocabularySize, kVocabulary, kCounts}, {Symptom::InputSize, kPositions, kDiffers},
+    {Symptom::AxesTurned, kLayouts, kDiffers},       {Symptom::NameTaken, kOneName, kAny},
     {Symptom::QuantState, kQuantised, kAny},         {Symptom::AdapterFiles, kAdapter, kAny},
     {Symptom::OptimizerOther, kOptimizer, kAny},     {Symptom::ShardWords, kShard, kAny},
     {Symptom::OtherOption, kOptionNames, kDiffers},  {Symptom::EarlyEnd, kBroken, kAny},

@@ -36,8 +36,8 @@ double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree,
   const double plain = quantised.size() * 3 >= rows.missing.size() ? 0.5 : 1;  // then that explains them
   const bool are_extras = std::all_of(rows.missing.begin(), rows.missing.end(),
                                       [](const OpenName& row) { return family_of(row.name) == Family::Training; });
-  if (are_extras) return 0.7 * only;                         // losses and critics, which files for use leave out
-  if (are_normalisations(rows.missing)) return 0.45 * only;  // an option, or folding
+  if (are_extras) return (is_first_only ? 0.4 : 0.7) * only;  // losses and critics, which files for use leave out
+  if (are_normalisations(rows.missing)) return 0.45 * only;   // an option, or folding
   const bool is_everything = is_all && begins_network(rows.missing.front().name);
   if (is_all && !is_everything && levels <= 3) return only * (everywhere < 1 ? 0.45 : 0.55);
   const double first = is_first_only ? 0.6 : 1;  // what else is missing is not told

@@ -84,8 +84,10 @@ constexpr std::string_view kKind[] = {".safetensors", "a pickle",       "a funct
 constexpr std::string_view kKindDiffers[] = {"this is a", "is a function", "expected", "got",
                                              "not a ",    "cannot",        "only one", "instead"};
 constexpr std::string_view kOwnState[] = {
-    "not in the state", "missing from state_dict", "not created",   "build()", "not saved",
-    "python list",      "not a parameter",         "non-persistent"};
+    "not in the state", "missing from state_dict", "not created",    "build()",   "not saved",     "python list",
+    "not a parameter",  "non-persistent",          "register param", "buffer is", "registered as", "lazily"};
+constexpr std::string_view kChannels[] = {"channel", "in_chans", "in_channels"};
+constexpr std::string_view kOfInput[] = {"first conv", "first layer", "input", "in_chans", "in_channels", "takes in"};
 constexpr std::string_view kOneName[] = {"share the name", "same name", "duplicate", "name collision", "name clash"};
 constexpr std::string_view kErrors[] = {"error", "exception", "traceback", "failed", "cannot"};
 constexpr std::string_view kResults[] = {"image",  "sample", "generat",     "accuracy", "result", "predict",
@@ -100,17 +102,29 @@ struct Reading {
   Words about, wrong;
 };
 constexpr Reading kReadings[] = {
-    {Symptom::UnsafePickle, kDanger, kPickled},      {Symptom::ClassCount, kClasses, kDiffers},
-    {Symptom::VocabularySize, kVocabulary, kCounts}, {Symptom::InputSize, kPositions, kDiffers},
-    {Symptom::AxesTurned, kLayouts, kDiffers},       {Symptom::NameTaken, kOneName, kAny},
-    {Symptom::QuantState, kQuantised, kAny},         {Symptom::AdapterFiles, kAdapter, kAny},
-    {Symptom::OptimizerOther, kOptimizer, kAny},     {Symptom::ShardWords, kShard, kAny},
-    {Symptom::OtherOption, kOptionNames, kDiffers},  {Symptom::EarlyEnd, kBroken, kAny},
-    {Symptom::FileVersion, kAge, kFormat},           {Symptom::AbsentDevice, kDevice, kNotThere},
-    {Symptom::Unpicklable, kWriting, kImpossible},   {Symptom::ExtraStateWords, kOwnState, kAny},
-    {Symptom::AbsentClass, kAbsentCode, kCode},      {Symptom::NoKernel, kType, kUnfit},
-    {Symptom::OtherConfig, kKind, kKindDiffers},     {Symptom::OtherModel, kModelKind, kAny},
-    {Symptom::OtherOption, kOption, kDiffers},       {Symptom::WriteFailed, kSaving, kImpossible},
+    {Symptom::UnsafePickle, kDanger, kPickled},
+    {Symptom::ClassCount, kClasses, kDiffers},
+    {Symptom::VocabularySize, kVocabulary, kCounts},
+    {Symptom::InputSize, kPositions, kDiffers},
+    {Symptom::AxesTurned, kLayouts, kDiffers},
+    {Symptom::InputWidth, kChannels, kOfInput},
+    {Symptom::NameTaken, kOneName, kAny},
+    {Symptom::QuantState, kQuantised, kAny},
+    {Symptom::AdapterFiles, kAdapter, kAny},
+    {Symptom::OptimizerOther, kOptimizer, kAny},
+    {Symptom::ShardWords, kShard, kAny},
+    {Symptom::OtherOption, kOptionNames, kDiffers},
+    {Symptom::EarlyEnd, kBroken, kAny},
+    {Symptom::FileVersion, kAge, kFormat},
+    {Symptom::AbsentDevice, kDevice, kNotThere},
+    {Symptom::Unpicklable, kWriting, kImpossible},
+    {Symptom::ExtraStateWords, kOwnState, kAny},
+    {Symptom::AbsentClass, kAbsentCode, kCode},
+    {Symptom::NoKernel, kType, kUnfit},
+    {Symptom::OtherConfig, kKind, kKindDiffers},
+    {Symptom::OtherModel, kModelKind, kAny},
+    {Symptom::OtherOption, kOption, kDiffers},
+    {Symptom::WriteFailed, kSaving, kImpossible},
 };
 
 /// The last words of a text, which tell what is wrong; a traceback before them has many words.

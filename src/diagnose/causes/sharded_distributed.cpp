@@ -77,7 +77,7 @@ bool is_flattened(const OpenPair& row) {
 /// Split over ranks: one axis by a power of two, rows in some layers and columns in others, while vectors of whole
 /// layers agree.
 bool is_cut_in_parts(const OpenPair& row, std::int64_t parts) {
-  constexpr std::int64_t kLeastWidth = 64;  // of a part; an adapter's rank is less
+  constexpr std::int64_t kLeastWidth = 128;  // of a part; an adapter's rank is less
   const auto axis = only_axis(*row.have, *row.want);
   return axis && row.have->size() <= 2 && !leaf_of(row.name).starts_with("running_") &&
          std::min((*row.have)[*axis], (*row.want)[*axis]) >= kLeastWidth &&

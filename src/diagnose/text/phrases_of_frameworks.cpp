@@ -54,7 +54,6 @@ constexpr Phrase kPhrases[] = {
     {"out of bounds for embedding", Symptom::EmptyIndex},
     {"nput image size", Symptom::InputSize},
     {"mage size (", Symptom::InputSize},
-    {"not found in checkpoint", Symptom::OtherModel},
     {"unknown model architecture", Symptom::OtherModel},
     {"to instantiate a model of type", Symptom::OtherModel},
     {"Unrecognized configuration class", Symptom::OtherModel},

@@ -208,7 +208,8 @@ void note_shapes(std::string_view line, const Shape& a, const Shape& b, TextFact
     return;
   }
   const auto axis = only_axis(a, b);
-  const bool are_outputs = axis && (*axis == 0 || *axis + 1 == a.size());
+  const bool is_last_only = line.find("lhs shape") != std::string_view::npos;  // TensorFlow: outputs stand last
+  const bool are_outputs = axis && ((*axis == 0 && !is_last_only) || *axis + 1 == a.size());
   const Symptom symptom = are_outputs ? Symptom::KernelOutputs : Symptom::KernelShape;
   if (facts.find(Symptom::KernelOutputs) != nullptr || facts.find(symptom) != nullptr) return;
   const std::string both = are_outputs ? std::to_string(a[*axis]) + " and " + std::to_string(b[*axis]) : "";

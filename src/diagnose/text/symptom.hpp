@@ -31,6 +31,7 @@ enum class Symptom : std::uint8_t {
   ObjectNotDict,    ///< a module or other object where a state dict is wanted; `detail`: its class
   DictNotModule,    ///< a state dict where a module is wanted; `detail`: what was asked of it
   AbsentMember,     ///< KeyError for a part of the loaded dict; `detail`: the key
+  AbsentPart,       ///< ... which a line of the text takes out of the loaded file; `detail`: the key
   TextNotTensors,   ///< binary read as text, or text as binary
   PlainPickle,      ///< one format's inner pickle given to a reader of plain pickles, or the reverse
   OtherConfig,      ///< the folder's description is of another kind of model

@@ -162,6 +162,21 @@ std::optional<std::string> told_key(Scanner& in) {
   return is_cut ? std::optional<std::string>(rest.substr(1)) : std::nullopt;
 }
 
+/// The line above shows the part taken out of what was loaded: `checkpoint["dims"]`, `torch.load(path)['dims']`.
+bool is_taken_from_file(std::string_view text, std::string_view key) {
+  constexpr std::string_view kLoaded[] = {"checkpoint", "ckpt",  "torch.load(", "saved",
+                                          "pretrained", "state", "loaded"};
+  constexpr std::size_t kNear = 60;
+  for (const std::string_view quote : {"'", "\""}) {
+    const std::string subscript = "[" + std::string(quote) + std::string(key) + std::string(quote) + "]";
+    const auto at = text.find(subscript);
+    if (at == std::string_view::npos) continue;
+    const std::size_t begin = at > kNear ? at - kNear : 0;
+    if (has_any(text.substr(begin, at - begin), kLoaded)) return true;
+  }
+  return false;
+}
+
 /// `KeyError: 'state_dict'`: the program asked the loaded dict for a part. Names with dots are other stories.
 void read_key_errors(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("KeyError: ");) {
@@ -173,6 +188,8 @@ void read_key_errors(std::string_view text, TextFacts& facts) {
     if (!key || key->empty() || key->find_first_of("\"/:") != std::string::npos) continue;
     const std::string shown = "KeyError: " + excerpt(text, start, key->size() + 2);
     if (key->find('.') == std::string::npos) keep({Symptom::AbsentMember, *key, shown}, facts);
+    if (key->find('.') == std::string::npos && is_taken_from_file(text, *key))
+      keep({Symptom::AbsentPart, *key, shown}, facts);
     if (is_optimizer_member(*key)) keep({Symptom::OptimizerMember, *key, shown}, facts);
     if (key->find('.') == std::string::npos || facts.tells_keys()) continue;
     facts.missing.push_back(*key);
@@ -232,6 +249,20 @@ void read_layer_counts(std::string_view text, TextFacts& facts) {
   if (fewer == 0 || more * 2 < fewer * 3) return;
   const std::string both = std::to_string(counts[0]) + " and " + std::to_string(counts[1]);
   keep({Symptom::LayerCountsFar, both, both + " layers"}, facts);
+}
+
+/// TensorFlow stops at the first variable that is not there: `Key conv1/weights not found in checkpoint`.
+void read_absent_variable(std::string_view text, TextFacts& facts) {
+  constexpr std::string_view kEnd = " not found in checkpoint";
+  const auto end = text.find(kEnd);
+  if (end == std::string_view::npos || facts.tells_keys()) return;
+  const auto space = text.substr(0, end).rfind(' ');
+  const std::size_t begin = space == std::string_view::npos ? 0 : space + 1;
+  std::string name(text.substr(begin, end - begin));
+  if (name.find('/') == std::string::npos || name.size() > kMaxDetailBytes) return;
+  std::replace(name.begin(), name.end(), '/', '.');
+  facts.missing.push_back(std::move(name));
+  facts.is_first_only = true;
 }
 
 /// A shard of a checkpoint in several files that is not there: `No such file or directory:
@@ -298,6 +329,7 @@ void recognise_symptoms(const PlainText& plain, TextFacts& facts) {
   read_kernel_shapes(text, facts);
   read_layer_counts(text, facts);
   read_absent_shard(text, facts);
+  read_absent_variable(text, facts);
   read_native_program(text, facts);
 }
 

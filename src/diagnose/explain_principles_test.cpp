@@ -266,6 +266,89 @@ TEST(NativePrograms, AreToldByTheirWords) {
   EXPECT_EQ(causes_of("Internal torch error: " + cut).front(), "cpp_interop");
 }
 
+/// Messages whose words are known, and what they mean of numbers and names in them.
+class KnownMessages : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(KnownMessages, NameTheirCause) {
+  const auto& [text, cause] = GetParam();
+  const Names ids = causes_of(text);
+  ASSERT_FALSE(ids.empty()) << text;
+  EXPECT_EQ(ids.front(), cause) << text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Programs, KnownMessages,
+    testing::Values(
+        std::pair("ValueError: You are trying to load a weight file containing 9 layers into a model with 40 layers.",
+                  "different_architecture"),
+        std::pair("ValueError: You are trying to load a weight file containing 36 layers into a model with 40 layers.",
+                  "different_config"),
+        std::pair("ValueError: Layer count mismatch when loading weights from file. Model expected 9 layers, found 40 "
+                  "saved layers.",
+                  "different_architecture"),
+        std::pair("ValueError: axes don't match array", "layout_changed"),
+        std::pair("the weight in the file has the shape (1, 3, 3, 32, 64), and the model's shape is (64, 1, 3, 3, 32)",
+                  "layout_changed"),
+        std::pair("ValueError: Layer #3 (named \"zor_5\"), weight <tf.Variable 'zor_5/kernel:0'> has shape "
+                  "(1, 1, 64, 18), but the saved weight has shape (255, 64, 1, 1).",
+                  "head_changed"),
+        std::pair("ValueError: Cannot assign value to variable 'zor/kernel:0': Shape mismatch. The variable shape "
+                  "(512, 10), and the assigned value shape (512, 100) are incompatible.",
+                  "head_changed"),
+        std::pair("Assign requires shapes of both tensors to match. lhs shape= [4096,539] rhs shape= [4096,1470]",
+                  "head_changed"),
+        std::pair("Assign requires shapes of both tensors to match. lhs shape= [25088,1024] rhs shape= [12544,1024]",
+                  "different_config"),
+        std::pair("FileNotFoundError: [Errno 2] No such file or directory: '/m/model-00003-of-00004.safetensors'",
+                  "corrupt_file"),
+        std::pair("OSError: You seem to have cloned a repository without having git-lfs installed.", "corrupt_file"),
+        std::pair("AssertionError: req MetadataIndex(fqn='zor.weight', offset=torch.Size([0, 0]), index=0) mismatch "
+                  "sizes torch.Size([7]) vs torch.Size([7, 3])",
+                  "sharded_distributed"),
+        std::pair("ValueError: consumed 1000 numels out of 1004 - something is wrong", "sharded_distributed"),
+        std::pair("RuntimeError: Missing key in checkpoint state_dict: zor.weight.", "sharded_distributed"),
+        std::pair("ValueError: You are trying to save a non contiguous tensor: `zor.weight` which is not allowed.",
+                  "tied_or_shared"),
+        std::pair("KeyError: 'Trying to restore optimizer state but checkpoint contains only the model.'",
+                  "optimizer_state"),
+        std::pair("hparams = checkpoint[\"dims\"] KeyError: 'dims'", "nested_container"),
+        std::pair("NotFoundError: Key zor/fully_connected/biases not found in checkpoint", "renamed_modules"),
+        std::pair("KeyError: 'neck.zor.weight'", "new_modules"),
+        std::pair("unexpected key in source state_dict: backbone.conv1.weight, ......", "wrapper_prefix"),
+        std::pair("Some weights of the model checkpoint at m were not used when initializing BertModel: "
+                  "['bert.zor.0.weight', 'bert.zor.0.bias', 'bert.zor.1.weight']",
+                  "wrapper_prefix"),
+        std::pair("TypeError: <module '__main__'> is a built-in class", "missing_class"),
+        std::pair("a vocab size mismatch between the model (32001) and tokenizer.model (32000)", "vocab_changed"),
+        std::pair("The first convolution in the file takes in 3 channels, but the model takes in only one channel",
+                  "input_channels_changed")));
+
+/// A classifier's end is left over and other parts are missing: its backbone was found.
+TEST(Principle, TheEndOfAClassifierIsNoOtherModel) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    Network network(seed);
+    const Names wanted = Network::blocks(network.word() + ".", 0, network.number(2, 6));
+    const Names saved = {"norm.weight", "norm.bias", "head.weight", "head.bias"};
+    EXPECT_EQ(causes_of(error_of(wanted, saved)).front(), "head_changed");
+  }
+}
+
+/// A layer that became a block keeps its letters and its number: `conv1` and `conv1.conv`, `bn1` and `conv1.bn`.
+TEST(Principle, ABlockIsCalledAsItsLayersWere) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    Network network(seed);
+    const std::string stem = network.word() + "." + network.word() + ".";
+    Names wanted, saved;
+    for (const char* leaf : {"weight", "bias", "running_mean", "running_var"}) {
+      saved.push_back(stem + "bn1." + leaf);
+      wanted.push_back(stem + "conv1.bn." + leaf);
+    }
+    saved.push_back(stem + "conv1.weight");
+    wanted.push_back(stem + "conv1.conv.weight");
+    EXPECT_EQ(causes_of(error_of(wanted, saved)).front(), "renamed_modules");
+  }
+}
+
 /// Messages that no table has: what they are about, and what is wrong with it.
 class UnknownMessages : public testing::TestWithParam<std::pair<const char*, const char*>> {};
 

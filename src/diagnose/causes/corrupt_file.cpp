@@ -74,6 +74,8 @@ constexpr Reading kReadings[] = {
      "the file is damaged, or its bytes are of another format", kDownload},
     {Symptom::BadMagic, 0.5, "the file does not begin as a checkpoint does",
      "it is damaged, or it is another kind of pickle than torch.save writes", kDownload},
+    {Symptom::AbsentShard, 0.85, "one of the files that the checkpoint is spread over is not there: `%`",
+     "a download or copy left it out, or the index names another count", kDownload},
     {Symptom::AbsentFile, 0.5, "a file of the checkpoint is not there: `%`",
      "a shard or part was not downloaded or copied", kDownload},
 };

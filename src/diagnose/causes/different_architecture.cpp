@@ -22,9 +22,11 @@ constexpr std::string_view kHelp =
 
 constexpr Reading kReadings[] = {
     {Symptom::LayerCount, 0.6, "the file has another number of layers than the model", kWhy, kHelp},
+    {Symptom::LayerCountsFar, 0.74, "the file has another number of layers than the model, by far (%)", kWhy, kHelp},
     {Symptom::OtherModel, 0.75, "the reader finds another model in the file", kWhy, kHelp},
     {Symptom::LayerWeights, 0.4, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::KernelShape, 0.35, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
+    {Symptom::AxesTurned, 0.35, "a tensor of the file has other axes than its layer", kWhy, kHelp},
 };
 
 /// Names of both sides, indices aside, that agree.

@@ -25,6 +25,7 @@ constexpr std::string_view kHelp =
 
 constexpr Reading kReadings[] = {
     {Symptom::KernelShape, 0.6, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
+    {Symptom::AxesTurned, 0.5, "a tensor of the file has other axes than its layer", kWhy, kHelp},
     {Symptom::LayerWeights, 0.5, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::LayerCount, 0.7, "the model has another number of layers than the file", kWhy, kHelp},
     {Symptom::OtherOption, 0.75, "an option of the checkpoint is not that of the model", kWhy, kHelp},
@@ -53,7 +54,11 @@ std::optional<Finding> depth(const Case& facts, const OpenRows& rows) {
   const IndexTail& tail = in_missing > 0 ? *wanted : *saved;
   const double share = share_of(tail.rows.size(), rows.size());
   if (share < 0.25 || is_part_of_blocks(tail.rows)) return std::nullopt;
-  const bool is_deep = tail.first >= 2;
+  // From the second one on, where that is all: one more of what the model has once.
+  constexpr std::size_t kLeastOfSecond = 8;
+  const bool is_second = tail.first == 1 && tail.rows.size() >= kLeastOfSecond && share > 0.95 && tail.is_outermost &&
+                         facts.knowledge == Knowledge::Partial;
+  const bool is_deep = tail.first >= 2 || is_second;
   Finding finding =
       say(facts,
           {(is_deep ? 0.4 : 0.2) + 0.42 * share,

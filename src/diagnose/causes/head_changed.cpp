@@ -14,6 +14,7 @@
 #include <unordered_set>
 
 #include "base/text.hpp"
+#include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/open_rows.hpp"
 #include "diagnose/phrases.hpp"
@@ -448,6 +449,40 @@ std::optional<Finding> head_and_width(const Case& facts) {
   return finding;
 }
 
+/// What stands behind the last block of a classifier: its head and the normalisation before it. `pred_w` and `pred_b`
+/// are Caffe2's names for the head.
+bool is_of_end(std::string_view name) {
+  const bool is_norm = module_of(name) == first_level(name) && is_normalisation(first_level(name));
+  return is_called_head(first_level(name)) || is_norm || name == "pred_w" || name == "pred_b";
+}
+
+/// All that the file has too much is the end of a classifier: its layers before were found, and what the model lacks is
+/// built upon them.
+std::optional<Finding> backbone_of_classifier(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  constexpr std::size_t kMostOfEnd = 8;
+  if (facts.knowledge == Knowledge::Whole || rows.missing.empty() || rows.unexpected.empty() ||
+      !rows.mismatched.empty() || rows.unexpected.size() > kMostOfEnd)
+    return std::nullopt;
+  const auto is_end = [](const OpenName& row) { return is_of_end(row.name); };
+  const bool is_norm_only = std::all_of(rows.unexpected.begin(), rows.unexpected.end(),
+                                        [](const OpenName& row) { return is_normalisation(first_level(row.name)); });
+  if (is_norm_only || !std::all_of(rows.unexpected.begin(), rows.unexpected.end(), is_end) ||
+      std::all_of(rows.missing.begin(), rows.missing.end(),
+                  [](const OpenName& row) { return is_called_head(first_level(row.name)); }))
+    return std::nullopt;
+  Finding finding = say(facts, {0.74,
+                                "all that the checkpoint has too much is the end of a classifier: " +
+                                    list_text(first_levels(rows.unexpected)),
+                                "a backbone that was trained to classify is loaded into a model with another end",
+                                {base::plural(rows.unexpected.size(), "unexpected key") + ", all of that end, and " +
+                                 base::plural(rows.missing.size(), "missing key")},
+                                {"load without strict and train the new layers"}});
+  finding.cause.keys = rows.size();
+  picture_of(rows.missing, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
 /// All that the file has too much is its head, and the model lacks a few layers: most likely its own.
 std::optional<Finding> head_for_another(const Case& facts) {
   constexpr std::size_t kFewLayers = 12;
@@ -488,6 +523,7 @@ std::optional<Finding> find_head_changed(const Case& facts) {
   if (auto finding = other_classes(facts)) return finding;
   if (auto finding = other_name(facts)) return finding;
   if (auto finding = at_the_exit(facts)) return finding;
+  if (auto finding = backbone_of_classifier(facts)) return finding;
   if (auto finding = head_for_another(facts)) return finding;
   if (auto finding = head_and_width(facts)) return finding;
   return read_sightings(facts, kReadings);

@@ -13,6 +13,7 @@
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
 #include "diagnose/shape_relation.hpp"
+#include "diagnose/structure.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -76,6 +77,14 @@ bool are_groups(const std::vector<OpenPair>& rows) {
          });
 }
 
+/// One linear layer with many columns, and no name of a first layer: what it takes is as likely made within.
+bool is_lone_matrix(const std::vector<OpenPair>& rows) {
+  constexpr std::int64_t kMany = 128;
+  const OpenPair& row = rows.front();
+  return rows.size() == 1 && row.have->size() == 2 && std::min((*row.have)[1], (*row.want)[1]) > kMany &&
+         !begins_network(row.name);
+}
+
 /// Inputs and outputs of another environment, and the network between them as it was.
 std::optional<Finding> at_the_entry(const Case& facts, const OpenRows& rows) {
   const auto ends = facts.knowledge == Knowledge::Partial ? changed_ends(rows.mismatched) : std::nullopt;
@@ -99,7 +108,9 @@ std::optional<Finding> find_input_channels_changed(const Case& facts) {
   if (auto finding = at_the_entry(facts, rows)) return finding;
   const auto found = rows_where(rows.mismatched, is_entry_axis);
   if (!are_entries(found) || are_groups(found)) return read_sightings(facts, kReadings);
-  const double share = share_of(found.size(), rows.mismatched.size()) * (are_features(found) ? 0.2 : 1);
+  const double share = share_of(found.size(), rows.mismatched.size()) * (are_features(found)     ? 0.2
+                                                                         : is_lone_matrix(found) ? 0.1
+                                                                                                 : 1);
   const std::string from = std::to_string((*found.front().have)[1]), to = std::to_string((*found.front().want)[1]);
   Finding finding = say(
       facts, {0.45 + 0.45 * share,

@@ -61,6 +61,11 @@ std::vector<OpenPair> all_pairs(const Case& facts) {
 }
 
 constexpr Reading kReadings[] = {
+    {Symptom::AxesTurned, 0.62, "the reader turns a kernel's axes, and the tensor has others",
+     "loaders convert the layout of other backends and ages; weights that reach another layer than they are of, or "
+     "were "
+     "converted before, have other axes",
+     "load with the release and backend that saved it, layer by layer in the same order"},
     {Symptom::KernelTurned, 0.75, "the kernel's window stands at the other end of its axes",
      "Keras keeps kernels as height, width, in, out, and PyTorch as out, in, height, width",
      "permute the kernels, or take the file that was saved for this framework"},

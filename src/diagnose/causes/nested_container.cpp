@@ -237,8 +237,9 @@ std::optional<Finding> in_reverse(const Case& facts) {
   const Sighting* absent = facts.text == nullptr ? nullptr : facts.text->find(Symptom::AbsentMember);
   if (absent == nullptr) return std::nullopt;
   const bool is_container = is_called_container(absent->detail);
-  const bool is_part =
-      is_container || is_called_bookkeeping(absent->detail) || absent->detail.find("state_dict") != std::string::npos;
+  const bool is_part = is_container || is_called_bookkeeping(absent->detail) ||
+                       absent->detail.find("state_dict") != std::string::npos ||
+                       facts.text->find(Symptom::AbsentPart) != nullptr;
   if (!is_part || (is_called_optimizer(absent->detail) && !is_container)) return std::nullopt;
   Finding finding;
   Cause& cause = finding.cause;

@@ -23,6 +23,13 @@ bool is_in_every_block(const std::vector<OpenName>& rows) {
   return rows.size() >= 8 && has_first && templates.size() * 2 <= rows.size() + 4;
 }
 
+/// What detectors and their kin build upon a backbone: a file of the backbone alone has none of it.
+bool is_upper_part(std::string_view level) {
+  constexpr std::string_view kParts[] = {"neck", "fpn", "rpn", "roi_head", "bbox_head", "mask_head", "decode_head"};
+  return std::any_of(std::begin(kParts), std::end(kParts),
+                     [&](std::string_view part) { return level.find(part) != std::string_view::npos; });
+}
+
 /// Subtrees of the model in which everything is missing; one or a few say that parts were added.
 double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree, bool is_first_only) {
   const bool is_remainder = rows.unexpected.size() * 8 <= rows.missing.size();  // what is left over is a layer or two
@@ -34,10 +41,14 @@ double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree,
   const auto quantised =
       rows_where(rows.missing, [](const OpenName& row) { return family_of(row.name) == Family::Quantised; });
   const double plain = quantised.size() * 3 >= rows.missing.size() ? 0.5 : 1;  // then that explains them
-  if (are_normalisations(rows.missing)) return 0.45 * only;                    // an option, or folding
+  const bool are_extras = std::all_of(rows.missing.begin(), rows.missing.end(),
+                                      [](const OpenName& row) { return family_of(row.name) == Family::Training; });
+  if (are_extras) return (is_first_only ? 0.4 : 0.7) * only;  // losses and critics, which files for use leave out
+  if (are_normalisations(rows.missing)) return 0.45 * only;   // an option, or folding
   const bool is_everything = is_all && begins_network(rows.missing.front().name);
   if (is_all && !is_everything && levels <= 3) return only * (everywhere < 1 ? 0.45 : 0.55);
-  const double first = is_first_only ? 0.6 : 1;  // what else is missing is not told
+  const bool is_upper = is_first_only && is_upper_part(first_level(rows.missing.front().name));
+  const double first = is_first_only && !is_upper ? 0.6 : 1;  // what else is missing is not told
   return only * focus * everywhere * plain * first * (is_everything ? 0.45 : is_all ? 0.6 : 0.75);
 }
 

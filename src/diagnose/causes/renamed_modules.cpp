@@ -63,13 +63,28 @@ bool are_other_layers(const OpenRows& rows) {
          statistics(rows.missing) != statistics(rows.unexpected);
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// A layer of a block that became a block of its own, or the reverse: `conv1` and `conv1.conv`, `bn1` and `conv1.bn`.
+bool is_block_naming(std::string_view single, std::string_view block) {
+  const std::string_view first = first_level(block), last = leaf_of(block);
+  const auto letters = static_cast<std::size_t>(std::find_if(single.begin(), single.end(), is_digit) - single.begin());
+  const std::string_view number = single.substr(letters);
+  return single.find('.') == std::string_view::npos && first.size() + last.size() + 1 == block.size() && letters > 1 &&
+         !number.empty() && last == single.substr(0, letters) && first.ends_with(number);
+}
+
+bool is_block_edit(const LevelEdit& edit) {
+  return is_block_naming(edit.from, edit.to) || is_block_naming(edit.to, edit.from);
+}
+
 double edit_confidence(const LevelEdit& edit, const OpenRows& rows) {
   const auto [fewer, more] = std::minmax({rows.missing.size(), rows.unexpected.size()});
   const std::size_t pairs = std::min(edit.missing.size(), edit.unexpected.size());
   const double few = edit.missing.size() < 2 ? 0.75 : 1;
   const bool is_level = edit.from.empty() || edit.to.empty();  // that is a wrapper's or a container's doing first
   const bool is_wrapper = edit.at_front || (is_wrapper_level(edit.from) && is_wrapper_level(edit.to));
-  const double alike = is_level ? (is_wrapper ? 0 : 0.8) : likeness(edit.from, edit.to);
+  const double alike = is_block_edit(edit) ? 0.9 : is_level ? (is_wrapper ? 0 : 0.8) : likeness(edit.from, edit.to);
   const double certainty = is_index_edit(edit) ? 0.5 : edit.by_template ? 0.85 : 1;
   if (is_regrouping(edit)) return few * (0.5 + 0.3 * share_of(pairs, fewer));
   // Two parts that have a layer or two of the commonest kinds each, and names that have nothing in common.

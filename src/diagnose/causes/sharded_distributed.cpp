@@ -21,7 +21,7 @@ constexpr Reading kReadings[] = {
     {Symptom::ShardWords, 0.85, "the state is spread over processes, and this reader does not put it together",
      "sharded training saves one part for each rank, in an order and number that a load has to repeat",
      "gather first (a full state dict, zero_to_fp32.py), or load with as many ranks as saved"},
-    {Symptom::ShardReader, 0.5, "the reader of distributed checkpoints does not find a name in the parts",
+    {Symptom::ShardReader, 0.66, "the reader of distributed checkpoints does not find a name in the parts",
      "it looks for the names of the wrapped, or unwrapped, model that saves; every rank has to give the same ones",
      "give the same wrapping as saved, or gather into a full state dict first"},
     {Symptom::MetaTensor, 0.4, "a parameter is a placeholder without content",
@@ -77,7 +77,7 @@ bool is_flattened(const OpenPair& row) {
 /// Split over ranks: one axis by a power of two, rows in some layers and columns in others, while vectors of whole
 /// layers agree.
 bool is_cut_in_parts(const OpenPair& row, std::int64_t parts) {
-  constexpr std::int64_t kLeastWidth = 64;  // of a part; an adapter's rank is less
+  constexpr std::int64_t kLeastWidth = 128;  // of a part; an adapter's rank is less
   const auto axis = only_axis(*row.have, *row.want);
   return axis && row.have->size() <= 2 && !leaf_of(row.name).starts_with("running_") &&
          std::min((*row.have)[*axis], (*row.want)[*axis]) >= kLeastWidth &&

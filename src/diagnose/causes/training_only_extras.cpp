@@ -64,6 +64,12 @@ bool are_counters(const std::vector<OpenName>& rows) {
   });
 }
 
+/// What the file has too much is an extra of its training. What the model alone has is first of all a part that the
+/// file never had; only counters are nothing else.
+double base_confidence(bool is_of_model, const std::vector<OpenName>& missing) {
+  return !is_of_model || are_counters(missing) ? 0.5 : 0;
+}
+
 /// Only the checkpoint has a head: it was trained for a task that this use of the model does not need.
 std::optional<Finding> unused_head(const Case& facts, const OpenRows& rows) {
   if (facts.knowledge == Knowledge::Whole || rows.unexpected.empty() || !rows.missing.empty() ||
@@ -99,7 +105,7 @@ std::optional<Finding> find_training_only_extras(const Case& facts) {
   const auto& named = unexpected.empty() ? missing : unexpected;
   Finding finding =
       say(facts,
-          {(unexpected.empty() ? (are_counters(missing) ? 0.5 : 0.2) : 0.5) +
+          {base_confidence(unexpected.empty(), missing) +
                0.42 * share_of(named.size(), rows.missing.size() + rows.unexpected.size()),
            std::string(unexpected.empty() ? "the model has" : "the checkpoint has") +
                " parts that only training needs: " + list_text(first_levels(named)),

@@ -375,6 +375,11 @@ bool begins_below(std::string_view name, std::string_view prefix) {
   return false;
 }
 
+/// `conv1.weight`, `stem.0.weight`: a first layer, and nothing within a block.
+bool is_first_layer(std::string_view rest) {
+  return begins_network(rest) && std::count(rest.begin(), rest.end(), '.') <= 2;
+}
+
 /// Every, or nearly every, name of one side starts with a wrapper's name, and none of the other side does.
 std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
   for (const std::string_view prefix : kTellingNames) {
@@ -390,6 +395,8 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     if (is_own_level && strips) continue;
     const bool begins =
         adds && sides.have.empty() && prefix == "module." && begins_below(sides.want.front().name, prefix);
+    const bool is_bare_start = strips && sides.want.empty() && starts(sides.have.front()) &&
+                               is_first_layer(sides.have.front().name.substr(prefix.size()));
     const bool is_faint = is_own_level && !begins && is_one_part(facts);
     const bool is_both = !sides.have.empty() && !sides.want.empty();
     const bool shares_forms =
@@ -397,12 +404,13 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
     Finding finding;
     const bool is_own_word = prefix == "module." || prefix.front() == '_' || prefix == "base_model.model.";
     const bool is_encoder = prefix.find("encoder") != std::string_view::npos || prefix == "student.";
-    finding.cause.confidence = is_faint       ? 0.42
-                               : is_own_word  ? 0.78
-                               : shares_forms ? 0.76
-                               : is_encoder   ? 0.65
-                               : is_both      ? 0.5
-                                              : 0.45;
+    finding.cause.confidence = is_faint        ? 0.42
+                               : is_own_word   ? 0.78
+                               : shares_forms  ? 0.76
+                               : is_encoder    ? 0.65
+                               : is_bare_start ? 0.62
+                               : is_both       ? 0.5
+                                               : 0.45;
     finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) +
                             " and no " + (strips ? "missing" : "unexpected") + " key does";
     finding.cause.place = place_of(facts);
@@ -631,9 +639,36 @@ std::optional<Finding> from_bare_beside_level(const Case& facts) {
   return finding;
 }
 
+/// `bert.` before every name that `BertModel` does not want: a model for a task keeps that class below this level, and
+/// the class alone has no such level.
+std::optional<Finding> from_own_class(const Case& facts, const Sides& sides) {
+  constexpr std::size_t kLeast = 3, kLeastLetters = 2;
+  const std::string_view name = facts.text->target_class;
+  if (!sides.want.empty() || sides.have.size() < kLeast || !name.ends_with("Model")) return std::nullopt;
+  const std::string level(first_level(sides.have.front().name));
+  const std::string_view stem = name.substr(0, name.size() - std::string_view("Model").size());
+  const bool is_class =
+      level.size() >= kLeastLetters && stem.size() == level.size() &&
+      std::equal(stem.begin(), stem.end(), level.begin(), [](char a, char b) { return (a | 32) == b; });
+  const auto below = std::count_if(sides.have.begin(), sides.have.end(), [&](const NamedShape& row) {
+    return first_level(row.name) == level && row.name.size() > level.size();
+  });
+  if (!is_class || static_cast<std::size_t>(below) * 2 < sides.have.size()) return std::nullopt;
+  Finding finding = say(facts, {0.72,
+                                "the file's names start with " + quoted(level + ".") + ", and " + std::string(name) +
+                                    " has no such level",
+                                why({level + ".", "", 0, 0, {}}),
+                                {part_text(static_cast<std::size_t>(below), sides.have.size(), "unexpected key") +
+                                 " start with " + quoted(level + ".")},
+                                {"strip the prefix, or load the class that was saved"}});
+  finding.cause.keys = static_cast<std::size_t>(below);
+  return finding;
+}
+
 std::optional<Finding> from_text(const Case& facts, const Sides& sides) {
   if (facts.knowledge == Knowledge::Whole) return std::nullopt;
   if (auto finding = from_class(facts, sides)) return finding;
+  if (auto finding = from_own_class(facts, sides)) return finding;
   auto by_name = from_name_alone(facts, sides);
   if (by_name && by_name->cause.confidence >= 0.7) return by_name;
   if (auto finding = from_bare_beside_level(facts)) return finding;

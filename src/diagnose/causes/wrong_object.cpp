@@ -168,6 +168,8 @@ constexpr Reading kReadings[] = {
     {Symptom::AbsentFile, 0.55, "the folder does not hold what the loader looks for: `%`",
      "another kind of model, or only a part of it, is in the folder",
      "list the folder, and give the file or format that is there"},
+    {Symptom::AbsentPart, 0.45, "the file has no `%`, which the program takes out of it",
+     "a file of another project or kind was given", "see what it holds    tenon inspect FILE"},
     {Symptom::CutArchive, 0.4, "the file may never have been a zip archive",
      "an older pickle, an HDF5 file or a text was given to a reader of archives",
      "see what it is    tenon inspect FILE"},

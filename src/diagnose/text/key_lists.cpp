@@ -282,9 +282,18 @@ class AnyHeadings {
   std::array<bool, 2> is_told_;
 };
 
+/// transformers names the model's class before the list: `were not used when initializing BertModel: [...]`.
+void read_class(std::string_view text, TextFacts& facts) {
+  constexpr std::size_t kMaxClassBytes = 100;
+  Scanner in(text);
+  if (!facts.target_class.empty() || !in.find("not used when initializing ")) return;
+  if (const auto name = in.until(":", kMaxClassBytes)) facts.target_class = *name;
+}
+
 }  // namespace
 
 void recognise_key_lists(const PlainText& text, TextFacts& facts) {
+  read_class(text.flat, facts);
   for (const Heading& heading : kHeadings) read_heading(text.lined, heading, facts);
   AnyHeadings(text.lined, facts).read();
 }

@@ -8,8 +8,11 @@ namespace tenon::diagnosis {
 namespace {
 
 constexpr Phrase kPhrases[] = {
+    {"class '__torch__.", Symptom::AbsentClass, "'"},
     {"Can't get attribute '", Symptom::AbsentClass, "'"},
     {"Unknown layer: ", Symptom::AbsentClass, ". "},
+    {"Unknown layer:", Symptom::AbsentClass, ". "},
+    {"is a built-in class", Symptom::AbsentClass},
     {"Unknown object: ", Symptom::AbsentClass, ". "},
     {"Unknown activation function", Symptom::AbsentClass},
     {"Unknown loss function", Symptom::AbsentClass},

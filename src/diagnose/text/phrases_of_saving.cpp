@@ -170,6 +170,8 @@ constexpr Phrase kPhrases[] = {
     {"is not a valid root scope name", Symptom::BadName},
     {"is already a submodule", Symptom::NameTaken},
     {"Some tensors share memory", Symptom::SharedTensors},
+    {"save a non contiguous tensor", Symptom::SharedTensors},
+    {"tensors which are reference of each other", Symptom::SharedTensors},
     {"this will lead to duplicate memory on disk", Symptom::SharedTensors},
     {"names to remove to save state dict", Symptom::SharedTensors},
     {"contained shared tensors", Symptom::SharedTensors},

@@ -58,9 +58,9 @@ bool is_name_char(char c) {
 bool is_dotted_name(std::string_view word) {
   constexpr std::string_view kPackages[] = {"torch", "numpy", "np",   "nn",           "tensorflow", "tf",
                                             "keras", "os",    "self", "transformers", "diffusers",  "www"};
-  constexpr std::string_view kFiles[] = {"py",   "pt",   "pth",         "bin",  "json", "cpp", "cc",  "h",
-                                         "so",   "ckpt", "safetensors", "h5",   "onnx", "txt", "zip", "tar",
-                                         "yaml", "pkl",  "npz",         "gguf", "com",  "org"};
+  constexpr std::string_view kFiles[] = {"py",    "pt",          "pth", "bin",  "json", "cpp", "cc",   "h",    "so",
+                                         "ckpt",  "safetensors", "h5",  "onnx", "txt",  "zip", "tar",  "yaml", "model",
+                                         "vocab", "csv",         "log", "md",   "pkl",  "npz", "gguf", "com",  "org"};
   if (word.find('.') == std::string_view::npos || word.front() == '.') return false;
   const bool has_letter =
       std::any_of(word.begin(), word.end(), [](char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; });
@@ -191,7 +191,8 @@ std::vector<Placed> shapes_in(std::string_view line) {
 }
 
 /// Keras keeps a kernel's window in front and its outputs last; PyTorch the reverse. Said as PyTorch would.
-Shape as_outputs_first(const Shape& shape) {
+Shape as_outputs_first(std::string_view name, const Shape& shape) {
+  if (shape.size() == 2 && name.find("kernel") != std::string_view::npos) return {shape[1], shape[0]};
   constexpr std::int64_t kLargestWindow = 11;
   if (shape.size() != 4 || shape[0] != shape[1] || shape[0] > kLargestWindow ||
       (shape[2] == shape[3] && shape[2] <= kLargestWindow))
@@ -202,8 +203,13 @@ Shape as_outputs_first(const Shape& shape) {
 /// Two shapes and no name: whether the outer axis alone differs, which is that of a last layer's outputs.
 void note_shapes(std::string_view line, const Shape& a, const Shape& b, TextFacts& facts) {
   if (std::max(a.size(), b.size()) < 2 || !has_any(lowered(line), kShapeWords)) return;
+  if (a.size() >= 3 && std::is_permutation(a.begin(), a.end(), b.begin(), b.end())) {
+    facts.sightings.push_back({Symptom::KernelTurned, "", std::string(line.substr(0, 120))});
+    return;
+  }
   const auto axis = only_axis(a, b);
-  const bool are_outputs = axis && (*axis == 0 || *axis + 1 == a.size());
+  const bool is_last_only = line.find("lhs shape") != std::string_view::npos;  // TensorFlow: outputs stand last
+  const bool are_outputs = axis && ((*axis == 0 && !is_last_only) || *axis + 1 == a.size());
   const Symptom symptom = are_outputs ? Symptom::KernelOutputs : Symptom::KernelShape;
   if (facts.find(Symptom::KernelOutputs) != nullptr || facts.find(symptom) != nullptr) return;
   const std::string both = are_outputs ? std::to_string(a[*axis]) + " and " + std::to_string(b[*axis]) : "";
@@ -242,8 +248,8 @@ void read_two_shapes(std::string_view line, TextFacts& facts) {
   }
   const bool is_model_first = first != second && (first == Side::Model || second == Side::File);
   const bool is_file_first = !is_model_first;  // loaders that do not say name the checkpoint's first
-  const Shape saved = as_outputs_first(shapes[is_file_first ? 0 : 1].shape);
-  const Shape wanted = as_outputs_first(shapes[is_file_first ? 1 : 0].shape);
+  const Shape saved = as_outputs_first(name, shapes[is_file_first ? 0 : 1].shape);
+  const Shape wanted = as_outputs_first(name, shapes[is_file_first ? 1 : 0].shape);
   if (saved != wanted) facts.mismatched.push_back({name, saved, wanted});
 }
 

@@ -102,6 +102,30 @@ void read_script(std::string_view text, TextFacts& facts) {
   }
 }
 
+/// Keras keeps a kernel's window in front and its outputs last; said as PyTorch would.
+Shape as_outputs_first(const Shape& shape) {
+  constexpr std::int64_t kLargestWindow = 11;
+  if (shape.size() == 2) return {shape[1], shape[0]};
+  if (shape.size() == 4 && shape[0] == shape[1] && shape[0] <= kLargestWindow && shape[2] > 0)
+    return shape[2] == shape[3] && shape[2] <= kLargestWindow ? shape : Shape{shape[3], shape[2], shape[0], shape[1]};
+  return shape;
+}
+
+/// Keras, by name: Layer #389 (named "conv2d_59"), weight <tf.Variable ...> has shape (1, 1, 1024, 18), but the saved
+/// weight has shape (255, 1024, 1, 1).
+void read_keras(std::string_view text, TextFacts& facts) {
+  for (Scanner in(text); in.find("(named ");) {
+    const auto layer = in.quoted();
+    if (!layer || !in.until(" has shape ", kMaxNameBytes)) continue;
+    const auto wanted = in.shape();
+    if (!wanted || wanted->empty() || !in.until("saved weight has shape ", kMaxWordsBytes)) continue;
+    const auto saved = in.shape();
+    if (!saved || saved->empty()) continue;
+    keep(*layer + (wanted->size() > 1 ? ".weight" : ".bias"), as_outputs_first(*saved), as_outputs_first(*wanted),
+         facts);
+  }
+}
+
 /// DCP: Size mismatch between saved torch.Size([8, 4]) and current: torch.Size([32]) for K
 void read_distributed(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("ize mismatch between saved ");) {
@@ -117,7 +141,7 @@ void read_distributed(std::string_view text, TextFacts& facts) {
 
 void recognise_shape_pairs(const PlainText& text, TextFacts& facts) {
   for (const auto read : {read_detectron, read_transformers, read_diffusers, read_patched, read_tensorflow, read_script,
-                          read_distributed})
+                          read_keras, read_distributed})
     read(text.flat, facts);
 }
 

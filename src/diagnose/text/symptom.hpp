@@ -23,6 +23,7 @@ enum class Symptom : std::uint8_t {
   BadTensorTable,  ///< TensorFlow's bundle: table, checksum
   BadHash,         ///< a download's digest is another
   AbsentFile,      ///< a file of a model's folder is not there; `detail`: which
+  AbsentShard,     ///< one of a checkpoint's numbered files is not there; `detail`: which
   BadStream,       ///< opcodes of a pickle that make no sense
   // Reading: the kind of object.
   StateDictToJit,   ///< a torch.save file where a TorchScript archive is wanted
@@ -30,6 +31,7 @@ enum class Symptom : std::uint8_t {
   ObjectNotDict,    ///< a module or other object where a state dict is wanted; `detail`: its class
   DictNotModule,    ///< a state dict where a module is wanted; `detail`: what was asked of it
   AbsentMember,     ///< KeyError for a part of the loaded dict; `detail`: the key
+  AbsentPart,       ///< ... which a line of the text takes out of the loaded file; `detail`: the key
   TextNotTensors,   ///< binary read as text, or text as binary
   PlainPickle,      ///< one format's inner pickle given to a reader of plain pickles, or the reverse
   OtherConfig,      ///< the folder's description is of another kind of model
@@ -79,22 +81,25 @@ enum class Symptom : std::uint8_t {
   BadName,        ///< a name that the format or framework does not allow
   SharedTensors,  ///< safetensors refuses tensors that share memory
   // Shapes and layers, told by a message instead of a list.
-  LayerCount,     ///< Keras: other numbers of layers
-  LayerWeights,   ///< Keras: other numbers of weights in a layer
-  UnbuiltLayer,   ///< Keras: a layer without variables yet
-  KernelShape,    ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
-  KernelOutputs,  ///< Keras: of one kernel or bias, the last axis alone differs; `detail`: both extents
-  KernelTurned,   ///< Keras: the window stands at the other end of the axes
-  InputWidth,     ///< a convolution gets another number of channels
-  SameShapeCopy,  ///< "While copying the parameter ..." with equal shapes
-  RunningStats,   ///< statistics of InstanceNorm from before 0.4
-  RenamedOnLoad,  ///< a loader's own renaming has gone wrong
-  OtherModel,     ///< the reader says that it is another model
-  OtherOption,    ///< an option of the checkpoint and of the model differ, told by name
-  ClassCount,     ///< numbers of classes differ, told by number
-  InputSize,      ///< an input of another size than the model was made for
-  EmptyIndex,     ///< index out of range in an embedding
-  MissingCount,   ///< how many keys are missing, and not which; `detail`: the number
+  LayerCount,      ///< Keras: other numbers of layers
+  LayerCountsFar,  ///< ... half as many again, or more, which no option of one network makes; `detail`: both
+  LayerWeights,    ///< Keras: other numbers of weights in a layer
+  UnbuiltLayer,    ///< Keras: a layer without variables yet
+  KernelShape,     ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
+  KernelOutputs,   ///< Keras: of one kernel or bias, the last axis alone differs; `detail`: both extents
+  KernelTurned,    ///< Keras: the window stands at the other end of the axes
+  AxesTurned,      ///< Keras: a conversion between layouts meets axes that it does not fit
+  InputWidth,      ///< a convolution gets another number of channels
+  SameShapeCopy,   ///< "While copying the parameter ..." with equal shapes
+  RunningStats,    ///< statistics of InstanceNorm from before 0.4
+  RenamedOnLoad,   ///< a loader's own renaming has gone wrong
+  OtherModel,      ///< the reader says that it is another model
+  OtherOption,     ///< an option of the checkpoint and of the model differ, told by name
+  ClassCount,      ///< numbers of classes differ, told by number
+  InputSize,       ///< an input of another size than the model was made for
+  VocabularySize,  ///< a vocabulary and a table of other sizes, told in words
+  EmptyIndex,      ///< index out of range in an embedding
+  MissingCount,    ///< how many keys are missing, and not which; `detail`: the number
   // Distributed.
   ShardWords,   ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
   ShardReader,  ///< a message that only the reader of distributed checkpoints has

@@ -162,14 +162,34 @@ std::optional<std::string> told_key(Scanner& in) {
   return is_cut ? std::optional<std::string>(rest.substr(1)) : std::nullopt;
 }
 
+/// The line above shows the part taken out of what was loaded: `checkpoint["dims"]`, `torch.load(path)['dims']`.
+bool is_taken_from_file(std::string_view text, std::string_view key) {
+  constexpr std::string_view kLoaded[] = {"checkpoint", "ckpt",  "torch.load(", "saved",
+                                          "pretrained", "state", "loaded"};
+  constexpr std::size_t kNear = 60;
+  for (const std::string_view quote : {"'", "\""}) {
+    const std::string subscript = "[" + std::string(quote) + std::string(key) + std::string(quote) + "]";
+    const auto at = text.find(subscript);
+    if (at == std::string_view::npos) continue;
+    const std::size_t begin = at > kNear ? at - kNear : 0;
+    if (has_any(text.substr(begin, at - begin), kLoaded)) return true;
+  }
+  return false;
+}
+
 /// `KeyError: 'state_dict'`: the program asked the loaded dict for a part. Names with dots are other stories.
 void read_key_errors(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("KeyError: ");) {
     const std::size_t start = in.position();
     const auto key = told_key(in);
+    const std::string_view told = text.substr(start, in.position() - start);
+    constexpr std::ptrdiff_t kMostBlanks = 4;  // a terminal wraps a name; a sentence has more
+    if (std::count(told.begin(), told.end(), ' ') > kMostBlanks) continue;
     if (!key || key->empty() || key->find_first_of("\"/:") != std::string::npos) continue;
     const std::string shown = "KeyError: " + excerpt(text, start, key->size() + 2);
     if (key->find('.') == std::string::npos) keep({Symptom::AbsentMember, *key, shown}, facts);
+    if (key->find('.') == std::string::npos && is_taken_from_file(text, *key))
+      keep({Symptom::AbsentPart, *key, shown}, facts);
     if (is_optimizer_member(*key)) keep({Symptom::OptimizerMember, *key, shown}, facts);
     if (key->find('.') == std::string::npos || facts.tells_keys()) continue;
     facts.missing.push_back(*key);
@@ -204,6 +224,66 @@ void read_kernel_shapes(std::string_view text, TextFacts& facts) {
           (has_window(*wanted, false) && has_window(*saved, true)))
         keep({Symptom::KernelTurned, "", shown}, facts);
     }
+}
+
+std::optional<std::int64_t> number_before(std::string_view text, std::size_t end) {
+  std::size_t begin = end;
+  while (begin > 0 && text[begin - 1] >= '0' && text[begin - 1] <= '9') --begin;
+  constexpr std::size_t kMostDigits = 9;
+  if (begin == end || end - begin > kMostDigits) return std::nullopt;
+  return std::stoll(std::string(text.substr(begin, end - begin)));
+}
+
+/// `a weight file containing 45 layers into a model with 147 layers`, `Model expected 33 layers, found 47 saved
+/// layers`.
+void read_layer_counts(std::string_view text, TextFacts& facts) {
+  if (facts.find(Symptom::LayerCount) == nullptr) return;
+  constexpr std::size_t kMost = 8;
+  std::vector<std::int64_t> counts;
+  for (const std::string_view words : {" layers", " saved layers"})
+    for (auto at = text.find(words); at != std::string_view::npos && counts.size() < kMost;
+         at = text.find(words, at + 1))
+      if (const auto count = number_before(text, at)) counts.push_back(*count);
+  if (counts.size() != 2) return;
+  const auto [fewer, more] = std::minmax(counts[0], counts[1]);
+  if (fewer == 0 || more * 2 < fewer * 3) return;
+  const std::string both = std::to_string(counts[0]) + " and " + std::to_string(counts[1]);
+  keep({Symptom::LayerCountsFar, both, both + " layers"}, facts);
+}
+
+/// TensorFlow stops at the first variable that is not there: `Key conv1/weights not found in checkpoint`.
+void read_absent_variable(std::string_view text, TextFacts& facts) {
+  constexpr std::string_view kEnd = " not found in checkpoint";
+  const auto end = text.find(kEnd);
+  if (end == std::string_view::npos || facts.tells_keys()) return;
+  const auto space = text.substr(0, end).rfind(' ');
+  const std::size_t begin = space == std::string_view::npos ? 0 : space + 1;
+  std::string name(text.substr(begin, end - begin));
+  if (name.find('/') == std::string::npos || name.size() > kMaxDetailBytes) return;
+  std::replace(name.begin(), name.end(), '/', '.');
+  facts.missing.push_back(std::move(name));
+  facts.is_first_only = true;
+}
+
+/// A shard of a checkpoint in several files that is not there: `No such file or directory:
+/// '.../model-00003-of-00004.safetensors'`.
+void read_absent_shard(std::string_view text, TextFacts& facts) {
+  constexpr std::string_view kAbsent[] = {"No such file", "not found", "does not exist", "not exist", "missing"};
+  constexpr std::size_t kNear = 200;
+  for (auto at = text.find("-of-"); at != std::string_view::npos; at = text.find("-of-", at + 1)) {
+    if (!number_before(text, at) || at + 4 >= text.size() || text[at + 4] < '0' || text[at + 4] > '9') continue;
+    const std::size_t begin = at > kNear ? at - kNear : 0;
+    const std::string_view around = text.substr(begin, 2 * kNear);
+    const bool is_absent = std::any_of(std::begin(kAbsent), std::end(kAbsent), [&](std::string_view words) {
+      return around.find(words) != std::string_view::npos;
+    });
+    const auto start = text.find_last_of(" '\"/\\", at);
+    const std::size_t first = start == std::string_view::npos ? 0 : start + 1;
+    const std::string_view name = text.substr(first, text.find_first_of(" '\"", at) - first);
+    if (is_absent)
+      keep({Symptom::AbsentShard, std::string(name.substr(0, kExcerptBytes)), excerpt(text, first, name.size())},
+           facts);
+  }
 }
 
 /// A program of C++ or another language complains, and no Python stands around it: what Python would say of the same
@@ -247,6 +327,9 @@ void recognise_symptoms(const PlainText& plain, TextFacts& facts) {
   read_wrong_objects(text, facts);
   read_key_errors(text, facts);
   read_kernel_shapes(text, facts);
+  read_layer_counts(text, facts);
+  read_absent_shard(text, facts);
+  read_absent_variable(text, facts);
   read_native_program(text, facts);
 }
 

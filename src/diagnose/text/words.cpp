@@ -41,10 +41,11 @@ constexpr std::string_view kDevice[] = {"cuda",  "gpu",         "mps",    " npu"
 constexpr std::string_view kNotThere[] = {"not available", "unavailable", "none is available", "no device",
                                           "is on cpu",     "is on cuda",  "to be on",          "out of memory",
                                           "not found",     "not support", "must be on",        "error"};
-constexpr std::string_view kType[] = {"bfloat16", "float16",   "float32", "float64", "half",
-                                      "dtype",    "data type", "uint8",   "complex"};
-constexpr std::string_view kUnfit[] = {"only support", "not support", "unsupported", "expected",     "but got",
-                                       "cannot",       "can't",       "mismatch",    "incompatible", "invalid"};
+constexpr std::string_view kType[] = {"bfloat16",  "float16", "float32", "float64",        "half",     "dtype",
+                                      "data type", "uint8",   "complex", "different type", "same type"};
+constexpr std::string_view kUnfit[] = {"only support", "not support", "unsupported",  "expected",
+                                       "but got",      "correctly",   "promot",       "cannot",
+                                       "can't",        "mismatch",    "incompatible", "invalid"};
 constexpr std::string_view kAge[] = {"version",        "too old", "outdated", "up to date", "please update",
                                      "please upgrade", "newer",   "older",    "legacy",     "opcode"};
 constexpr std::string_view kFormat[] = {"checkpoint", "library", "format",   "file",   "graphdef", "gguf",
@@ -67,15 +68,26 @@ constexpr std::string_view kDiffers[] = {" but ",        "not match",  "not equa
                                          "incompatible", "instead of", "but class", "expected"};
 constexpr std::string_view kModelKind[] = {"architecture",      "model type",    "model_type",      "backbone",
                                            "checkpoint is for", "another model", "different model", "wrong model"};
-constexpr std::string_view kClasses[] = {"classes", "num_class", "nc=", "n_classes", "labels"};
+constexpr std::string_view kClasses[] = {"classes", "num_class", "nc=", "n_classes", "labels", "class sizes"};
+constexpr std::string_view kVocabulary[] = {"vocab", "tokenizer", "added_tokens", "number of tokens",
+                                            "token embeddings"};
+constexpr std::string_view kPositions[] = {"position embed",   "positional embed", "position_embed", "pos_embed",
+                                           "input resolution", "img_size",         "patch grid"};
+constexpr std::string_view kLayouts[] = {"hwio",          "oihw",           "nhwc",        "nchw",
+                                         "channels_last", "channels_first", "data_format", "transposed weight"};
+constexpr std::string_view kCounts[] = {"mismatch",    "not match",    "differ",       "bigger than",
+                                        "larger than", "smaller than", "greater than", "inconsistent",
+                                        "resize",      "not equal",    "out of range"};
 constexpr std::string_view kKind[] = {".safetensors", "a pickle",       "a function",  "state dict",
                                       "state_dict",   "ordereddict",    "a list",      "torchscript",
                                       "zipfile",      "read-only mode", "torch.tensor"};
 constexpr std::string_view kKindDiffers[] = {"this is a", "is a function", "expected", "got",
                                              "not a ",    "cannot",        "only one", "instead"};
 constexpr std::string_view kOwnState[] = {
-    "not in the state", "missing from state_dict", "not created",   "build()", "not saved",
-    "python list",      "not a parameter",         "non-persistent"};
+    "not in the state", "missing from state_dict", "not created",    "build()",   "not saved",     "python list",
+    "not a parameter",  "non-persistent",          "register param", "buffer is", "registered as", "lazily"};
+constexpr std::string_view kChannels[] = {"channel", "in_chans", "in_channels"};
+constexpr std::string_view kOfInput[] = {"first conv", "first layer", "input", "in_chans", "in_channels", "takes in"};
 constexpr std::string_view kOneName[] = {"share the name", "same name", "duplicate", "name collision", "name clash"};
 constexpr std::string_view kErrors[] = {"error", "exception", "traceback", "failed", "cannot"};
 constexpr std::string_view kResults[] = {"image",  "sample", "generat",     "accuracy", "result", "predict",
@@ -90,15 +102,28 @@ struct Reading {
   Words about, wrong;
 };
 constexpr Reading kReadings[] = {
-    {Symptom::UnsafePickle, kDanger, kPickled},   {Symptom::ClassCount, kClasses, kDiffers},
-    {Symptom::NameTaken, kOneName, kAny},         {Symptom::QuantState, kQuantised, kAny},
-    {Symptom::AdapterFiles, kAdapter, kAny},      {Symptom::OptimizerOther, kOptimizer, kAny},
-    {Symptom::ShardWords, kShard, kAny},          {Symptom::OtherOption, kOptionNames, kDiffers},
-    {Symptom::EarlyEnd, kBroken, kAny},           {Symptom::FileVersion, kAge, kFormat},
-    {Symptom::AbsentDevice, kDevice, kNotThere},  {Symptom::Unpicklable, kWriting, kImpossible},
-    {Symptom::ExtraStateWords, kOwnState, kAny},  {Symptom::AbsentClass, kAbsentCode, kCode},
-    {Symptom::NoKernel, kType, kUnfit},           {Symptom::OtherConfig, kKind, kKindDiffers},
-    {Symptom::OtherModel, kModelKind, kAny},      {Symptom::OtherOption, kOption, kDiffers},
+    {Symptom::UnsafePickle, kDanger, kPickled},
+    {Symptom::ClassCount, kClasses, kDiffers},
+    {Symptom::VocabularySize, kVocabulary, kCounts},
+    {Symptom::InputSize, kPositions, kDiffers},
+    {Symptom::AxesTurned, kLayouts, kDiffers},
+    {Symptom::InputWidth, kChannels, kOfInput},
+    {Symptom::NameTaken, kOneName, kAny},
+    {Symptom::QuantState, kQuantised, kAny},
+    {Symptom::AdapterFiles, kAdapter, kAny},
+    {Symptom::OptimizerOther, kOptimizer, kAny},
+    {Symptom::ShardWords, kShard, kAny},
+    {Symptom::OtherOption, kOptionNames, kDiffers},
+    {Symptom::EarlyEnd, kBroken, kAny},
+    {Symptom::FileVersion, kAge, kFormat},
+    {Symptom::AbsentDevice, kDevice, kNotThere},
+    {Symptom::Unpicklable, kWriting, kImpossible},
+    {Symptom::ExtraStateWords, kOwnState, kAny},
+    {Symptom::AbsentClass, kAbsentCode, kCode},
+    {Symptom::NoKernel, kType, kUnfit},
+    {Symptom::OtherConfig, kKind, kKindDiffers},
+    {Symptom::OtherModel, kModelKind, kAny},
+    {Symptom::OtherOption, kOption, kDiffers},
     {Symptom::WriteFailed, kSaving, kImpossible},
 };
 
@@ -122,7 +147,7 @@ void recognise_words(const PlainText& text, TextFacts& facts) {
   const bool tells_error = has_any(plain, kErrors) && !has_any(plain, kSilence);
   if (!tells_error && has_any(plain, kResults) && has_any(plain, kChanges)) return note(Symptom::SilentWords);
   if (!tells_error && !has_any(plain, kImpossible) && !has_any(plain, kBroken) && !has_any(plain, kDanger) &&
-      !has_any(plain, kOwnState) && !has_any(plain, kAge))
+      !has_any(plain, kOwnState) && !has_any(plain, kAge) && !has_any(plain, kDiffers))
     return;
   for (const Reading& reading : kReadings)
     if (has_any(plain, reading.about) && has_any(plain, reading.wrong)) return note(reading.symptom);

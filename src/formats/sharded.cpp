@@ -8,6 +8,7 @@
 #include "formats/sharded.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -141,10 +142,6 @@ std::shared_ptr<const FileDigests> digests_of_text(const std::shared_ptr<const i
                                        });
 }
 
-struct ShardMissing : Error {
-  using Error::Error;
-};
-
 class ShardedCheckpoint {
  public:
   explicit ShardedCheckpoint(const OpenRequest& request)
@@ -203,9 +200,9 @@ class ShardedCheckpoint {
       return shard;
     } catch (const Error& error) {
       if (error.code != Code::NotFound) throw;
-      throw ShardMissing(Code::Corrupt, {request_.path, {}, needed_by, {}}, "a shard that the index names is missing",
-                         folder_ + "/" + base::escape_for_terminal(file), {},
-                         "fetch the missing file into the same folder; --salvage reads the others");
+      throw Error(Code::Corrupt, {request_.path, {}, needed_by, {}}, "a shard that the index names is missing",
+                  folder_ + "/" + base::escape_for_terminal(file), {},
+                  "fetch the missing file into the same folder; --salvage reads the others");
     }
   }
 
@@ -289,14 +286,14 @@ std::shared_ptr<CheckpointCore> open_sharded(const OpenRequest& request) {
   OpenRequest now = request;
   for (int replacements = 0; replacements < kReplacements; ++replacements) {
     std::shared_ptr<CheckpointCore> core;
-    std::optional<ShardMissing> missing;
+    std::exception_ptr failed;
     try {
       core = ShardedCheckpoint(now).open();
-    } catch (const ShardMissing& error) {
-      missing = error;
+    } catch (const Error&) {
+      failed = std::current_exception();
     }
     auto newer = replaced_index(now);
-    if (!newer && missing) throw *missing;
+    if (!newer && failed) std::rethrow_exception(failed);
     if (!newer) return core;
     now.file = std::move(newer);
   }

@@ -126,7 +126,8 @@ void AtomicFile::put(std::span<const std::byte> piece) {
   const std::uint64_t end = offset + piece.size();
   while (!piece.empty()) {
     const ssize_t count = fs_.write(descriptor_, piece, offset);
-    if (count <= 0) fail("writing", count == 0 ? EIO : static_cast<int>(-count));
+    if (count <= 0 || static_cast<std::size_t>(count) > piece.size())
+      fail("writing", count < 0 ? static_cast<int>(-count) : EIO);
     offset += static_cast<std::uint64_t>(count);
     piece = piece.subspan(static_cast<std::size_t>(count));
   }
@@ -183,7 +184,8 @@ void AtomicFile::rewrite(std::uint64_t offset, std::span<const std::byte> bytes)
     hashes_[index] = base::xxh3(piece);
     for (std::size_t done = 0; done < count;) {
       const ssize_t wrote = fs_.write(descriptor_, bytes.subspan(done, count - done), offset + done);
-      if (wrote <= 0) fail("writing", wrote == 0 ? EIO : static_cast<int>(-wrote));
+      if (wrote <= 0 || static_cast<std::size_t>(wrote) > count - done)
+        fail("writing", wrote < 0 ? static_cast<int>(-wrote) : EIO);
       done += static_cast<std::size_t>(wrote);
     }
     offset += count;

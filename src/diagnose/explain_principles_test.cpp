@@ -333,6 +333,19 @@ TEST(Principle, TheEndOfAClassifierIsNoOtherModel) {
   }
 }
 
+/// Tensors that no layer has, empty on one side or the other, are buffers that grow; weights would be shards.
+TEST(Principle, GrowingBuffersAreAModulesOwn) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    Network network(seed);
+    const std::string size = std::to_string(network.number(2'000, 90'000));
+    const std::string a = network.word() + "_list", b = network.word() + "_store";
+    const std::string shapes = pair_text(a, "0", size) + pair_text(b, size + ", 1", "0");
+    EXPECT_EQ(causes_of(error_of({}, {}, shapes)).front(), "custom_layer_state");
+    const std::string weights = pair_text(a + ".weight", "0", size) + pair_text(b + ".weight", "0", size + ", 8");
+    EXPECT_EQ(causes_of(error_of({}, {}, weights)).front(), "sharded_distributed");
+  }
+}
+
 /// A layer that became a block keeps its letters and its number: `conv1` and `conv1.conv`, `bn1` and `conv1.bn`.
 TEST(Principle, ABlockIsCalledAsItsLayersWere) {
   for (unsigned seed = 0; seed < 20; ++seed) {

@@ -213,7 +213,31 @@ std::optional<Finding> lazy_module(const Case& facts) {
   return finding;
 }
 
+/// Several tensors called like no layer's own are empty on one side: buffers that grow while the module runs. Sharded
+/// training leaves weights empty, and on one side alone.
+std::optional<Finding> growing_buffers(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  const auto& pairs = rows.mismatched;
+  if (pairs.size() < 2 || pairs.size() != rows.size()) return std::nullopt;
+  const auto is_empty = [](const OpenPair& row) { return is_empty_shape(*row.have) || is_empty_shape(*row.want); };
+  const auto is_layers = [](const OpenPair& row) {
+    return is_plain_leaf(leaf_of(row.name)) || family_of(row.name) != Family::None;
+  };
+  if (!std::all_of(pairs.begin(), pairs.end(), is_empty) || std::any_of(pairs.begin(), pairs.end(), is_layers))
+    return std::nullopt;
+  Finding finding = say(facts, {0.8,
+                                "a module's own tensors are empty on one side: " + list_text(names_of_rows(pairs)),
+                                "buffers that a module fills, or replaces, while it runs have another size when it is "
+                                "built",
+                                {base::plural(pairs.size(), "mismatched key") + ", none called as layers call theirs"},
+                                {"give them their size before loading, or set them by assignment"}});
+  finding.cause.keys = pairs.size();
+  picture_of({}, {}, pairs, finding.cause);
+  return finding;
+}
+
 std::optional<Finding> from_text(const Case& facts) {
+  if (auto finding = growing_buffers(facts)) return finding;
   if (auto finding = lazy_module(facts)) return finding;
   if (auto finding = own_state(facts)) return finding;
   return facts.text != nullptr && !facts.text->tells_keys() ? read_sightings(facts, kReadings) : std::nullopt;

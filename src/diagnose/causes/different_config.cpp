@@ -57,7 +57,7 @@ std::optional<Finding> depth(const Case& facts, const OpenRows& rows) {
   // From the second one on, where that is all: one more of what the model has once.
   constexpr std::size_t kLeastOfSecond = 8;
   const bool is_second = tail.first == 1 && tail.rows.size() >= kLeastOfSecond && share > 0.95 && tail.is_outermost &&
-                         facts.knowledge == Knowledge::Partial;
+                         facts.knowledge == Knowledge::Partial && family_of(tail.rows.front().name) != Family::Training;
   const bool is_deep = tail.first >= 2 || is_second;
   Finding finding =
       say(facts,

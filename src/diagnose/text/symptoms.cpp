@@ -188,7 +188,9 @@ void read_key_errors(std::string_view text, TextFacts& facts) {
     if (!key || key->empty() || key->find_first_of("\"/:") != std::string::npos) continue;
     const std::string shown = "KeyError: " + excerpt(text, start, key->size() + 2);
     if (key->find('.') == std::string::npos) keep({Symptom::AbsentMember, *key, shown}, facts);
-    if (key->find('.') == std::string::npos && is_taken_from_file(text, *key))
+    constexpr std::size_t kLinesAbove = 1'000;  // of the traceback that the error ends
+    const std::size_t above = start > kLinesAbove ? start - kLinesAbove : 0;
+    if (key->find('.') == std::string::npos && is_taken_from_file(text.substr(above, start - above), *key))
       keep({Symptom::AbsentPart, *key, shown}, facts);
     if (is_optimizer_member(*key)) keep({Symptom::OptimizerMember, *key, shown}, facts);
     if (key->find('.') == std::string::npos || facts.tells_keys()) continue;

@@ -50,11 +50,13 @@ class Bench:
         return lambda: run(self.tenon, *words)
 
     def anchors(self, ask):
-        """(label, function) for each torch, and for its mmap=True where it has it. `ask(worker, mmap)` gives the function."""
+        """(label, function, is the goal's) for each torch: `ask(worker, mmap, fresh)` gives the function. The first load of a process is what a program
+        does, and what goals are about; the same again into warm memory, and mmap=True where it is known, flatter torch and stand beside it."""
         for torch in self.torches:
-            yield "torch " + torch.version, ask(torch.worker, False)
+            yield "torch {} load, first in a process".format(torch.version), ask(torch.worker, False, True), True
+            yield "torch {} load, again into warm memory".format(torch.version), ask(torch.worker, False, False), False
             if torch.mmap:
-                yield "torch {} mmap".format(torch.version), ask(torch.worker, True)
+                yield "torch {} load, mmap".format(torch.version), ask(torch.worker, True, False), False
 
 
 def size_text(megabytes):
@@ -69,9 +71,10 @@ def inspect(bench, megabytes=None):
     megabytes = megabytes or bench.megabytes
     path = bench.main_pt(megabytes)
     goal = 250 if megabytes >= 4000 else 100 if megabytes >= 1000 else None
-    for label, load in bench.anchors(lambda worker, mmap: lambda: worker.ask(do="load", path=path, mmap=mmap)):
-        yield Comparison("inspect-{}".format(megabytes), "inspect {} .pt, whole process".format(size_text(megabytes)), label + " load", load,
-                         bench.command("inspect", path), None if "mmap" in label else goal, most_ms=10)
+    asked = lambda worker, mmap, fresh: lambda: worker.ask(do="load", path=path, mmap=mmap, fresh=fresh)
+    for label, load, has_goal in bench.anchors(asked):
+        yield Comparison("inspect-{}".format(megabytes), "inspect {} .pt, whole process".format(size_text(megabytes)), label, load,
+                         bench.command("inspect", path), goal if has_goal else None, most_ms=10)
 
 
 def inspect_large(bench):
@@ -82,8 +85,11 @@ def many_tensors(bench):
     path = bench.many("pt")
     title = "list {:,} tensors .pt, in process".format(bench.count)
     opened = lambda: bench.library.ask("open", path)
-    for label, load in bench.anchors(lambda worker, mmap: lambda: worker.ask(do="list", path=path, mmap=mmap)):
-        yield Comparison("many", title, label + " load", load, opened, None if "mmap" in label else 100, pairs=5)
+    for torch in bench.torches:
+        yield Comparison("many", title, "torch {} load".format(torch.version), lambda: torch.worker.ask(do="list", path=path), opened, 100, pairs=5)
+        if torch.mmap:
+            yield Comparison("many", title, "torch {} load, mmap".format(torch.version),
+                             lambda: torch.worker.ask(do="list", path=path, mmap=True), opened, pairs=5)
     yield Comparison("many", title, "bare walk of the metadata", lambda: bench.limits.ask("walk", path), opened, 0.25)
     yield Comparison("many-command", "inspect {:,} tensors, whole process".format(bench.count), "bare walk of the metadata",
                      lambda: bench.limits.ask("walk", path), bench.command("inspect", path))
@@ -110,11 +116,10 @@ def load(bench):
     title = "load {} into a model, verified".format(size_text(bench.megabytes))
     for torch in bench.torches:
         torch.worker.ask(do="model", path=foreign)
-        with_mmap = [False, True] if torch.mmap else [False]
-        for mmap in with_mmap:
-            label = "torch {}{} load + load_state_dict".format(torch.version, " mmap" if mmap else "")
-            yield Comparison("load", title + " (.pt)", label, lambda: torch.worker.ask(do="load_into", path=foreign, mmap=mmap), into(foreign),
-                             None if mmap else 8)
+        ways = [("first in a process", False, True), ("into warm memory", False, False)] + ([("mmap", True, False)] if torch.mmap else [])
+        for way, mmap, fresh in ways:
+            yield Comparison("load", title + " (.pt)", "torch {} load + load_state_dict, {}".format(torch.version, way),
+                             lambda: torch.worker.ask(do="load_into", path=foreign, mmap=mmap, fresh=fresh), into(foreign), 8 if fresh else None)
         if torch.safetensors:
             yield Comparison("load-own", title + " (.safetensors)", "safetensors {} safe_open + copy_".format(torch.safetensors),
                              lambda: torch.worker.ask(do="safetensors_into", path=own), into(own))

@@ -2,6 +2,7 @@
 
 One JSON object a line comes in, {"do": NAME, ...}; one goes out, {"seconds": ...} or {"error": ...}. Run by scripts/bench with each Python that has torch.
 """
+import ctypes
 import gc
 import inspect
 import json
@@ -24,9 +25,14 @@ def memory(field):
     return 0
 
 
-def measured(work):
-    """Seconds of `work()`, and by how much the resident memory rose at its highest. What it returns is freed outside the clock."""
+def measured(work, fresh=False):
+    """`fresh` gives what earlier loads left in the heap back to the system, as a process has it that loads for the first time: new memory is
+    several times slower to fill than memory that was used before.
+
+    Seconds of `work()`, and by how much the resident memory rose at its highest. What it returns is freed outside the clock."""
     gc.collect()
+    if fresh:
+        ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as clear:
         clear.write("5")  # VmHWM starts over
     before = memory("VmRSS")
@@ -47,8 +53,8 @@ def load(path, mmap=False):
     return torch.load(path, **options)
 
 
-def do_load(path, mmap=False):
-    return measured(lambda: load(path, mmap))
+def do_load(path, mmap=False, fresh=False):
+    return measured(lambda: load(path, mmap), fresh)
 
 
 def do_list(path, mmap=False):
@@ -72,8 +78,8 @@ def do_model(path):
     return {"tensors": len(held)}
 
 
-def do_load_into(path, mmap=False):
-    return measured(lambda: module.load_state_dict(load(path, mmap)))
+def do_load_into(path, mmap=False, fresh=False):
+    return measured(lambda: module.load_state_dict(load(path, mmap)), fresh)
 
 
 def do_safetensors_into(path):

@@ -114,7 +114,8 @@ class TorchArchive {
     if (!digests_) return;
     core_->add_digests(digests_);
     std::uint32_t row = 0;
-    for (const ZipEntry* entry : data_records(zip_, root_)) digest_rows_.emplace(entry, row++);
+    digest_rows_.assign(zip_.entries().size(), kNoRow);
+    for (const ZipEntry* entry : data_records(zip_, root_)) digest_rows_[index_of(*entry)] = row++;
   }
 
   bool is_big_endian() const {
@@ -143,10 +144,12 @@ class TorchArchive {
     walk_objects({graph, origin, finder, is_big_endian()}, *core_);
   }
 
+  std::size_t index_of(const ZipEntry& entry) const { return static_cast<std::size_t>(&entry - zip_.entries().data()); }
+
   std::uint32_t storage(const StorageClaim& claim, const Spot& where) {
     if (claim.location == "meta") return kNoStorage;
     const ZipEntry& entry = entry_of(claim, where);
-    std::uint32_t& known = storages_[static_cast<std::size_t>(&entry - zip_.entries().data())];
+    std::uint32_t& known = storages_[index_of(entry)];
     if (known == kNoStorage) known = add_storage(claim, entry);
     const std::uint64_t recorded = core_->storages[known].nbytes;
     if (recorded < claim.bytes)
@@ -182,7 +185,7 @@ class TorchArchive {
     place.offset_is_of_zip_header = true;
     place.packed_bytes = entry.packed_bytes;
     if (zip_.has_checksums()) place.crc32 = entry.crc32;
-    if (const auto row = digest_rows_.find(&entry); row != digest_rows_.end()) place.digests = {digests_, row->second};
+    if (digests_ && digest_rows_[index_of(entry)] != kNoRow) place.digests = {digests_, digest_rows_[index_of(entry)]};
     return static_cast<std::uint32_t>(core_->storages.size() - 1);
   }
 
@@ -193,7 +196,9 @@ class TorchArchive {
   std::vector<std::uint32_t> storages_;         ///< beside zip_.entries(): the storage made of each, or kNoStorage
   mutable std::string wanted_;                  ///< a name being looked up: one memory for all of them
   std::shared_ptr<const FileDigests> digests_;  ///< or null
-  std::unordered_map<const ZipEntry*, std::uint32_t> digest_rows_;
+  static constexpr std::uint32_t kNoRow = ~std::uint32_t{0};
+  std::vector<std::uint32_t>
+      digest_rows_;  ///< beside zip_.entries(), where there are digests: the row of each, or kNoRow
 };
 
 }  // namespace

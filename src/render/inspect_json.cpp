@@ -175,7 +175,7 @@ std::string render_json(const Checkpoint& checkpoint, const InspectOptions& opti
   head["producer"] = checkpoint.producer() ? json_text(*checkpoint.producer()) : Json(nullptr);
   head["state_dicts"] = state_dicts_json(checkpoint);
   std::string out = head.dump();
-  out.pop_back();  // the brace is closed below
+  out.pop_back();                                               // the brace is closed below
   out.reserve(out.size() + checkpoint.tensors().size() * 256);  // pages that no row reaches cost nothing
   append_rows(out, "tensors", checkpoint.tensors(), [&](std::size_t i) { append_tensor(out, checkpoint, i, options); });
   append_rows(out, "objects", checkpoint.objects(),

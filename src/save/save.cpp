@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <set>
@@ -129,7 +130,8 @@ formats::Layout index_layout(const Outputs& outputs, const SaveOptions& options,
   return text_layout(saving::index_text(shards, options.digests));
 }
 
-Outputs checked_outputs(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
+Outputs checked_outputs(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options,
+                        std::uint64_t first_generation = 1) {
   refuse_no_tensors(snapshot, path);
   refuse_placeholders(snapshot, path);
   Outputs outputs;
@@ -149,7 +151,8 @@ Outputs checked_outputs(io::Fs& fs, const Snapshot& snapshot, const std::string&
   }
   refuse_two_of_a_name(whole, path);
   // What must not be replaced must not be evaded either.
-  const std::uint64_t generation = options.existing == Existing::Replace ? saving::free_generation(fs, path, count) : 1;
+  const std::uint64_t generation =
+      options.existing == Existing::Replace ? saving::free_generation(fs, path, count, first_generation) : 1;
   for (std::size_t i = 0; i < count; ++i) {
     std::string shard = saving::shard_path(path, i + 1, count, generation);
     formats::Layout layout = lay_out({outputs.shards[i], shard, options.objects, options.digests}, options.format);
@@ -191,9 +194,10 @@ class Teller {
   std::uint64_t done_ = 0, next_ = 0, all_ = 0;
 };
 
-SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
+SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options,
+                     std::uint64_t first_generation) {
   saving::recover(fs, saving::folder_of(path));
-  Outputs outputs = checked_outputs(fs, snapshot, path, options);
+  Outputs outputs = checked_outputs(fs, snapshot, path, options, first_generation);
   Teller teller(options.progress, outputs);
   std::vector<std::unique_ptr<io::AtomicFile>> files;
   std::vector<std::string> digests;
@@ -228,13 +232,16 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
 SaveReport saving::save_through(io::Fs& fs, const Snapshot& snapshot, const std::string& path,
                                 const SaveOptions& options) {
   constexpr int kAttempts = 20;  // of which all but one fail only while others save there
+  std::uint64_t generation = 1;
   for (int attempt = 1;; ++attempt) {
     try {
-      return save_once(fs, snapshot, path, options);
+      return save_once(fs, snapshot, path, options, generation);
     } catch (const io::SyncFailed&) {
       if (attempt > 1) throw;
     } catch (const saving::NamesTaken&) {
       if (attempt == kAttempts || options.existing == Existing::Refuse) throw;
+      // Somewhere else: two writers that count in step would meet again and again.
+      generation = 2 + static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) % 1000;
     }
   }
 }

@@ -69,8 +69,8 @@ std::string shard_path(const std::string& path, std::size_t number, std::size_t 
   return io::path_in(whole.parent_path().string(), name);
 }
 
-std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t count) {
-  for (std::uint64_t generation = 1;; ++generation) {
+std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t count, std::uint64_t first) {
+  for (std::uint64_t generation = first;; ++generation) {
     bool taken = false;
     for (std::size_t i = 1; i <= count && !taken; ++i)
       taken = fs.state(shard_path(path, i, count, generation)).has_value();

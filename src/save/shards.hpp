@@ -24,8 +24,8 @@ std::vector<Snapshot> cut_into_shards(const Snapshot& snapshot, std::uint64_t ma
 /// that the old ones stay whole until the new index stands.
 std::string shard_path(const std::string& path, std::size_t number, std::size_t count, std::uint64_t generation);
 
-/// The first generation whose names are all free: 1, which is not written, where nothing was saved before.
-std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t count);
+/// The first generation from `first` on whose names are all free; 1 is not written.
+std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t count, std::uint64_t first);
 
 /// `dir/model.safetensors` -> `dir/model.safetensors.index.json`.
 std::string index_path(const std::string& path);

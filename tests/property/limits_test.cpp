@@ -127,7 +127,7 @@ class EachLimit : public testing::TestWithParam<std::string> {};
 TEST_P(EachLimit, IsNamedWhereItIsMet) {
   if (kNotMetHere.contains(GetParam())) return;
   static const auto files = all_files();
-  for (const std::uint64_t lowered : {0, 1, 3}) {
+  for (const std::uint64_t lowered : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{3}}) {
     Limits limits;
     limits.scan_bomb_bytes = 64;
     set_limit(limits, GetParam(), lowered);

@@ -18,8 +18,8 @@ class Comparison:
 class Bench:
     """The programs and files that cases use."""
 
-    def __init__(self, tenon, limits, library, libtorch, torches, files, megabytes, count, folder):
-        self.tenon, self.limits, self.library, self.libtorch, self.torches = tenon, limits, library, libtorch, torches
+    def __init__(self, tenon, limits, in_process, libtorch, torches, files, megabytes, count, folder):
+        self.tenon, self.limits, self.in_process, self.libtorch, self.torches = tenon, limits, in_process, libtorch, torches
         self.files, self.megabytes, self.count, self.folder = files, megabytes, count, folder
 
     def main_pt(self, megabytes=None):
@@ -84,7 +84,7 @@ def inspect_large(bench):
 def many_tensors(bench):
     path = bench.many("pt")
     title = "list {:,} tensors .pt, in process".format(bench.count)
-    opened = lambda: bench.library.ask("open", path)
+    opened = lambda: bench.in_process.ask("open", path)
     for torch in bench.torches:
         yield Comparison("many", title, "torch {} load".format(torch.version), lambda: torch.worker.ask(do="list", path=path), opened, 100, pairs=5)
         if torch.mmap:
@@ -103,7 +103,7 @@ def many_safetensors(bench):
         if torch.safetensors:
             yield Comparison("many-safetensors", "list {:,} tensors .safetensors, in process".format(bench.count),
                              "safetensors {} safe_open".format(torch.safetensors),
-                             lambda: torch.worker.ask(do="safetensors_list", path=path), lambda: bench.library.ask("open", path), pairs=5)
+                             lambda: torch.worker.ask(do="safetensors_list", path=path), lambda: bench.in_process.ask("open", path), pairs=5)
 
 
 def load(bench):
@@ -136,9 +136,9 @@ def load(bench):
 def save(bench):
     """From a model's memory. tenon's is durable and checksummed; torch.save syncs nothing and checks nothing."""
     source = bench.main_own("safetensors")
-    bench.library.ask("hold", source)
+    bench.in_process.ask("hold", source)
     for suffix in ("safetensors", "pt"):
-        saved = lambda: bench.library.ask("save", bench.out("tenon." + suffix))
+        saved = lambda: bench.in_process.ask("save", bench.out("tenon." + suffix))
         title = "save {}, durable and checksummed (.{})".format(size_text(bench.megabytes), suffix)
         for torch in bench.torches:
             torch.worker.ask(do="model", path=bench.main_pt())

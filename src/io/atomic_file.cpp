@@ -37,11 +37,6 @@ std::string resolve_links(Fs& fs, const std::string& path) {
   return target.string();
 }
 
-std::string folder_of(const std::string& path) {
-  const std::string folder = paths::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
-}
-
 /// A file system that cannot reserve blocks says so here; the bytes are then found out of place when they are written.
 bool cannot_reserve(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == ENODEV; }
 
@@ -84,18 +79,19 @@ void AtomicFile::discard() {
 void AtomicFile::create_temporary() {
   const std::string name = paths::path(final_).filename().string();
   for (;;) {
-    temporary_ = temporary_path(fs_, folder_, name, Temporary::File);
-    descriptor_ = fs_.create(temporary_);
-    if (descriptor_ == -EEXIST) continue;
-    if (descriptor_ < 0) {
-      temporary_.clear();
-      fail("creating a temporary file beside it", -descriptor_);
-    }
+    // The members are set once the file is this writer's: discard() must not remove another's.
+    std::string path = temporary_path(fs_, folder_, name, Temporary::File);
+    const int created = fs_.create(path);
+    if (created == -EEXIST) continue;
+    if (created < 0) fail("creating a temporary file beside it", -created);
+    temporary_ = std::move(path);
+    descriptor_ = created;
     // Between the two calls another save may take the file for a dead writer's and remove it: then once more. Where
     // there are no locks, the process in the name must do.
     fs_.lock(descriptor_, Wait::No);
     if (fs_.link_count(descriptor_) != 0) break;
-    fs_.close(descriptor_);
+    temporary_.clear();
+    fs_.close(std::exchange(descriptor_, -1));
   }
   if (const int error = fs_.keep_attributes(final_, descriptor_); error < 0)
     fail("setting the mode of the temporary file", -error);
@@ -107,8 +103,8 @@ void AtomicFile::fail(const char* step, int error_number) {
   usable_ = false;
   const bool full = error_number == ENOSPC || error_number == EDQUOT;
   const bool too_large = error_number == EFBIG;
-  const std::string expected = "room for " + base::count_text(std::max(expected_bytes_, written_)) + " bytes";
   if (full || too_large) {
+    const std::string expected = "room for " + base::count_text(std::max(expected_bytes_, written_)) + " bytes";
     const auto free = fs_.free_bytes(folder_);
     std::string found = free ? base::count_text(*free) + " bytes free" : std::string{};
     if (error_number == EDQUOT) found = "the quota is used up";
@@ -116,21 +112,25 @@ void AtomicFile::fail(const char* step, int error_number) {
     throw Error(Code::Write, at(path_), full ? "no space left on the device" : "the file would be too large", expected,
                 found, "free some space or choose another disk; the old file, if there is one, is untouched");
   }
-  throw Error(Code::Write, at(path_), std::string(step) + " failed: " + std::strerror(error_number), expected, {},
+  throw Error(Code::Write, at(path_), std::string(step) + " failed: " + std::strerror(error_number), {}, {},
               "check the disk and the permissions of the folder; the old file, if there is one, is untouched");
 }
 
-void AtomicFile::put(std::span<const std::byte> piece) {
-  std::uint64_t offset = static_cast<std::uint64_t>(hashes_.size()) * kPiece;
-  hashes_.push_back(base::xxh3(piece));
-  const std::uint64_t end = offset + piece.size();
-  while (!piece.empty()) {
-    const ssize_t count = fs_.write(descriptor_, piece, offset);
-    if (count <= 0 || static_cast<std::size_t>(count) > piece.size())
+void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = fs_.write(descriptor_, bytes, offset);
+    if (count <= 0 || static_cast<std::size_t>(count) > bytes.size())
       fail("writing", count < 0 ? static_cast<int>(-count) : EIO);
     offset += static_cast<std::uint64_t>(count);
-    piece = piece.subspan(static_cast<std::size_t>(count));
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
+}
+
+void AtomicFile::put(std::span<const std::byte> piece) {
+  const std::uint64_t offset = static_cast<std::uint64_t>(hashes_.size()) * kPiece;
+  hashes_.push_back(base::xxh3(piece));
+  write_at(offset, piece);
+  const std::uint64_t end = offset + piece.size();
   if (end % kWriteOut == 0) fs_.start_writing_out(descriptor_, end - kWriteOut, kWriteOut);
 }
 
@@ -182,12 +182,7 @@ void AtomicFile::rewrite(std::uint64_t offset, std::span<const std::byte> bytes)
     const std::size_t count = std::min(bytes.size(), piece.size() - within);
     std::copy_n(bytes.begin(), count, piece.begin() + static_cast<std::ptrdiff_t>(within));
     hashes_[index] = base::xxh3(piece);
-    for (std::size_t done = 0; done < count;) {
-      const ssize_t wrote = fs_.write(descriptor_, bytes.subspan(done, count - done), offset + done);
-      if (wrote <= 0 || static_cast<std::size_t>(wrote) > count - done)
-        fail("writing", wrote < 0 ? static_cast<int>(-wrote) : EIO);
-      done += static_cast<std::size_t>(wrote);
-    }
+    write_at(offset, bytes.first(count));
     offset += count;
     bytes = bytes.subspan(count);
   }

@@ -66,6 +66,7 @@ class AtomicFile {
  private:
   void create_temporary();
   void discard();
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   void put(std::span<const std::byte> piece);
   void flush();
   void read_back();

@@ -1,11 +1,18 @@
 #include "io/fs.hpp"
 
+#include <filesystem>
+
 namespace tenon::io {
 
 std::string path_in(const std::string& folder, std::string_view name) {
   std::string path = folder;
   if (!path.empty() && !path.ends_with('/')) path += '/';
   return path += name;
+}
+
+std::string folder_of(const std::string& path) {
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
 }
 
 std::optional<std::string> read_small_file(Fs& fs, const std::string& path, std::uint64_t limit_bytes) {

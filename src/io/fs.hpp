@@ -1,8 +1,7 @@
 // Fs: the system calls of a save, one function each, so that a test can count, fail, drop and reorder them. No policy
 // is in here: what follows a failure is decided above.
 //
-//   save -> AtomicFile -> Fs -> the system            (tests: -> FaultyFs -> ..., -> ModelFs, which is a disk in
-//   memory)
+//   save -> AtomicFile -> Fs -> the system      (in tests: -> FaultyFs -> ModelFs, a disk in memory)
 //
 // Every function gives a negative errno on failure and never throws.
 #pragma once
@@ -84,6 +83,9 @@ Fs& system_fs();
 /// `folder/name`. Not by std::filesystem: where memory ends while libstdc++ 12 joins paths, it frees what it does not
 /// own.
 std::string path_in(const std::string& folder, std::string_view name);
+
+/// The folder of a path; "." where it names none.
+std::string folder_of(const std::string& path);
 
 /// The bytes of a small file; nothing when it cannot be read or is larger than `limit_bytes`.
 std::optional<std::string> read_small_file(Fs& fs, const std::string& path, std::uint64_t limit_bytes);

@@ -105,6 +105,10 @@ FolderLock::~FolderLock() {
 }
 
 std::string write_journal(io::Fs& fs, const std::string& folder, const Journal& journal) {
+  if (journal.index.name.find('\n') != std::string::npos)
+    throw Error(Code::Invalid, {io::path_in(folder, journal.index.name), {}, {}, {}},
+                "a checkpoint in several files cannot have a line break in its name", "a name of one line", {},
+                "choose another name");
   std::string text = std::string(kFirstLine) + "\n" + line_of("index", journal.index);
   for (const JournalRow& row : journal.made) text += line_of("new", row);
   for (const JournalRow& row : journal.replaced) text += line_of("old", row);

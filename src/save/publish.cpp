@@ -29,7 +29,7 @@ std::vector<JournalRow> replaced_shards(io::Fs& fs, const std::string& index, co
 class SeveralFiles {
  public:
   SeveralFiles(io::Fs& fs, const std::vector<std::unique_ptr<io::AtomicFile>>& files, Durability durability)
-      : fs_(fs), files_(files), durability_(durability), folder_(folder_of(files.back()->final_path())) {}
+      : fs_(fs), files_(files), durability_(durability), folder_(io::folder_of(files.back()->final_path())) {}
 
   void publish() {
     const FolderLock lock(fs_, folder_, io::Wait::Yes);
@@ -77,11 +77,6 @@ class SeveralFiles {
 };
 
 }  // namespace
-
-std::string folder_of(const std::string& path) {
-  std::string folder = paths::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
-}
 
 void publish(io::Fs& fs, const std::vector<std::unique_ptr<io::AtomicFile>>& files, Durability durability) {
   if (files.size() > 1) return SeveralFiles(fs, files, durability).publish();

@@ -19,9 +19,6 @@ struct NamesTaken : Error {
   explicit NamesTaken(const Error& error) : Error(error) {}
 };
 
-/// The folder of a path; "." where it names none.
-std::string folder_of(const std::string& path);
-
 /// Publishes `files`, all finished. Several: shards and their index, the index last, under a journal and a lock on
 /// their folder; then the shards that only the replaced index named are removed. Throws Error: Write, Exists,
 /// NamesTaken; nothing of this save stands then, unless the message says so.

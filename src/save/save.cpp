@@ -196,7 +196,7 @@ class Teller {
 
 SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options,
                      std::uint64_t first_generation) {
-  saving::recover(fs, saving::folder_of(path));
+  saving::recover(fs, io::folder_of(path));
   Outputs outputs = checked_outputs(fs, snapshot, path, options, first_generation);
   Teller teller(options.progress, outputs);
   std::vector<std::unique_ptr<io::AtomicFile>> files;
@@ -219,7 +219,7 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
   }
   // Made before the names are given: a save that has happened must not fail for want of memory.
   SaveReport report = report_of(outputs);
-  const std::string unsure = fs.unsure_kind(saving::folder_of(path));
+  const std::string unsure = fs.unsure_kind(io::folder_of(path));
   if (!unsure.empty() && options.durability == Durability::Fsync)
     report.notes.push_back("the file system (" + unsure + ") may call bytes written that a power cut can still lose");
   saving::publish(fs, files, options.durability);

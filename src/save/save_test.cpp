@@ -147,6 +147,13 @@ TEST_F(Save, ATensorThatCannotBeReadLeavesTheOldFile) {
 
 // ---- a disk that is too small
 
+TEST_F(Save, ALineBreakInTheNameOfSeveralFilesIsRefused) {
+  Snapshot snapshot = one_tensor();
+  add_tensor(snapshot, "other", zeros(DType::Float32, {2, 3}));
+  EXPECT_EQ(caught([&] { save(snapshot, path("a\nb"), {.max_shard_bytes = 24}); }).code, Code::Invalid);
+  EXPECT_EQ(entries(), 0U);
+}
+
 TEST_F(Save, AFileSizeLimitLeavesTheOldFile) {
   test::put(path("m"), "old");
   const pid_t child = ::fork();

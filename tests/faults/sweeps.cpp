@@ -156,13 +156,21 @@ std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
   return out;
 }
 
+namespace {
+
+FaultyFs::Choose kill_at(std::uint64_t n) {
+  return [n](std::uint64_t call, Call) {
+    return call == n ? std::optional(Fault{Fault::Kind::Kill, 0}) : std::nullopt;
+  };
+}
+
+}  // namespace
+
 Outcome kill_sweep(const Writer& writer, Before before) {
   Judge judge(writer, before);
   for (std::uint64_t n = 1;; ++n) {
     ModelFs fs = start(writer, before);
-    FaultyFs faulty(fs, [n](std::uint64_t call, Call) {
-      return call == n ? std::optional(Fault{Fault::Kind::Kill, 0}) : std::nullopt;
-    });
+    FaultyFs faulty(fs, kill_at(n));
     const End end = run_until_killed(writer, faulty);
     const std::string what = "killed at call " + std::to_string(n);
     ModelFs after(fs.after_kill());
@@ -179,9 +187,7 @@ Outcome power_cut_sweep(const Writer& writer, Before before, std::size_t states)
   Judge judge(writer, before);
   for (std::uint64_t n = 1;; ++n) {
     ModelFs fs = start(writer, before);
-    FaultyFs faulty(fs, [n](std::uint64_t call, Call) {
-      return call == n ? std::optional(Fault{Fault::Kind::Kill, 0}) : std::nullopt;
-    });
+    FaultyFs faulty(fs, kill_at(n));
     const End end = run_until_killed(writer, faulty);
     std::size_t number = 0;
     for (const ModelFs::Disk& disk : fs.after_power_cut(states)) {

@@ -22,6 +22,7 @@
 #include "base/text.hpp"
 #include "container/pickle_reader.hpp"
 #include "container/tar_reader.hpp"
+#include "formats/claimed_count.hpp"
 #include "formats/object_walk.hpp"
 
 namespace tenon::formats {
@@ -57,14 +58,7 @@ class MemberStream {
     const bool is_count = tree.kind(tree.root()) == NodeKind::Integer && tree.integer(tree.root()) >= 0;
     if (!is_count) throw in_.error_at(at, Code::Corrupt, "the number of " + std::string(things) + " is no count");
     const auto found = static_cast<std::uint64_t>(tree.integer(tree.root()));
-    const std::string what = "the file has too many " + std::string(things);
-    if (found > limits_.tabled_tensors)
-      throw base::limit_error(in_.where(at), what, {&Limits::tabled_tensors, limits_}, base::count_text(found),
-                              std::string(kNext));
-    if (const std::uint64_t most = in_.remaining() / least_bytes; found > most)
-      throw in_.error_at(at, Code::Corrupt, what, "at most " + base::count_text(most), base::count_text(found),
-                         std::string(kNext));
-    return found;
+    return claimed_count(in_, at, found, things, least_bytes, limits_, kNext);
   }
 
  private:

@@ -25,6 +25,7 @@
 #include "base/limit_error.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "formats/claimed_count.hpp"
 
 namespace tenon::formats {
 
@@ -156,14 +157,7 @@ class Reader {
   std::uint64_t count(std::string_view things, std::uint64_t least_bytes) {
     const std::uint64_t at = in_.position();
     const std::uint64_t found = number("the number of " + std::string(things));
-    const std::string what = "the file has too many " + std::string(things);
-    if (found > limits_.tabled_tensors)
-      throw base::limit_error(in_.where(at), what, {&Limits::tabled_tensors, limits_}, base::count_text(found),
-                              std::string(kNext));
-    if (const std::uint64_t most = in_.remaining() / least_bytes; found > most)
-      throw in_.error_at(at, Code::Corrupt, what, "at most " + base::count_text(most), base::count_text(found),
-                         std::string(kNext));
-    return found;
+    return claimed_count(in_, at, found, things, least_bytes, limits_, kNext);
   }
 
   /// Dtype and shape of a tensor; its elements are `nbytes` from `offset` on, and are passed over.

@@ -83,34 +83,32 @@ def blueprint(model, inputs=None, optimizer=None, training=None, parent=None, ma
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError("tenon_blueprint: model must be a torch.nn.Module, not " + type(model).__name__)
-    state = _state_tensors(model)
-    run = _Run(model, state, inputs, _Limits(max_seconds, max_bytes)) if inputs is not None else None
+    held = _Held(model)
+    run = _Run(held, inputs, _Limits(max_seconds, max_bytes)) if inputs is not None else None
     assigned = run.assigned if run else {}
+    if run is not None:
+        held = _Held(model, held.state)  # a run may register what was not there
     document = {
         "schema": SCHEMA,
         "class": _class_name(model),
-        "tensors": _tensor_rows(model, state),
-        "modules": _module_rows(model, assigned, run.options if run else {}),
-        "environment": _environment(state),
-        "unsaved": _unsaved(model, optimizer, state, assigned),
+        "tensors": _tensor_rows(held),
+        "modules": _module_rows(held, assigned, run.options if run else {}),
+        "environment": _environment(held.state),
+        "unsaved": _UnsavedSearch(held, assigned).rows(optimizer),
     }
     if training is not None:
         document["training"] = {str(key): _plain(value, str(value)) for key, value in training.items()}
     if optimizer is not None:
-        document["optimizer"] = {"groups": _optimizer_groups(model, optimizer, state)}
+        document["optimizer"] = {"groups": _optimizer_groups(held, optimizer)}
     if run is not None:
         document.update(run.members())
-    if _is_scripted(model):  # compiled modules show neither options nor what they call: only the probe tells
+    if any(isinstance(module, torch.jit.ScriptModule) for module in held.modules):  # compiled modules show neither options nor what they call: only the probe tells
         document["modules"] = []
         document.pop("graph", None)
     document["digests"] = _digests(document)
     if parent is not None:
         _set_parent(document, parent)
     return document
-
-
-def _is_scripted(model):
-    return any(isinstance(module, torch.jit.ScriptModule) for module in model.modules())
 
 
 def write(model, path, inputs=None, optimizer=None, training=None, parent=None, max_seconds=60.0, max_bytes=1 << 30):
@@ -157,7 +155,7 @@ def unregistered(model, optimizer=None):
     Tensors kept as plain attributes or in lists, modules in lists or dicts, non-persistent buffers, tensors that an
     overridden `state_dict` leaves out, and parameters of the optimizer that are in no state dict.
     """
-    return _unsaved(model, optimizer, _state_tensors(model), {})
+    return _UnsavedSearch(_Held(model), {}).rows(optimizer)
 
 
 def example_inputs(seed, *specs):
@@ -202,7 +200,7 @@ _NOT_PLAIN = object()
 
 def _plain(value, otherwise=_NOT_PLAIN, depth=0):
     """`value` as JSON, or `otherwise`: numbers, texts, booleans, None, lists of these; dtypes and functions by name."""
-    if value is None or type(value) is int or isinstance(value, (bool, str)):
+    if type(value) in _FINITE or isinstance(value, str):
         return value
     if isinstance(value, enum.Enum):
         return value.name
@@ -253,12 +251,27 @@ def _place(tensor):
         return None
     if address == 0 or tensor.numel() == 0:
         return None
-    return address, tuple(tensor.shape), tensor.stride(), tensor.dtype, str(tensor.device)
+    return address, tensor.shape, tensor.stride(), tensor.dtype, tensor.device
 
 
-def _owned(model):
+class _Held:
+    """What a model holds: its modules, its registered tensors and its state dict, walked once."""
+
+    def __init__(self, model, state=None):
+        self.model = model
+        self.state = _state_tensors(model) if state is None else state
+        self.places = list(model.named_modules(remove_duplicate=False))  # a shared module under each of its paths
+        self.paths = {}  # id of a module -> the first of its paths
+        for path, module in self.places:
+            self.paths.setdefault(id(module), path)
+        self.once = [(path, module) for path, module in self.places if self.paths[id(module)] == path]
+        self.modules = [module for _, module in self.once]
+        self.tensors = list(_owned(self.places))
+
+
+def _owned(places):
     """(joined name, tensor, is_parameter, is_persistent) of all registered tensors; ties come once for each name."""
-    for path, module in model.named_modules(remove_duplicate=False):
+    for path, module in places:
         prefix = path + "." if path else ""
         for name, tensor in getattr(module, "_parameters", {}).items():
             if tensor is not None:
@@ -269,10 +282,10 @@ def _owned(model):
                 yield prefix + name, tensor, False, name not in transient
 
 
-def _tensor_rows(model, state):
-    owned = {name: (tensor, is_parameter) for name, tensor, is_parameter, _ in _owned(model)}
+def _tensor_rows(held):
+    owned = {name: (tensor, is_parameter) for name, tensor, is_parameter, _ in held.tensors}
     first, rows = {}, []
-    for name, tensor in state.items():
+    for name, tensor in held.state.items():
         live, is_parameter = owned.get(name, (None, None))
         place = _place(tensor)
         if place is None and live is not None:
@@ -290,16 +303,15 @@ def _tensor_rows(model, state):
     return rows
 
 
-def _module_rows(model, assigned, known_options):
+def _module_rows(held, assigned, known_options):
     """known_options: of each module as a run found it, `assigned` included; {} without a run."""
-    rows, first = [], {}
-    for path, module in model.named_modules(remove_duplicate=False):
+    rows = []
+    for path, module in held.places:
         row = {"path": path, "type": _class_name(module), "options": {}}
         if not type(module).__module__.startswith("torch."):
             row["custom"] = True
-        known = first.setdefault(id(module), path)
-        if known != path:
-            row["same_as"] = known
+        if held.paths[id(module)] != path:
+            row["same_as"] = held.paths[id(module)]
         if module in known_options:
             row["options"] = known_options[module].without(assigned.get(id(module), set()))
         else:
@@ -344,7 +356,8 @@ class _Options:
         return type(value) in _UNCHANGING or (type(value) is tuple and all(type(x) in _UNCHANGING for x in value))
 
 
-_UNCHANGING = frozenset((type(None), bool, int, float, str))
+_FINITE = frozenset((type(None), bool, int))
+_UNCHANGING = _FINITE | {float, str}
 
 
 def _options_of_hooks(module):
@@ -360,6 +373,8 @@ def _option(value, depth=0):
 
     Absolute paths are left out: where a run was kept decides nothing, and names people.
     """
+    if type(value) in _FINITE:
+        return value
     if isinstance(value, str) and re.match(r"[/~]|\\\\|[A-Za-z]:[\\/]", value):
         return _NOT_PLAIN
     plain = _plain(value)
@@ -439,8 +454,11 @@ def _made_by_hooks(module):
     return {getattr(hook, "name", getattr(hook, "_tensor_name", None)) for hook in hooks}
 
 
-def _optimizer_groups(model, optimizer, state):
-    names = _names_by_identity(model, state)
+def _optimizer_groups(held, optimizer):
+    names = {}  # id of a registered tensor -> its first name in the state dict
+    for name, tensor, _, _ in held.tensors:
+        if name in held.state:
+            names.setdefault(id(tensor), name)
     groups = []
     for number, group in enumerate(optimizer.param_groups):
         options = {name: _plain(value) for name, value in group.items() if name != "params"}
@@ -451,48 +469,30 @@ def _optimizer_groups(model, optimizer, state):
     return groups
 
 
-def _names_by_identity(model, state):
-    """id of a registered tensor -> its first name in the state dict."""
-    names = {}
-    for name, tensor, _, _ in _owned(model):
-        if name in state:
-            names.setdefault(id(tensor), name)
-    return names
-
-
 # ---- state that is not saved ----------------------------------------------------------------------------------------
 
 
-def _unsaved(model, optimizer, state, assigned):
-    return _UnsavedSearch(model, state, assigned).rows(optimizer)
-
-
 class _UnsavedSearch:
-    def __init__(self, model, state, assigned):
-        self.model = model
+    def __init__(self, held, assigned):
+        self.held = held
         self.assigned = assigned
         self.found = []
         self.seen = set()  # ids of tensors and modules that are accounted for
-        self.kept = {place for place in map(_place, state.values()) if place is not None}
-        self.modules = {id(module) for module in model.modules()}
-        self.state = state
+        self.kept = {place for place in map(_place, held.state.values()) if place is not None}
+        self.modules = set(held.paths)  # ids of modules that are accounted for
 
     def rows(self, optimizer):
-        registered = list(_owned(self.model))
-        for name, tensor, _, is_persistent in registered:
-            if self._is_kept(name, tensor):
+        for name, tensor, _, is_persistent in self.held.tensors:
+            if name in self.held.state or _place(tensor) in self.kept:
                 self.seen.add(id(tensor))
-        for name, tensor, _, is_persistent in registered:
+        for name, tensor, _, is_persistent in self.held.tensors:
             self._note(name, tensor, "left out by state_dict()" if is_persistent else "non-persistent buffer")
-        for path, module in self.model.named_modules():
+        for path, module in self.held.once:
             self._attributes(path, module)
         for number, group in enumerate(optimizer.param_groups if optimizer is not None else []):
             for i, parameter in enumerate(group["params"]):
                 self._note("<group {} parameter {}>".format(number, i), parameter, "parameter of the optimizer")
         return self.found
-
-    def _is_kept(self, name, tensor):
-        return name in self.state or _place(tensor) in self.kept
 
     def _note(self, name, tensor, why):
         if id(tensor) in self.seen or _place(tensor) in self.kept:
@@ -503,7 +503,9 @@ class _UnsavedSearch:
     def _attributes(self, path, module):
         skipped = self.assigned.get(id(module), set()) | _stored_by_forward(type(module)) | _made_by_hooks(module)
         for name, value in list(vars(module).items()):
-            if name in ("_parameters", "_buffers", "_modules") or name in skipped or "hooks" in name:
+            if type(value) in _UNCHANGING or name in ("_parameters", "_buffers", "_modules"):
+                continue
+            if name in skipped or "hooks" in name:
                 continue
             self._value((path + "." if path else "") + name, value, "attribute", 0)
 
@@ -523,7 +525,7 @@ class _UnsavedSearch:
             return
         self.modules.add(id(module))
         why = "module in a " + where if where != "attribute" else "module that is not registered"
-        for inner, tensor, _, _ in list(_owned(module)):
+        for inner, tensor, _, _ in list(_owned(module.named_modules(remove_duplicate=False))):
             self._note(name + "." + inner, tensor, why)
 
 
@@ -550,11 +552,10 @@ class _TookTooLong(BaseException):
 class _Run:
     """Runs the model once and keeps operations, outputs of submodules, and what `forward` assigned."""
 
-    def __init__(self, model, state, inputs, limits=None):
-        self.model = model
+    def __init__(self, held, inputs, limits=None):
+        self.held = held
         self.limits = limits or _Limits()
         self.left_out = []
-        self.state = state
         self.seed = getattr(inputs, "seed", None)
         self.args, self.kwargs = _arguments(inputs)
         self.inputs = list(_tensors_in((self.args, self.kwargs) if self.kwargs else self.args))
@@ -562,16 +563,14 @@ class _Run:
             raise ValueError("tenon_blueprint: inputs hold no tensor")
         first = self.inputs[0][1]
         self.batch = first.shape[0] if first.dim() else None
-        self.paths = {}
-        for path, module in model.named_modules():
-            self.paths.setdefault(id(module), path)
         wrapping = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
-        self.wrappers = {path for path, module in model.named_modules() if isinstance(module, wrapping)}
+        self.wrappers = {path for path, module in held.once if isinstance(module, wrapping)}
         self.assigned = {}
         self.options = {}  # module -> its options before the run
         self.stack = []
         self.rows = []  # outputs of submodules
         self.samples = []
+        self.sampled = None  # the tensor that was sampled last, and after how many calls: its module returns it, too
         self.done = set()
         self.recorder = _Recorder(self)
         self.is_deterministic = True
@@ -587,7 +586,7 @@ class _Run:
     def _run(self):
         self.started = time.monotonic()
         try:
-            with _Undisturbed(self.model, [tensor for _, tensor in self.inputs]) as self.undisturbed:
+            with _Undisturbed(self.held, [tensor for _, tensor in self.inputs]) as self.undisturbed:
                 self._run_undisturbed()
         except _TookTooLong:
             self.left_out.append("operations and probe: the run took {:.1f} s, the limit is {:g} s".format(
@@ -603,7 +602,7 @@ class _Run:
                 size, self.limits.bytes))
 
     def _run_undisturbed(self):
-        self.options = {module: _Options(module) for module in self.model.modules()}
+        self.options = {module: _Options(module) for module in self.held.modules}
         before = _random_states()
         try:
             with self.recorder, _SeenIndexing():
@@ -644,41 +643,45 @@ class _Run:
             self.assigned.setdefault(id(module), set()).update(before.changed(module))
 
     def _call(self):
-        return list(_tensors_in(self.model(*self.args, **self.kwargs)))
+        return list(_tensors_in(self.held.model(*self.args, **self.kwargs)))
 
     def _watched_call(self):
-        handles = []
-        for module in self.model.modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                continue  # takes no hooks
-            handles.append(module.register_forward_pre_hook(self._enter))
-            handles.append(module.register_forward_hook(self._leave))
-        setattr_of_module = torch.nn.Module.__setattr__
+        """Calls and assignments of all modules pass by here: quicker than two hooks in each module, and their own hooks
+        are theirs."""
+        call, set_attribute = torch.nn.Module.__call__, torch.nn.Module.__setattr__
+        watched = {id(module): path for path, module in self.held.once if not isinstance(module, torch.jit.ScriptModule)}
+
+        def noting_call(module, *args, **kwargs):
+            path = watched.get(id(module))
+            if path is None:
+                return call(module, *args, **kwargs)
+            self.stack.append(path)
+            try:
+                output = call(module, *args, **kwargs)
+            finally:
+                self.stack.pop()
+            if path and path not in self.done:
+                self._keep_sample(path, output)
+            return output
 
         def noting_setattr(module, name, value):
             self.assigned.setdefault(id(module), set()).add(name)
-            setattr_of_module(module, name, value)
+            set_attribute(module, name, value)
 
-        torch.nn.Module.__setattr__ = noting_setattr
+        torch.nn.Module.__call__, torch.nn.Module.__setattr__ = noting_call, noting_setattr
         try:
             return self._call()
         finally:
-            torch.nn.Module.__setattr__ = setattr_of_module
-            for handle in handles:
-                handle.remove()
+            torch.nn.Module.__call__, torch.nn.Module.__setattr__ = call, set_attribute
 
-    def _enter(self, module, args):
-        self.check_time()
-        self.stack.append(self.paths[id(module)])
-
-    def _leave(self, module, args, output):
-        path = self.stack.pop()
-        if path == "" or path in self.done:
-            return
+    def _keep_sample(self, path, output):
         self.done.add(path)
         for _, tensor in _tensors_in(output):
-            # one visit to the recorder, which takes it without writing it down, and not one for each property
-            form, elements = handle_torch_function(_taken_sample, (tensor,), tensor)
+            if self.sampled != (id(tensor), self.recorder.calls):
+                # one visit to the recorder, which takes it without writing it down, and not one for each property
+                self.sample = handle_torch_function(_taken_sample, (tensor,), tensor)
+                self.sampled = id(tensor), self.recorder.calls
+            form, elements = self.sample
             self.samples.append((dict(form, name=path), elements))  # numbers when the run is over
             break
 
@@ -703,7 +706,7 @@ class _Run:
             "inputs": inputs,
             "outputs": [self._output_row(name, tensor) for name, tensor in self.outputs],
             "modules": self.rows,
-            "state": _fingerprints(self.state)}
+            "state": _fingerprints(self.held.state)}
 
     def _output_row(self, name, tensor):
         row = dict(_sample_row(tensor), name=name, digest=_digest(tensor))
@@ -767,26 +770,26 @@ class _Undisturbed:
     change in place is kept by keep().
     """
 
-    def __init__(self, model, inputs):
-        self.model = model
+    def __init__(self, held, inputs):
+        self.modules = held.modules
+        self.registered = held.tensors
         self.inputs = inputs
 
     def __enter__(self):
-        self.modules = list(self.model.modules())
         members = [(module, dict(vars(module))) for module in self.modules]
+        self.empty = []  # containers without content: most are tables of hooks
         self.containers = {}
         for module in self.modules:
-            for value in list(vars(module).values()):
+            for value in vars(module).values():
                 if type(value) in _CONTAINERS:
-                    self._keep_container(value, 0)
-        owned = list(_owned(self.model))
-        held = self.inputs + [tensor for _, tensor, _, _ in owned]
+                    self._keep_container(value, 0) if value else self.empty.append(value)
+        held = self.inputs + [tensor for _, tensor, _, _ in self.registered]
         held += [value for _, values in members for value in values.values() if isinstance(value, torch.Tensor)]
         self.held = {}  # memory -> the tensors in it
         for tensor in held:
             self.held.setdefault(_memory(tensor), []).append(tensor)
         self.kept = {}  # memory -> pairs of a tensor and its values before
-        for _, buffer, is_parameter, _ in owned:
+        for _, buffer, is_parameter, _ in self.registered:
             if not is_parameter:
                 self.keep(buffer)
         with contextlib.ExitStack() as stack:
@@ -820,7 +823,7 @@ class _Undisturbed:
     def _keep_container(self, value, depth):
         if type(value) not in _CONTAINERS or id(value) in self.containers or depth >= MAX_DEPTH:
             return
-        self.containers[id(value)] = (value, type(value)(value) if value else ())  # most are empty tables of hooks
+        self.containers[id(value)] = (value, type(value)(value))
         for item in list(value.values() if isinstance(value, dict) else value)[:4096]:
             self._keep_container(item, depth + 1)
 
@@ -828,6 +831,9 @@ class _Undisturbed:
         self.undo.__exit__(*problem)
 
     def _give_members_back(self, members):
+        for container in self.empty:
+            if container:
+                container.clear()
         for container, before in self.containers.values():
             _refill(container, before)
         for module, before in members:
@@ -845,9 +851,7 @@ _CONTAINERS = frozenset((list, dict, set, collections.OrderedDict, collections.d
 
 def _refill(container, before):
     """Gives a container its old content back, in place and only where it changed."""
-    if not container and not before:
-        return
-    if isinstance(container, dict) and before:
+    if isinstance(container, dict):
         same = list(container) == list(before) and all(container[key] is value for key, value in before.items())
     elif isinstance(container, set):
         same = container == before
@@ -859,18 +863,18 @@ def _refill(container, before):
 
 
 def _memory(tensor):
-    """Equal for tensors and their views; None where there is none."""
+    """The address where a tensor's storage begins, so equal for tensors and their views; None where there is none."""
     try:
-        storage = tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()
-        return storage.data_ptr() or None
+        address = tensor.data_ptr()
+        return address - tensor.storage_offset() * tensor.element_size() if address else None
     except (RuntimeError, NotImplementedError):
         return None
 
 
 def _random_states():
-    states = [bytes(torch.get_rng_state().tolist()), random.getstate()]
+    states = [_digest(torch.get_rng_state()), random.getstate()]
     if torch.cuda.is_available():
-        states += [bytes(state.tolist()) for state in torch.cuda.get_rng_state_all()]
+        states += [_digest(state) for state in torch.cuda.get_rng_state_all()]
     if "numpy" in sys.modules:
         numpy = sys.modules["numpy"]
         state = numpy.random.get_state()
@@ -885,18 +889,20 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.run = run
         self.nodes = []
+        self.calls = 0
         self.is_full = False
         self.known = {}  # id of a tensor -> (weak reference, operand)
         for number, (_, tensor) in enumerate(run.inputs):
             self._know(tensor, "input:{}".format(number))
-        for name, tensor, _, _ in _owned(run.model):
-            if name in run.state and self._operand(tensor) == "unknown":
+        for name, tensor, _, _ in run.held.tensors:
+            if name in run.held.state and self._operand(tensor) == "unknown":
                 self._know(tensor, "tensor:" + name)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func is _taken_sample:
             return func(*args)
         kwargs = kwargs or {}
+        self.calls += 1
         self.run.check_time()
         before = None if self.run.module in self.run.wrappers else _Call(self, func, args, kwargs)
         for tensor in _written(func, args, kwargs):
@@ -914,7 +920,7 @@ class _Recorder(TorchFunctionMode):
         return operand if reference is not None and reference() is tensor else "unknown"
 
     def _note(self, call, result):
-        results = [tensor for _, tensor in _tensors_in(result)]
+        results = [result] if isinstance(result, torch.Tensor) else [tensor for _, tensor in _tensors_in(result)]
         if not results and call.op == "setitem" and isinstance(call.first, torch.Tensor):
             results = [call.first]
         if not results:
@@ -972,10 +978,10 @@ class _Call:
         if self.op in ("getitem", "setitem") and isinstance(args[1], tuple) and len(args[1]) == 1:
             args = (args[0], args[1][0], *args[2:])
         for value in args:
-            self._add(value, lambda plain: plain)
+            self._add(value)
         for name in sorted(kwargs):
             if name not in ("inplace", "device", "out", "generator", "layout", "pin_memory", "requires_grad"):
-                self._add(kwargs[name], lambda plain, name=name: {name: plain})
+                self._add(kwargs[name], name)
         if self.op in _SHAPE_OPS:
             _mark_batch(self.arguments, recorder.run.batch)
 
@@ -985,21 +991,25 @@ class _Call:
         unchanged = self.first.dtype == result.dtype and self.first.shape == result.shape
         return unchanged and (self.op in _TRANSPARENT or self.op in _CASTS)
 
-    def _add(self, value, named):
+    def _add(self, value, name=None):
         if isinstance(value, torch.Tensor):
-            self.first = value if self.first is None else self.first
-            self.operands.append(self.recorder._operand(value))
-        elif isinstance(value, torch.device):
-            return
-        else:
+            self._add_operand(value)
+        elif not isinstance(value, torch.device):
             inner = list(_tensors_in(value)) if isinstance(value, (list, tuple, dict)) else []
             for _, tensor in inner:
-                self.first = tensor if self.first is None else self.first
-                self.operands.append(self.recorder._operand(tensor))
+                self._add_operand(tensor)
             if not inner:
-                self.arguments.append(named(_argument(value)))
+                self._add_argument(value, name)
             elif any(not isinstance(item, torch.Tensor) for item in value):
-                self.arguments.append(named(_argument([None if isinstance(x, torch.Tensor) else x for x in value])))
+                self._add_argument([None if isinstance(x, torch.Tensor) else x for x in value], name)
+
+    def _add_operand(self, tensor):
+        self.first = tensor if self.first is None else self.first
+        self.operands.append(self.recorder._operand(tensor))
+
+    def _add_argument(self, value, name):
+        value = _argument(value)
+        self.arguments.append(value if name is None else {name: value})
 
 
 def _written(func, args, kwargs):
@@ -1023,6 +1033,8 @@ def _op_name(func):
 
 
 def _argument(value):
+    if type(value) in _FINITE:
+        return value
     if isinstance(value, slice):
         return ":".join("" if part is None else str(part) for part in (value.start, value.stop, value.step))
     if value is Ellipsis:
@@ -1649,7 +1661,7 @@ def _pairs(a, b):
 def _move_everything(model):
     """As training does, and more: what is not saved must not be what a fresh model happens to start with."""
     with torch.no_grad():
-        for number, (_, tensor, is_parameter, _) in enumerate(_owned(model)):
+        for number, (_, tensor, is_parameter, _) in enumerate(_Held(model).tensors):
             if tensor.is_floating_point() and _has_values(tensor):
                 tensor.mul_(1 + 0.01 * (number % 7 + 1))
                 if is_parameter:
@@ -1659,7 +1671,7 @@ def _move_everything(model):
 def _tensor_problems(model, fresh):
     saved, loaded = {}, {}
     for into, source in ((saved, model), (loaded, fresh)):
-        for name, tensor, _, is_persistent in _owned(source):
+        for name, tensor, _, is_persistent in _Held(source).tensors:
             if is_persistent:
                 into[name] = tensor
     problems = []
@@ -1673,7 +1685,7 @@ def _tensor_problems(model, fresh):
 
 
 def _output_problems(model, fresh, inputs):
-    a, b = _Run(model, _state_tensors(model), inputs), _Run(fresh, _state_tensors(fresh), inputs)
+    a, b = _Run(_Held(model), inputs), _Run(_Held(fresh), inputs)
     if not (a.is_deterministic and b.is_deterministic):
         return []
     first, second = a.probe(), b.probe()

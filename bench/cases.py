@@ -112,8 +112,10 @@ def load(bench):
         return
     foreign, own = bench.main_pt(), bench.main_own("safetensors")
     bench.libtorch.ask("model", foreign)
-    into = lambda path: lambda: bench.libtorch.ask("load", path)
-    title = "load {} into a model, verified".format(size_text(bench.megabytes))
+    first = lambda path: lambda: bench.libtorch.ask("load", path)
+    into = lambda path: lambda: bench.libtorch.ask("load", path, "once")
+    title = "load {} into a model, verified while reading".format(size_text(bench.megabytes))
+    title_first = "load {} into a model, verified first".format(size_text(bench.megabytes))
     for torch in bench.torches:
         torch.worker.ask(do="model", path=foreign)
         ways = [("first in a process", False, True), ("into warm memory", False, False)] + ([("mmap", True, False)] if torch.mmap else [])
@@ -123,13 +125,13 @@ def load(bench):
         if torch.safetensors:
             yield Comparison("load-own", title + " (.safetensors)", "safetensors {} safe_open + copy_".format(torch.safetensors),
                              lambda: torch.worker.ask(do="safetensors_into", path=own), into(own))
-    yield Comparison("load", title + " (.pt)", "limit: pread into warm memory, 2 threads", lambda: bench.limits.ask("pread", foreign, 2),
-                     into(foreign), 0.85)
-    yield Comparison("load-own", title + " (.safetensors)", "limit: pread into warm memory, 2 threads", lambda: bench.limits.ask("pread", own, 2),
-                     into(own), 0.85)
+    for path, case, suffix in ((foreign, "load", " (.pt)"), (own, "load-own", " (.safetensors)")):
+        limit = lambda path=path: bench.limits.ask("pread", path, 2)
+        yield Comparison(case, title + suffix, "limit: pread into warm memory, 2 threads", limit, into(path), 0.85)
+        yield Comparison(case, title_first + suffix, "limit: pread into warm memory, 2 threads", limit, first(path))
     small = bench.main_pt(min(100, bench.megabytes))
     bench.libtorch.ask("model", small)
-    yield Comparison("load-libtorch", "load {} into a model, verified (.pt)".format(size_text(min(100, bench.megabytes))), "LibTorch pickle_load",
+    yield Comparison("load-libtorch", "load {} into a model, verified while reading (.pt)".format(size_text(min(100, bench.megabytes))), "LibTorch pickle_load",
                      lambda: bench.libtorch.ask("pickle_load", small), into(small), 50, pairs=3)
 
 

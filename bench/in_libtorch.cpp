@@ -1,7 +1,8 @@
 // The LibTorch side: a model's own parameters, filled by tenon and by LibTorch's reader of Python's files.
 //
 //   model FILE          a module with the file's tensors as parameters, their memory touched
-//   load FILE           tenon::torch::load into them: names, shapes and dtypes checked, checksums verified
+//   load FILE [once]    tenon::torch::load into them: names, shapes and dtypes checked, checksums verified, first or
+//                       while reading
 //   pickle_load FILE    read whole, torch::pickle_load, copied into the parameters by name
 //   save OUT            tenon::torch::save, durable
 #include <fstream>
@@ -48,7 +49,9 @@ Answer make_model(const Arguments& given) {
 
 Answer load(const Arguments& given) {
   std::size_t loaded = 0;
-  Answer answer = bench::measured([&] { loaded = tenon::torch::load(*model, given.at(0)).loaded; });
+  tenon::torch::LoadOptions options;
+  if (given.size() > 1) options.checking = tenon::torch::Checking::WhileReading;
+  Answer answer = bench::measured([&] { loaded = tenon::torch::load(*model, given.at(0), options).loaded; });
   answer["tensors"] = static_cast<double>(loaded);
   return answer;
 }

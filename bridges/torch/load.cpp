@@ -1,9 +1,11 @@
 // load and check: everything that can fail comes before the first copy.
+#include <optional>
 #include <utility>
 
 #include <tenon/torch_blueprint.hpp>
 #include <tenon/verify.hpp>
 
+#include "torch/direct_reads.hpp"
 #include "torch/door.hpp"
 #include "torch/dtypes.hpp"
 #include "torch/match.hpp"
@@ -118,12 +120,15 @@ class ModuleLoad {
     check_writable(live_, file_);
     find_fit();
     compare_functions();
+    std::optional<DirectReads> direct;
+    if (options_.checking == Checking::WhileReading) direct.emplace(match_.pairs, checkpoint_, live_);
     auto ready = touch(match_, checkpoint_);
     report_.dtype_changes = dtype_changes(ready, wanted_);
     if (any_loss(report_.dtype_changes) && !options_.accept.lossy) refuse_loss();
     if (const auto torn = torn_ties(ready, live_); !torn.empty()) refuse_torn(torn);
     copy_all(ready, live_);
-    report_.loaded = ready.size();
+    if (direct) direct->run();
+    report_.loaded = ready.size() + (direct ? direct->size() : 0);
     report_.kept = std::move(match_.kept);
     report_.dropped = std::move(match_.dropped);
     return std::move(report_);

@@ -265,30 +265,84 @@ std::shared_ptr<Loose> holding(const ::torch::Tensor& a, const ::torch::Tensor& 
   return model;
 }
 
-struct LoadedBytes : test::TemporaryFolder {};
+struct LoadedBytes : test::TemporaryFolder, testing::WithParamInterface<Checking> {
+  static LoadOptions options() {
+    LoadOptions options;
+    options.checking = GetParam();
+    return options;
+  }
+};
 
-TEST_F(LoadedBytes, TensorsOfSeveralPiecesArriveWhole) {
+TEST_P(LoadedBytes, TensorsOfSeveralPiecesArriveWhole) {
   const ::torch::Tensor large = ::torch::randn({600, 1024}), small = ::torch::randn({3});
-  save(*holding(large, small), path("f.safetensors"));
-  const auto model = holding(::torch::zeros({600, 1024}), ::torch::zeros({3}));
-  EXPECT_EQ(load(*model, path("f.safetensors")).loaded, 2U);
-  EXPECT_TRUE(model->named_buffers()["a"].equal(large));
-  EXPECT_TRUE(model->named_buffers()["b"].equal(small));
+  for (const std::string name : {"f.safetensors", "f.pt"})
+    for (const bool digests : {true, false}) {
+      SaveOptions saving;
+      saving.existing = Existing::Replace;
+      saving.digests = digests ? Digests::Write : Digests::None;
+      save(*holding(large, small), path(name), saving);
+      const auto model = holding(::torch::zeros({600, 1024}), ::torch::zeros({3}));
+      EXPECT_EQ(load(*model, path(name), options()).loaded, 2U);
+      EXPECT_TRUE(model->named_buffers()["a"].equal(large)) << name;
+      EXPECT_TRUE(model->named_buffers()["b"].equal(small)) << name;
+    }
 }
 
-TEST_F(LoadedBytes, OfViewsIntoEachOtherTheLastOneWins) {
+TEST_P(LoadedBytes, AreConvertedAndStridedWhereTheModelIs) {
+  const ::torch::Tensor a = ::torch::randn({6, 4}), b = ::torch::ones({3}, ::torch::kInt);
+  save(*holding(a, b), path("f.safetensors"));
+  const auto model = holding(::torch::zeros({4, 6}).t(), ::torch::zeros({3}, ::torch::kLong));
+  EXPECT_EQ(load(*model, path("f.safetensors"), options()).loaded, 2U);
+  EXPECT_TRUE(model->named_buffers()["a"].equal(a));
+  EXPECT_TRUE(model->named_buffers()["b"].equal(b.to(::torch::kLong)));
+}
+
+TEST_P(LoadedBytes, OfViewsIntoEachOtherTheLastOneWins) {
   save(*holding(::torch::tensor({1.F, 2.F, 3.F, 4.F}), ::torch::tensor({7.F, 8.F})), path("f.safetensors"));
   const ::torch::Tensor whole = ::torch::zeros({4}, ::torch::kFloat);
-  load(*holding(whole, whole.slice(0, 1, 3)), path("f.safetensors"));
+  load(*holding(whole, whole.slice(0, 1, 3)), path("f.safetensors"), options());
   EXPECT_TRUE(whole.equal(::torch::tensor({1.F, 7.F, 8.F, 4.F}))) << whole;
 }
 
-TEST_F(LoadedBytes, ABackwardPassOverOlderValuesNotices) {
+TEST_P(LoadedBytes, ABackwardPassOverOlderValuesNotices) {
   save(*holding(::torch::ones({2}), ::torch::ones({2})), path("f.safetensors"));
   const ::torch::Tensor weight = ::torch::zeros({2}, ::torch::requires_grad());
   const ::torch::Tensor loss = (weight * weight).sum();
-  load(*holding(weight, ::torch::zeros({2})), path("f.safetensors"));
+  load(*holding(weight, ::torch::zeros({2})), path("f.safetensors"), options());
   EXPECT_THROW(loss.backward(), c10::Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Load, LoadedBytes, testing::Values(Checking::First, Checking::WhileReading),
+                         [](const auto& row) {
+                           return row.param == Checking::First ? "CheckedFirst" : "CheckedOnTheWay";
+                         });
+
+/// One bit of the last value, found on the way: the tensor is named, and that the module is not what it was.
+TEST_F(Load, DamageFoundOnTheWaySaysThatTheModuleIsLoadedInPart) {
+  LoadOptions on_the_way;
+  on_the_way.checking = Checking::WhileReading;
+  for (const bool digests : {true, false}) {
+    const ::torch::Tensor a = ::torch::randn({300, 1024}), b = ::torch::randn({3});
+    SaveOptions saving;
+    saving.existing = Existing::Replace;
+    saving.digests = digests ? Digests::Write : Digests::None;
+    save(*holding(a, b), path("f.pt"), saving);
+    std::string bytes = test::get(path("f.pt"));
+    const std::string values = tenon_test::value_bytes(a);
+    const std::size_t at = bytes.find(values);
+    ASSERT_NE(at, std::string::npos);
+    bytes[at + values.size() - 1] = static_cast<char>(bytes[at + values.size() - 1] ^ 1);
+    test::put(path("f.pt"), bytes);
+    try {
+      load(*holding(::torch::zeros({300, 1024}), ::torch::zeros({3})), path("f.pt"), on_the_way);
+      ADD_FAILURE() << "the damage went through";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code, Code::Corrupt);
+      EXPECT_EQ(error.where.key, "a");
+      EXPECT_NE(error.what_happened.find(digests ? "digest differs" : "checksum"), std::string::npos) << error.what();
+      EXPECT_NE(error.what_happened.find("loaded in part"), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST(Door, WhatLibTorchThrowsBecomesAnError) {

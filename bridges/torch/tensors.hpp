@@ -15,7 +15,7 @@ namespace tenon::torch_bridge {
 Tensor borrow(const ::torch::Tensor& live);
 
 /// Copies stored tensors into live ones, straight from where they are mapped. Where both sides are the same bytes (one
-/// dtype, dense, on the CPU) they are copied in pieces on all of LibTorch's threads, at last; tensors that LibTorch
+/// dtype, dense, on the CPU) they are copied in pieces on two threads, at last; tensors that LibTorch
 /// cannot read as they lie (byte order, alignment) pass one after another through a buffer as large as the largest.
 class Copier {
  public:

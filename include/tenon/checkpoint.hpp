@@ -164,7 +164,13 @@ class TENON_API Checkpoint {
   /// Unsupported (a tensor without bytes).
   Tensor tensor(std::size_t index) const;
 
-  /// The same by name. Throws Error NotFound that names the nearest keys.
+  /// Reads the dense bytes of the tensor (see for_each_block) into `out`, which is byte_size(shape, dtype) long.
+  ///
+  /// Where they are stored as they are, they are read from the file straight to there and checked on the way, so that
+  /// they come by once. Throws what tensor() throws; then `out` holds bytes that are not to be used.
+  void read(std::size_t index, std::span<std::byte> out) const;
+
+  /// tensor() by name. Throws Error NotFound that names the nearest keys.
   Tensor tensor(std::string_view name) const;
 
   explicit Checkpoint(std::shared_ptr<const formats::CheckpointCore> core);

@@ -39,8 +39,16 @@ enum class Function : std::uint8_t {
   Ignore,  ///< loads all the same, and reports the differences
 };
 
+/// When load() compares the values with the digests and checksums of their file.
+enum class Checking : std::uint8_t {
+  First,         ///< all of them before the first one is copied: damage leaves the module as it was
+  WhileReading,  ///< each tensor on its way into the module: one pass instead of two, and an error about damage leaves
+                 ///< a module that is loaded in part. Names, shapes, dtypes and ties are still checked before
+};
+
 struct LoadOptions {
   Repair repair = Repair::No;
+  Checking checking = Checking::First;
   Function function = Function::Check;
   Acceptance accept = {};  ///< `lossy`: dtype changes may round; `guess`: with Repair::Exact, guessed operations, too
   OpenOptions open = {};
@@ -96,10 +104,10 @@ Report check(const ::torch::nn::Module& module, const std::string& path, const O
 ///
 /// Order: open; compare names, shapes, dtypes; touch every needed tensor, so that the archive's checksums are verified;
 /// copy, straight from the mapping into the parameters (on any device), so that memory does not grow with the file.
-/// When it throws, nothing was changed. Where the file has a blueprint of LibTorch's, modules and options must be the
-/// same, too (options.function). A dtype change that loses no value is made and reported, one that does needs
-/// accept.lossy. Throws LoadError (does not fit), Error Invalid (module tensors that cannot be written: meta, expanded,
-/// inference), Corrupt, Unsupported, and whatever open() throws.
+/// When it throws, nothing was changed (but see Checking). Where the file has a blueprint of LibTorch's, modules and
+/// options must be the same, too (options.function). A dtype change that loses no value is made and reported, one that
+/// does needs accept.lossy. Throws LoadError (does not fit), Error Invalid (module tensors that cannot be written:
+/// meta, expanded, inference), Corrupt, Unsupported, and whatever open() throws.
 LoadReport load(::torch::nn::Module& module, const std::string& path, const LoadOptions& options = {});
 
 // Optimizers: SGD, Adam and AdamW. Their state is kept by the parameter's name in `module`, so that it finds its way

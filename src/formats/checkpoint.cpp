@@ -61,6 +61,27 @@ std::span<const std::string> Checkpoint::warnings() const { return core_->warnin
 const std::string& Checkpoint::blueprint_json() const { return core_->blueprint_json; }
 std::optional<std::size_t> Checkpoint::find(std::string_view name) const { return core_->find(name); }
 
+namespace {
+
+/// A storage knows its member, and here the tensor's name is known: both are said.
+template <class Work>
+void naming(const TensorInfo& row, const Work& work) {
+  try {
+    work();
+  } catch (Error& error) {
+    if (!error.where.key.empty()) throw;
+    throw base::moved_error(error, {error.where.file, error.where.member, row.name, error.where.byte});
+  }
+}
+
+bool is_a_whole_storage(const TensorInfo& row, std::span<const StorageInfo> storages) {
+  if (row.storage == kNoStorage || row.dtype == DType::String || row.dtype == DType::Unknown) return false;
+  return row.offset_bytes == 0 && row.encoding.is_plain() && row.stride == dense_stride(row.shape) &&
+         storages[row.storage].nbytes == byte_size(row.shape, row.dtype);
+}
+
+}  // namespace
+
 Tensor Checkpoint::tensor(std::size_t index) const {
   TENON_ASSERT(index < core_->tensors.size());
   const TensorInfo& row = core_->tensors[index];
@@ -85,16 +106,20 @@ Tensor Checkpoint::tensor(std::size_t index) const {
   tensor.stride = row.stride;
   tensor.offset_bytes = row.offset_bytes;
   tensor.encoding = row.encoding;
-  try {
+  naming(row, [&] {
     const formats::HeldBytes held = core_->bytes_of(row.storage);
     tensor.storage = held.view;
     tensor.owner = held.owner ? held.owner : core_;
-  } catch (Error& error) {  // the storage knows its member; the tensor's name is known here
-    if (error.where.key.empty())
-      throw base::moved_error(error, {error.where.file, error.where.member, row.name, error.where.byte});
-    throw;
-  }
+  });
   return tensor;
+}
+
+void Checkpoint::read(std::size_t index, std::span<std::byte> out) const {
+  TENON_ASSERT(index < core_->tensors.size());
+  const TensorInfo& row = core_->tensors[index];
+  if (!is_a_whole_storage(row, core_->storages)) return copy_dense(tensor(index), out);
+  TENON_ASSERT(out.size() == byte_size(row.shape, row.dtype));
+  naming(row, [&] { core_->read(row.storage, out); });
 }
 
 Tensor Checkpoint::tensor(std::string_view name) const {

@@ -14,6 +14,8 @@ namespace tenon::formats {
 
 namespace {
 
+constexpr const char* kDamaged = "the file is damaged: fetch or save it again; --salvage reads the other tensors";
+
 [[noreturn]] void refuse(const CheckpointCore& core, const TensorInfo& tensor, std::string what, std::string expected,
                          std::string found) {
   const std::string member = tensor.storage == kNoStorage ? std::string() : core.storages[tensor.storage].member;
@@ -85,45 +87,90 @@ std::optional<std::span<const std::byte>> CheckpointCore::known(std::uint32_t in
   return std::span(checked_[index], storages[index].nbytes);
 }
 
-CheckpointCore::Unpacked CheckpointCore::unpack(std::uint32_t index) const {
+ByteRange CheckpointCore::place_in_file(std::uint32_t index) const {
   const StorageInfo& storage = storages[index];
   const StorageBytes& place = storage_bytes[index];
-  const std::span<const std::byte> archive = files[place.file]->bytes();
-  const Where where{files[place.file]->path(), storage.member, {}, {}};
-  const std::uint64_t packed_bytes = place.kind == StorageBytes::Kind::Mapped ? storage.nbytes : place.packed_bytes;
-  const std::uint64_t offset =
-      place.offset_is_of_zip_header
-          ? container::zip_data_offset(archive, place.offset, packed_bytes, storage.member, where)
-          : place.offset;
-  const std::span<const std::byte> stored = archive.subspan(offset, packed_bytes);
+  const std::uint64_t count = place.kind == StorageBytes::Kind::Mapped ? storage.nbytes : place.packed_bytes;
+  if (!place.offset_is_of_zip_header) return {place.offset, count};
+  const auto archive = files[place.file]->bytes();
+  return {container::zip_data_offset(archive, place.offset, count, storage.member, where_is(index)), count};
+}
+
+Where CheckpointCore::where_is(std::uint32_t index) const {
+  return {files[storage_bytes[index].file]->path(), storages[index].member, {}, {}};
+}
+
+CheckpointCore::Unpacked CheckpointCore::unpack(std::uint32_t index) const {
+  const StorageBytes& place = storage_bytes[index];
+  const auto [offset, count] = place_in_file(index);
+  const std::span<const std::byte> stored = files[place.file]->bytes().subspan(offset, count);
   Unpacked result;
   result.view = stored;
   if (place.kind == StorageBytes::Kind::Deflated) {
-    result.bytes = container::inflate(stored, storage.nbytes, where, limits);
+    result.bytes = container::inflate(stored, storages[index].nbytes, where_is(index), limits);
     result.view = result.bytes;
   }
-  if (bytes_check == Check::Yes) check_bytes(index, stored, result.view, where);
+  if (bytes_check == Check::Yes) check_bytes(index, stored, result.view);
   return result;
 }
 
+bool CheckpointCore::has_digests(const StorageBytes& place) const {
+  return place.digests.of && place.digests.of->problem().empty();
+}
+
 void CheckpointCore::check_bytes(std::uint32_t index, std::span<const std::byte> stored,
-                                 std::span<const std::byte> unpacked, const Where& where) const {
-  constexpr const char* kNext = "the file is damaged: fetch or save it again; --salvage reads the other tensors";
+                                 std::span<const std::byte> unpacked) const {
   const StorageBytes& place = storage_bytes[index];
-  const auto& [sums, row] = place.digests;
-  if (sums && sums->problem().empty()) {
+  if (has_digests(place)) {
+    const auto& [sums, row] = place.digests;
     const auto damaged = sums->damaged_block(row, stored);
     if (!damaged) return;
     const auto block = digest_block(stored, *damaged, sums->block_bytes());
     const auto begin = static_cast<std::uint64_t>(block.data() - files[place.file]->bytes().data());
-    throw Error(Code::Corrupt, {where.file, where.member, {}, begin},
-                damage_text(*damaged, sums->blocks(row), {begin, block.size()}), {}, {}, kNext);
+    refuse_block(index, *damaged, {begin, block.size()});
   }
-  if (!place.crc32) return;
-  const std::uint32_t found = base::crc32(unpacked);
-  if (found != *place.crc32)
-    throw Error(Code::Corrupt, where, "the checksum of a storage is wrong", base::hex(*place.crc32), base::hex(found),
-                kNext);
+  if (place.crc32) check_crc32(index, base::crc32(unpacked));
+}
+
+void CheckpointCore::read(std::uint32_t index, std::span<std::byte> out) const {
+  constexpr std::uint64_t kPiece = 256U << 10U;  // stays in the second-level cache until it is checked
+  const StorageBytes& place = storage_bytes[index];
+  TENON_ASSERT(out.size() == storages[index].nbytes);
+  if (place.kind != StorageBytes::Kind::Mapped || known(index)) {
+    const HeldBytes held = bytes_of(index);
+    std::copy(held.view.begin(), held.view.end(), out.begin());
+    return;
+  }
+  const io::MappedFile& from = *files[place.file];
+  from.require_unchanged();
+  const std::uint64_t begin = place_in_file(index).offset;
+  const bool is_checked = bytes_check == Check::Yes;
+  const bool by_blocks = is_checked && has_digests(place);
+  const auto& [sums, row] = place.digests;
+  const std::uint64_t step = by_blocks ? sums->block_bytes() : kPiece;
+  std::uint32_t checksum = 0;
+  for (std::uint64_t at = 0; at == 0 || at < out.size(); at += step) {
+    const std::span<std::byte> piece = out.subspan(at, std::min(step, out.size() - at));
+    from.read(begin + at, piece);
+    if (by_blocks && !sums->block_matches(row, at / step, piece))
+      refuse_block(index, at / step, {begin + at, piece.size()});
+    if (is_checked && !by_blocks && place.crc32) checksum = base::crc32(piece, checksum);
+  }
+  if (is_checked && !by_blocks && place.crc32) check_crc32(index, checksum);
+}
+
+void CheckpointCore::refuse_block(std::uint32_t index, std::uint64_t block, ByteRange place) const {
+  const auto& [sums, row] = storage_bytes[index].digests;
+  Where where = where_is(index);
+  where.byte = place.offset;
+  throw Error(Code::Corrupt, std::move(where), damage_text(block, sums->blocks(row), place), {}, {}, kDamaged);
+}
+
+void CheckpointCore::check_crc32(std::uint32_t index, std::uint32_t found) const {
+  const std::uint32_t expected = *storage_bytes[index].crc32;
+  if (found != expected)
+    throw Error(Code::Corrupt, where_is(index), "the checksum of a storage is wrong", base::hex(expected),
+                base::hex(found), kDamaged);
 }
 
 void CheckpointCore::add_digests(std::shared_ptr<const FileDigests> of_a_file) {

@@ -104,6 +104,10 @@ struct CheckpointCore {
   /// Bytes of storage `index`, unpacked and, the first time, checked against their digests or their CRC-32.
   HeldBytes bytes_of(std::uint32_t index) const;
 
+  /// The same into memory of the caller's, `storages[index].nbytes` long: read from the file piece by piece, and each
+  /// piece checked while it is in the processor's cache. When it throws, what `out` holds is not to be used.
+  void read(std::uint32_t index, std::span<std::byte> out) const;
+
   /// Index of the tensor called `name`: the first in file order when names repeat. O(log tensors) after the first call.
   std::optional<std::size_t> find(std::string_view name) const;
 
@@ -113,9 +117,14 @@ struct CheckpointCore {
 
  private:
   HeldBytes derived(std::uint32_t index) const;
-  /// Throws Error Corrupt where the bytes, which begin at `offset` of their file, are not what was saved.
-  void check_bytes(std::uint32_t index, std::span<const std::byte> stored, std::span<const std::byte> unpacked,
-                   const Where& where) const;
+  /// Of storages that stand in a file, packed or not: their place in it. Reads a zip's local header.
+  ByteRange place_in_file(std::uint32_t index) const;
+  Where where_is(std::uint32_t index) const;
+  bool has_digests(const StorageBytes& place) const;
+  [[noreturn]] void refuse_block(std::uint32_t index, std::uint64_t block, ByteRange place) const;
+  void check_crc32(std::uint32_t index, std::uint32_t found) const;
+  /// Throws Error Corrupt where the bytes, `stored` of their file, are not what was saved.
+  void check_bytes(std::uint32_t index, std::span<const std::byte> stored, std::span<const std::byte> unpacked) const;
 
   struct Unpacked {
     std::span<const std::byte> view;  ///< of the file or of `bytes`, checked

@@ -400,8 +400,9 @@ void refuse_what_cannot_be_held(const WriteRequest& request) {
       "rename one of them by a plan; a PyTorch zip (.pt) keeps them apart where they stand in different dicts");
 }
 
+/// `begin_of_data`: of which number the place where the tensor bytes begin is a multiple.
 std::string header_text(const std::vector<const SnapshotTensor*>& order,
-                        std::vector<std::pair<std::string, std::string>> metadata) {
+                        std::vector<std::pair<std::string, std::string>> metadata, std::uint64_t begin_of_data) {
   const auto has_format = [](const auto& pair) { return pair.first == "format"; };
   if (std::none_of(metadata.begin(), metadata.end(), has_format)) metadata.emplace_back("format", "pt");
   std::sort(metadata.begin(), metadata.end());
@@ -429,7 +430,8 @@ std::string header_text(const std::vector<const SnapshotTensor*>& order,
     begin = end;
   }
   text += '}';
-  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const std::uint64_t unpadded = sizeof(std::uint64_t) + text.size();
+  text.append((begin_of_data - unpadded % begin_of_data) % begin_of_data, ' ');
   return text;
 }
 
@@ -483,7 +485,10 @@ Layout lay_out_safetensors(const WriteRequest& request) {
   const std::string digests = digests_to_come(request.digests, order);
   std::erase_if(metadata, [](const auto& pair) { return pair.first == kDigestsKey; });
   if (!digests.empty()) metadata.emplace_back(kDigestsKey, digests);
-  std::string header = header_text(order, std::move(metadata));
+  // The official writer's bytes where nothing of tenon's own is in the file. Elsewhere the tensors begin where a line
+  // of the processor's cache does, as they do in the memory they are read into: the kernel copies such a file twice as
+  // fast.
+  std::string header = header_text(order, std::move(metadata), digests.empty() ? 8 : 64);
   if (!digests.empty()) layout.digests = take_places(header, digests, order);
   layout.file_bytes = sizeof(std::uint64_t) + header.size();
   for (const SnapshotTensor* tensor : order) layout.file_bytes += byte_size(tensor->shape, tensor->dtype);

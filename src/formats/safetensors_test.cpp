@@ -208,6 +208,15 @@ TEST(SafetensorsWriter, OrdersByTypeThenNameAndPadsWithSpaces) {
   EXPECT_EQ(written(snapshot), file_of(header, "wwwwabb"));
 }
 
+TEST(SafetensorsWriter, BeginsTheDataAtACacheLineWhereItStoresDigests) {
+  for (std::size_t length = 1; length < 100; length += 9) {
+    Snapshot snapshot;
+    add_tensor(snapshot, std::string(length, 'n'), tensor_of(DType::UInt8, {1}, "a"));
+    const Layout layout = lay_out_safetensors({snapshot, "out.safetensors", Objects::Keep, Digests::Write});
+    EXPECT_EQ(layout.digests->data.front().offset % 64, 0U) << length;
+  }
+}
+
 TEST(SafetensorsWriter, SortsMetadataAndKeepsAFormatThatIsThere) {
   Snapshot snapshot;
   add_tensor(snapshot, "a", tensor_of(DType::UInt8, {1}, "a"));

@@ -226,6 +226,26 @@ void MappedFile::require_unchanged() const {
                 "open it again when its writer is done");
 }
 
+void MappedFile::read(std::uint64_t offset, std::span<std::byte> out) const {
+  if (whole_) return whole_->read(offset + static_cast<std::uint64_t>(bytes_.data() - whole_->bytes_.data()), out);
+  if (copy_ || descriptor_ < 0) {
+    const auto held = bytes_.subspan(offset, out.size());
+    std::copy(held.begin(), held.end(), out.begin());
+    return;
+  }
+  while (!out.empty()) {
+    const ssize_t count = ::pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno != EINTR) refuse(path_, errno);
+    if (count == 0)
+      throw Error(Code::Read, {path_, {}, {}, offset}, "the file shrank while it was read", {}, {},
+                  "open it again when its writer is done");
+    if (count > 0) {
+      offset += static_cast<std::uint64_t>(count);
+      out = out.subspan(static_cast<std::size_t>(count));
+    }
+  }
+}
+
 bool MappedFile::is_same_file(const MappedFile& other) const {
   return identity_ && other.identity_ && identity_->device == other.identity_->device &&
          identity_->inode == other.identity_->inode;

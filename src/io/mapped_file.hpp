@@ -55,6 +55,10 @@ class MappedFile {
   /// Throws Error Read when size, modification time or inode differ from those at open: the answer would be a guess.
   void require_unchanged() const;
 
+  /// Reads bytes [offset, offset + out.size()) from the file itself, past the mapping, whose pages stay untouched. The
+  /// range is the caller's to check. Throws Error Read (I/O error, the file ends before).
+  void read(std::uint64_t offset, std::span<std::byte> out) const;
+
   /// Is it the same file on the disk, whatever it is called? False for what was never opened by a path.
   bool is_same_file(const MappedFile& other) const;
 

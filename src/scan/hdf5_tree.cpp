@@ -265,6 +265,7 @@ class Walk {
     if (type == 64) sights_.other_file(in_.name(next + 3), "an external link to", at);  // behind length and version
   }
 
+  /// A node that is broken hides no other one: a reader that looks for a name need not come by it.
   void read_symbols(std::uint64_t at) {
     std::vector<std::uint64_t> nodes;
     if (const auto tree = address_at(at)) nodes.push_back(*tree);
@@ -272,19 +273,26 @@ class Walk {
       const std::uint64_t node = nodes.back();
       nodes.pop_back();
       if (!is_new_block(node)) continue;
-      if (in_.starts(node, "SNOD")) {
-        read_symbol_node(node);
-        continue;
+      try {
+        in_.starts(node, "SNOD") ? read_symbol_node(node) : read_tree_node(node, nodes);
+      } catch (const Outside&) {
+        ++result_.broken;
       }
-      if (!in_.starts(node, "TREE")) throw Outside{};
-      const std::uint64_t children = in_.number(node + 6, 2), first = node + 8 + 2 * offset_;
-      for (std::uint64_t i = 0; i < children; ++i)
-        if (const auto child = address_at(first + length_ + i * (length_ + offset_))) nodes.push_back(*child);
     }
+  }
+
+  void read_tree_node(std::uint64_t node, std::vector<std::uint64_t>& children) {
+    if (!in_.starts(node, "TREE")) throw Outside{};
+    const std::uint64_t count = in_.number(node + 6, 2), entry_bytes = length_ + offset_;
+    const std::uint64_t first = node + 8 + 2 * offset_ + length_;  // behind the siblings and a key
+    spend(count * entry_bytes);
+    for (std::uint64_t i = 0; i < count; ++i)
+      if (const auto child = address_at(first + i * entry_bytes)) children.push_back(*child);
   }
 
   void read_symbol_node(std::uint64_t node) {
     const std::uint64_t symbols = in_.number(node + 6, 2), entry_bytes = 2 * offset_ + 24;
+    spend(symbols * entry_bytes);
     for (std::uint64_t i = 0; i < symbols; ++i) {
       const std::uint64_t entry = node + 8 + i * entry_bytes;
       const bool is_soft = in_.number(entry + 2 * offset_, 4) == 2;  // a path within this file

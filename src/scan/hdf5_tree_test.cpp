@@ -21,15 +21,19 @@ std::string little(std::uint64_t number, int bytes) {
   return out;
 }
 
-std::string object(int type, const std::string& message) {
-  return little(1, 1) + little(0, 1) + little(1, 2) + little(1, 4) + little(message.size() + 8, 4) + little(0, 4) +
-         little(static_cast<std::uint64_t>(type), 2) + little(message.size(), 2) + little(0, 4) + message;
+std::string message(int type, const std::string& content) {
+  return little(static_cast<std::uint64_t>(type), 2) + little(content.size(), 2) + little(0, 4) + content;
+}
+
+std::string object(const std::string& messages) {
+  return little(1, 1) + little(0, 1) + little(1, 2) + little(1, 4) + little(messages.size(), 4) + little(0, 4) +
+         messages;
 }
 
 /// An object with a text of four bytes.
 std::string object_with_text(const std::string& value) {
-  return object(12, little(3, 2) + little(2, 2) + little(8, 2) + little(4, 2) + little(0, 1) + "n" + '\0' +
-                        little(0x13, 4) + little(value.size(), 4) + little(2, 4) + value + '\0');
+  return object(message(12, little(3, 2) + little(2, 2) + little(8, 2) + little(4, 2) + little(0, 1) + "n" + '\0' +
+                                little(0x13, 4) + little(value.size(), 4) + little(2, 4) + value + '\0'));
 }
 
 /// A file whose root group has its tree at kTree, where `rest` stands.
@@ -37,7 +41,7 @@ std::string file_with(const std::string& rest) {
   const std::string widths = little(0, 5) + little(8, 1) + little(8, 1) + little(0, 1) + little(4, 2) + little(16, 2);
   return "\x89HDF\r\n\x1a\n" + widths + little(0, 4) + little(0, 8) + little(kUndefined, 8) +
          little(kTree + rest.size(), 8) + little(kUndefined, 8) + little(0, 8) + little(kRoot, 8) +
-         std::string(24, '\0') + object(17, little(kTree, 8) + little(kUndefined, 8)) + rest;
+         std::string(24, '\0') + object(message(17, little(kTree, 8) + little(kUndefined, 8))) + rest;
 }
 
 std::string tree(const std::vector<std::uint64_t>& children) {
@@ -82,6 +86,7 @@ TEST(Hdf5Tree, ABrokenNodeHidesNoOther) {
     const Seen seen = seen_in(file_with(tree(children) + symbol(header) + object_with_text("told")));
     EXPECT_EQ(seen.texts, std::vector<std::string>{"told"});
     EXPECT_EQ(seen.walk.broken, 1U);
+    EXPECT_FALSE(seen.walk.overlaps);
   }
 }
 
@@ -95,8 +100,24 @@ TEST(Hdf5Tree, NodesThatOverlapAreNotFollowedWithoutEnd) {
              little(kTree + (i + 2) % kNodes * kNode, 8);
   }
   const Seen seen = seen_in(file_with(nodes));
-  EXPECT_GT(seen.walk.broken, 0U);
+  EXPECT_TRUE(seen.walk.overlaps);
   EXPECT_EQ(seen.walk.objects, 1U);
+}
+
+// 500 virtual datasets whose sources are one text of 30,000 bytes.
+TEST(Hdf5Tree, SourcesThatAreNamedAgainAndAgainAreNotReadWithoutEnd) {
+  const std::uint64_t dataset = kTree + tree({0}).size() + symbol(0).size();
+  const auto datasets = [](std::uint64_t heap) {
+    std::string messages;
+    for (int i = 0; i < 500; ++i)
+      messages += message(8, little(4, 1) + little(3, 1) + little(heap, 8) + little(1, 4) + little(0, 2));
+    return object(messages);
+  };
+  const std::string sources(30'000, 'a');
+  const std::string heap = "GCOL" + little(1, 4) + little(32 + sources.size(), 8) + little(1, 2) + little(1, 2) +
+                           little(0, 4) + little(sources.size(), 8) + sources;
+  const std::string groups = tree({dataset - symbol(0).size()}) + symbol(dataset);
+  EXPECT_TRUE(seen_in(file_with(groups + datasets(dataset + datasets(0).size()) + heap)).walk.overlaps);
 }
 
 }  // namespace

@@ -311,6 +311,19 @@ Listing one_tensor(DType dtype, std::vector<double> values) {
       .listing();
 }
 
+// The matcher takes the one for the other, and no rename can be done, since both names are taken.
+TEST(LayoutChanged, IsNotOfATensorThatHasAnothersName) {
+  const auto mismatch = [](const std::string& name, const std::string& have, const std::string& want) {
+    return "size mismatch for " + name + ": copying a param with shape torch.Size([" + have +
+           "]) from checkpoint, the shape in current model is torch.Size([" + want + "]).\n";
+  };
+  const std::string text = "Error(s) in loading state_dict for Net:\n" + mismatch("qweight", "768, 4, 512", "") +
+                           mismatch("conv1.patch_embed.backbone.qweight", "1", "3");
+  const Listing checkpoint = listing_of({{"qweight", {768, 4, 512}}, {"conv1.patch_embed.backbone.qweight", {1}}});
+  for (const Op& op : explain({text, checkpoint, {}}).plan.ops)
+    EXPECT_FALSE(std::holds_alternative<Reshape>(op.operation));
+}
+
 TEST(DTypeMismatch, MeasuresWhatIsLost) {
   const Report report = diagnose(one_tensor(DType::Float64, {0.1}), one_tensor(DType::Float32, {}));
   EXPECT_EQ(ids(report), Names{"dtype_mismatch"});

@@ -25,7 +25,7 @@ constexpr Reading kReadings[] = {
 };
 
 /// Columns of a linear layer behind convolutions: what they leave of the input, flattened. Its size decides, not its
-/// channels.
+/// channels. Both shapes have one rank.
 bool is_flattened(const OpenPair& row) {
   constexpr std::int64_t kMostFeatures = 128;
   return row.have->size() == 2 && is_called_head(module_of(row.name)) &&
@@ -40,8 +40,8 @@ bool is_of_head(const OpenPair& row) {
 }
 
 bool is_entry_axis(const OpenPair& row) {
-  return !is_flattened(row) && !is_of_head(row) && row.have->size() >= 2 &&
-         only_axis(*row.have, *row.want) == std::size_t{1} && !is_called_embedding(module_of(row.name));
+  return only_axis(*row.have, *row.want) == std::size_t{1} && !is_flattened(row) && !is_of_head(row) &&
+         !is_called_embedding(module_of(row.name));
 }
 
 std::int64_t difference(const OpenPair& row) { return (*row.want)[1] - (*row.have)[1]; }

@@ -151,7 +151,8 @@ std::vector<std::string> bare_list(std::string_view text, std::size_t& at, bool&
     const char next = end < text.size() ? text[end] : '\n';
     const bool is_alone = next == ',' || next == '\n' || next == ' ' || next == ';' || next == ')';
     const bool is_dotted = name.find_first_of("._") != std::string::npos;
-    if (!looks_like_name(name) || !is_alone || ((next == ' ' || next == '\n') && !is_dotted)) break;
+    const bool is_line = next == '\n' && (at == 0 || text[at - 1] == '\n' || text.substr(0, at).ends_with("\n "));
+    if (!looks_like_name(name) || !is_alone || ((next == ' ' || next == '\n') && !is_dotted && !is_line)) break;
     append_group(name, names);
     at = end;
     if (is_stop || is_cut) break;

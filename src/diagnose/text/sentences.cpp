@@ -16,6 +16,7 @@
 #include "diagnose/names.hpp"
 #include "diagnose/shape_relation.hpp"
 #include "diagnose/text/cues.hpp"
+#include "diagnose/text/printed_loops.hpp"
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
 
@@ -90,8 +91,9 @@ std::string name_in(std::string_view line) {
 enum class Side : std::uint8_t { Unknown, File, Model };
 
 Side side_of(std::string_view word) {
-  constexpr std::string_view kFile[] = {"checkpoint",  "ckpt",   "saved",  "loaded",   "loading", "file",  "pretrained",
-                                        "pre-trained", "source", "stored", "provided", "got",     "found", "weights"};
+  constexpr std::string_view kFile[] = {"checkpoint", "ckpt",       "saved",       "loaded",  "loading",
+                                        "file",       "pretrained", "pre-trained", "source",  "stored",
+                                        "provided",   "got",        "found",       "weights", "src"};
   constexpr std::string_view kModel[] = {"model", "current", "expected", "expects", "target",
                                          "layer", "network", "required", "needs",   "module"};
   const std::string plain = lowered(bare(word));
@@ -278,13 +280,14 @@ std::string told_name(std::string_view line) {
 /// Reads a text line by line; a heading's side (`missing keys:`) goes on over the lines of names below it.
 class AbsentNames {
  public:
-  explicit AbsentNames(TextFacts& facts) : facts_(facts) {}
+  AbsentNames(TextFacts& facts, std::string_view text) : facts_(facts), loops_(text) {}
 
   void read(std::string_view line) {
     auto cues = cues_in(lowered(line));
     if (cues.empty() && heading_) cues.push_back({0, *heading_});
     heading_.reset();
     if (cues.empty()) return;
+    if (const auto name = loops_.name_in(line, cues)) return keep(*name, cue_of(cues, 0).is_unwanted);
     std::size_t names = 0;
     for_each_word(line, [&](std::string_view word, std::size_t at) {
       const std::string_view name = bare(word);
@@ -295,6 +298,8 @@ class AbsentNames {
     if (names == 0) keep(told_name(line), cues.front().is_unwanted);
     if (names > 0 || line.ends_with(':')) heading_ = cues.back().is_unwanted;
   }
+
+  bool are_printed() const { return loops_.has_long(); }
 
   void close() { facts_.is_first_only = facts_.missing.size() + facts_.unexpected.size() == 1; }
 
@@ -308,6 +313,7 @@ class AbsentNames {
   }
 
   TextFacts& facts_;
+  PrintedLoops loops_;
   std::optional<bool> heading_;
 };
 
@@ -341,8 +347,9 @@ void read_count(std::string_view line, TextFacts& facts) {
 
 void recognise_sentences(const PlainText& text, TextFacts& facts) {
   if (facts.tells_keys()) return;
-  AbsentNames names(facts);
-  const bool is_unknown = facts.sightings.empty();  // names in a text that is understood otherwise are its examples
+  AbsentNames names(facts, text.lined);
+  // names in a text that is understood otherwise are its examples
+  const bool is_unknown = facts.sightings.empty() || names.are_printed();
   for (std::string_view rest = text.lined; !rest.empty();) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));

@@ -47,7 +47,7 @@ constexpr Phrase kPhrases[] = {
     {"has wrong shape", Symptom::KernelShape},
     {"Incompatible shapes", Symptom::KernelShape},
     {"shapes cannot be multiplied", Symptom::KernelShape},
-    {"is invalid for input of size", Symptom::KernelShape},
+    {"is invalid for input", Symptom::KernelShape},
     {" channels, but got ", Symptom::InputWidth, " "},
     {"index out of range in self", Symptom::EmptyIndex},
     {"srcSelectDimSize", Symptom::EmptyIndex},

@@ -16,6 +16,7 @@
 #include "diagnose/names.hpp"
 #include "diagnose/shape_relation.hpp"
 #include "diagnose/text/cues.hpp"
+#include "diagnose/text/nameless_shapes.hpp"
 #include "diagnose/text/printed_loops.hpp"
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
@@ -75,6 +76,15 @@ bool is_tensor_name(std::string_view word) {
   return is_plain_leaf(leaf) || leaf == "*" || family_of(word) != Family::None;
 }
 
+/// TensorFlow's name of a variable with levels, with dots between them: `block1/conv/kernel:0`.
+std::string variable_of(std::string_view word) {
+  constexpr std::string_view kEnd = ":0";
+  if (!word.ends_with(kEnd) || word.find('/') == std::string_view::npos) return {};
+  std::string name(word.substr(0, word.size() - kEnd.size()));
+  std::replace(name.begin(), name.end(), '/', '.');
+  return name;
+}
+
 /// The tensor that a line with shapes speaks of: a name with levels, or one that only positions have.
 std::string name_in(std::string_view line) {
   std::string name;
@@ -82,6 +92,7 @@ std::string name_in(std::string_view line) {
     const std::string_view plain = bare(word);
     const bool is_table = plain.find('_') != std::string_view::npos && is_position_table(plain);
     if (name.empty() && (is_dotted_name(plain) || is_table)) name = plain;
+    if (name.empty()) name = variable_of(plain);
   });
   return name;
 }
@@ -192,30 +203,10 @@ std::vector<Placed> shapes_in(std::string_view line) {
   return plain.size() == 2 ? plain : shapes;
 }
 
-/// Keras keeps a kernel's window in front and its outputs last; PyTorch the reverse. Said as PyTorch would.
+/// A dense kernel of Keras has its inputs first, too; its name tells it.
 Shape as_outputs_first(std::string_view name, const Shape& shape) {
   if (shape.size() == 2 && name.find("kernel") != std::string_view::npos) return {shape[1], shape[0]};
-  constexpr std::int64_t kLargestWindow = 11;
-  if (shape.size() != 4 || shape[0] != shape[1] || shape[0] > kLargestWindow ||
-      (shape[2] == shape[3] && shape[2] <= kLargestWindow))
-    return shape;
-  return {shape[3], shape[2], shape[0], shape[1]};
-}
-
-/// Two shapes and no name: whether the outer axis alone differs, which is that of a last layer's outputs.
-void note_shapes(std::string_view line, const Shape& a, const Shape& b, TextFacts& facts) {
-  if (std::max(a.size(), b.size()) < 2 || !has_any(lowered(line), kShapeWords)) return;
-  if (a.size() >= 3 && std::is_permutation(a.begin(), a.end(), b.begin(), b.end())) {
-    facts.sightings.push_back({Symptom::KernelTurned, "", std::string(line.substr(0, 120))});
-    return;
-  }
-  const auto axis = only_axis(a, b);
-  const bool is_last_only = line.find("lhs shape") != std::string_view::npos;  // TensorFlow: outputs stand last
-  const bool are_outputs = axis && ((*axis == 0 && !is_last_only) || *axis + 1 == a.size());
-  const Symptom symptom = are_outputs ? Symptom::KernelOutputs : Symptom::KernelShape;
-  if (facts.find(Symptom::KernelOutputs) != nullptr || facts.find(symptom) != nullptr) return;
-  const std::string both = are_outputs ? std::to_string(a[*axis]) + " and " + std::to_string(b[*axis]) : "";
-  facts.sightings.push_back({symptom, both, std::string(line.substr(0, 120))});
+  return with_outputs_first(shape);
 }
 
 /// A layer told by its word: `for layer conv2d_59`, `layer 'conv1/7x7_s2'`. Its tensor is the weight, or with one axis
@@ -234,11 +225,13 @@ std::string layer_in(std::string_view line, std::size_t axes) {
 void read_two_shapes(std::string_view line, TextFacts& facts) {
   const auto shapes = shapes_in(line);
   if (facts.find(Symptom::KernelTurned) != nullptr) return;  // then the axes differ, not the extents
+  if (shapes.size() == 1 && line.find("is invalid for input") != std::string_view::npos)
+    note_unfilled_shape(line, shapes[0].shape, facts);
   if (shapes.size() != 2 || shapes[0].shape == shapes[1].shape) return;
   std::string name = name_in(line);
   if (name.empty()) name = layer_in(line, shapes[0].shape.size());
   if (name.empty()) {
-    note_shapes(line, shapes[0].shape, shapes[1].shape, facts);
+    if (has_any(lowered(line), kShapeWords)) note_nameless_shapes(line, shapes[0].shape, shapes[1].shape, facts);
     return;
   }
   const std::string_view before = line.substr(0, shapes[0].begin), after = line.substr(shapes[1].end);

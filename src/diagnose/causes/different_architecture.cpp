@@ -171,7 +171,7 @@ std::optional<Finding> foreign_width(const Case& facts, const OpenRows& rows) {
                   {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " are of such layers, " +
                    std::to_string((*found.front().have)[1]) + " against " + std::to_string((*found.front().want)[1])},
                   {std::string(kHelp)}});
-  finding.cause.keys = rows.size();
+  finding.cause.keys = facts.gap.size();
   picture_of({}, {}, found, finding.cause);
   return finding;
 }

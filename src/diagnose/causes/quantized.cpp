@@ -40,10 +40,18 @@ std::vector<OpenName> with_siblings(const std::vector<OpenName>& rows, const std
   });
 }
 
+/// Scales, zero points and maps; `biases` beside `scales` are MLX's zero points.
+std::vector<OpenName> quantisation_state(const std::vector<OpenName>& rows) {
+  const bool has_scales =
+      std::any_of(rows.begin(), rows.end(), [](const OpenName& row) { return leaf_of(row.name) == "scales"; });
+  return rows_where(rows, [&](const OpenName& row) {
+    return family_of(row.name) == Family::Quantised || (has_scales && leaf_of(row.name) == "biases");
+  });
+}
+
 std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
-  const auto is_quantised = [](const OpenName& row) { return family_of(row.name) == Family::Quantised; };
-  auto missing = with_siblings(rows.missing, rows_where(rows.missing, is_quantised));
-  const auto unexpected = rows_where(rows.unexpected, is_quantised);
+  auto missing = with_siblings(rows.missing, quantisation_state(rows.missing));
+  const auto unexpected = quantisation_state(rows.unexpected);
   const std::size_t found = missing.size() + unexpected.size();
   if (found == 0) return std::nullopt;
   const bool in_file = unexpected.size() >= missing.size();

@@ -465,6 +465,26 @@ std::optional<Finding> from_levels(const Case& facts) {
   return finding;
 }
 
+/// What stands below a level and the wrappers' levels within it: `dark4.1.weight` of
+/// `backbone.backbone.dark4.1.weight`.
+std::string_view below_wrappers(std::string_view name, std::string_view level) {
+  name.remove_prefix(level.size() + 1);
+  while (name.find('.') != std::string_view::npos && is_wrapper_level(first_level(name)))
+    name.remove_prefix(first_level(name).size() + 1);
+  return name;
+}
+
+/// All rows are of one part within the blocks of a network: `layers.#.mamba.`, which was put into them.
+bool are_within_blocks(const std::vector<OpenName>& rows) {
+  std::vector<std::string> templates;
+  for (const OpenName& row : rows) templates.push_back(template_of(row.name));
+  std::vector<OpenName> names;
+  for (const std::string& name : templates) names.push_back({name, 0, nullptr});
+  const std::string_view common = common_module(names);
+  const auto index = common.find("#.");
+  return index != std::string_view::npos && index + 2 < common.size();
+}
+
 /// All names of the only side shown stand below one level, and a network begins there.
 std::optional<Finding> from_one_level(const Case& facts) {
   constexpr std::size_t kLeast = 6;
@@ -486,7 +506,8 @@ std::optional<Finding> from_one_level(const Case& facts) {
   const bool has_layer = std::any_of(begins.begin(), begins.end(), [](const OpenName& row) {
     return is_plain_leaf(leaf_of(row.name));
   });  // what was added to the blocks of a network is no network
-  if (is_one_part || below.size() * 10 < side.size() * 9 || !has_layer) return std::nullopt;
+  if (is_one_part || below.size() * 10 < side.size() * 9 || !has_layer || are_within_blocks(below)) return std::nullopt;
+  if (!begins_network(below_wrappers(below.front().name, level))) return std::nullopt;  // loaders keep the order
   const bool is_part = level == "decoder" || level.find("disc") != std::string::npos ||
                        level.find("head") != std::string::npos || level.find("ema") != std::string::npos ||
                        family_of(below.front().name) == Family::Training;
@@ -510,9 +531,10 @@ std::optional<Finding> from_bare_file(const Case& facts, const OpenRows& rows) {
   const auto& names = rows.unexpected;
   if (names.size() < kLeast || !rows.missing.empty() || !rows.mismatched.empty() || !common_module(names).empty())
     return std::nullopt;
-  const auto begins = rows_where(names, [](const OpenName& row) { return begins_network(row.name); });
   const auto plain = rows_where(names, [](const OpenName& row) { return is_plain_leaf(leaf_of(row.name)); });
-  if (begins.empty() || plain.size() * 10 < names.size() * 9 || shared_leaf(names)) return std::nullopt;
+  if (!begins_network(names.front().name) || are_of_one_word(names) || plain.size() * 10 < names.size() * 9 ||
+      shared_leaf(names))
+    return std::nullopt;
   Finding finding = say(facts, {0.55,
                                 "the file's tensors are unexpected from the first layer on: the model may have them "
                                 "behind a prefix",

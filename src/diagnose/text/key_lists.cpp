@@ -76,6 +76,7 @@ constexpr Heading kHeadings[] = {
     {"issing key in checkpoint state_dict", Side::Missing},
     {"keys not found in the model", Side::Unexpected},
     {"not in the model:", Side::Unexpected},
+    {"no module or parameter named ", Side::Unexpected},
     {"Not found: Key ", Side::Missing},
     {"ot initialized from", Side::Missing, true},
     {"keys in the checkpoint but not in the model", Side::Unexpected},
@@ -138,7 +139,14 @@ std::size_t behind_bullet(std::string_view text, std::size_t at) {
   return at;
 }
 
-/// Names without quotes between commas and line ends. A sentence's full stop ends the list.
+/// `layers.0.weight`: a dot within it, which no word of a sentence has.
+bool has_inner_dot(std::string_view word) {
+  const auto dot = word.find('.');
+  return dot != std::string_view::npos && dot > 0 && dot + 1 < word.size();
+}
+
+/// Names without quotes between commas and line ends, or between blanks where each has a dot. A sentence's full stop
+/// ends the list.
 std::vector<std::string> bare_list(std::string_view text, std::size_t& at, bool& is_cut) {
   std::vector<std::string> names;
   while (at < text.size()) {
@@ -157,8 +165,9 @@ std::vector<std::string> bare_list(std::string_view text, std::size_t& at, bool&
     at = end;
     if (is_stop || is_cut) break;
     while (at < text.size() && text[at] == ' ') ++at;
-    if (at >= text.size() || (text[at] != ',' && text[at] != '\n')) break;
-    ++at;
+    const bool is_parted = at < text.size() && (text[at] == ',' || text[at] == '\n');
+    if (!is_parted && !(has_inner_dot(name) && has_inner_dot(text.substr(at, end_of_name(text, at) - at)))) break;
+    at += is_parted ? 1 : 0;
   }
   return names;
 }

@@ -13,9 +13,10 @@ constexpr std::size_t kExcerptBytes = 120;
 /// Tables of tokens have thousands of rows, and a vocabulary that grew or shrank by a few keeps most of them.
 bool is_table_of_tokens(const Shape& a, const Shape& b) {
   constexpr std::int64_t kLeastRows = 2'000, kMostWidth = 1'024;
-  if (a.size() != 2 || only_axis(a, b) != std::size_t{0}) return false;
+  if (only_axis(a, b) != std::size_t{0}) return false;
   const auto [fewer, more] = std::minmax({a[0], b[0]});
-  return fewer >= kLeastRows && more * 2 < fewer * 3 && a[1] <= kMostWidth;
+  if (fewer < kLeastRows || more * 2 >= fewer * 3) return false;
+  return a.size() == 1 ? !is_width(a[0]) || !is_width(b[0]) : a.size() == 2 && a[1] <= kMostWidth;
 }
 
 /// The axis of the outputs alone differs; of vectors, the number of classes rather than a layer's width.

@@ -76,11 +76,15 @@ bool is_tensor_name(std::string_view word) {
   return is_plain_leaf(leaf) || leaf == "*" || family_of(word) != Family::None;
 }
 
-/// TensorFlow's name of a variable with levels, with dots between them: `block1/conv/kernel:0`.
-std::string variable_of(std::string_view word) {
-  constexpr std::string_view kEnd = ":0";
-  if (!word.ends_with(kEnd) || word.find('/') == std::string_view::npos) return {};
-  std::string name(word.substr(0, word.size() - kEnd.size()));
+/// TensorFlow's name of a variable with levels (`block1/conv/kernel:0`), with dots between them.
+std::string variable_in(std::string_view line) {
+  std::string name;
+  for_each_word(line, [&](std::string_view word, std::size_t) {
+    constexpr std::string_view kEnd = ":0";
+    const std::string_view plain = bare(word);
+    if (name.empty() && plain.ends_with(kEnd) && plain.find('/') != std::string_view::npos)
+      name = plain.substr(0, plain.size() - kEnd.size());
+  });
   std::replace(name.begin(), name.end(), '/', '.');
   return name;
 }
@@ -92,7 +96,6 @@ std::string name_in(std::string_view line) {
     const std::string_view plain = bare(word);
     const bool is_table = plain.find('_') != std::string_view::npos && is_position_table(plain);
     if (name.empty() && (is_dotted_name(plain) || is_table)) name = plain;
-    if (name.empty()) name = variable_of(plain);
   });
   return name;
 }
@@ -102,11 +105,11 @@ std::string name_in(std::string_view line) {
 enum class Side : std::uint8_t { Unknown, File, Model };
 
 Side side_of(std::string_view word) {
-  constexpr std::string_view kFile[] = {"checkpoint", "ckpt",       "saved",       "loaded",  "loading",
-                                        "file",       "pretrained", "pre-trained", "source",  "stored",
-                                        "provided",   "got",        "found",       "weights", "src"};
-  constexpr std::string_view kModel[] = {"model", "current", "expected", "expects", "target",
-                                         "layer", "network", "required", "needs",   "module"};
+  constexpr std::string_view kFile[] = {"checkpoint", "ckpt",        "saved",  "loaded", "loading",  "file",
+                                        "pretrained", "pre-trained", "source", "stored", "provided", "got",
+                                        "found",      "weights",     "src",    "value"};
+  constexpr std::string_view kModel[] = {"model",   "current",  "expected", "expects", "target",  "layer",
+                                         "network", "required", "needs",    "module",  "variable"};
   const std::string plain = lowered(bare(word));
   return is_among(plain, kFile) ? Side::File : is_among(plain, kModel) ? Side::Model : Side::Unknown;
 }
@@ -222,18 +225,8 @@ std::string layer_in(std::string_view line, std::size_t axes) {
   return {};
 }
 
-void read_two_shapes(std::string_view line, TextFacts& facts) {
-  const auto shapes = shapes_in(line);
-  if (facts.find(Symptom::KernelTurned) != nullptr) return;  // then the axes differ, not the extents
-  if (shapes.size() == 1 && line.find("is invalid for input") != std::string_view::npos)
-    note_unfilled_shape(line, shapes[0].shape, facts);
-  if (shapes.size() != 2 || shapes[0].shape == shapes[1].shape) return;
-  std::string name = name_in(line);
-  if (name.empty()) name = layer_in(line, shapes[0].shape.size());
-  if (name.empty()) {
-    if (has_any(lowered(line), kShapeWords)) note_nameless_shapes(line, shapes[0].shape, shapes[1].shape, facts);
-    return;
-  }
+/// Whether the first of two shapes is the file's, by the words beside them; loaders that do not say name it first.
+bool is_file_first(std::string_view line, const std::vector<Placed>& shapes) {
   const std::string_view before = line.substr(0, shapes[0].begin), after = line.substr(shapes[1].end);
   const std::string_view between = line.substr(shapes[0].end, shapes[1].begin - shapes[0].end);
   Side first = side_in(before, true), second = side_in(between, true);
@@ -241,11 +234,33 @@ void read_two_shapes(std::string_view line, TextFacts& facts) {
     first = side_in(between, false);
     second = side_in(after, false);
   }
-  const bool is_model_first = first != second && (first == Side::Model || second == Side::File);
-  const bool is_file_first = !is_model_first;  // loaders that do not say name the checkpoint's first
-  const Shape saved = as_outputs_first(name, shapes[is_file_first ? 0 : 1].shape);
-  const Shape wanted = as_outputs_first(name, shapes[is_file_first ? 1 : 0].shape);
-  if (saved != wanted) facts.mismatched.push_back({name, saved, wanted});
+  return first == second || (first != Side::Model && second != Side::File);
+}
+
+/// Keras stops at the first variable that differs: its layer's other tensors are not told, and where only the outputs
+/// differ it is as good as without a name.
+bool is_of_lone_outputs(std::string_view name, const Shape& saved, const Shape& wanted) {
+  return only_axis(saved, wanted) == std::size_t{0} && (name.ends_with(".kernel") || name.ends_with(".bias"));
+}
+
+void read_two_shapes(std::string_view line, TextFacts& facts) {
+  const auto shapes = shapes_in(line);
+  if (facts.find(Symptom::KernelTurned) != nullptr) return;  // then the axes differ, not the extents
+  if (shapes.size() == 1 && line.find("is invalid for input") != std::string_view::npos)
+    note_unfilled_shape(line, shapes[0].shape, facts);
+  if (shapes.size() != 2 || shapes[0].shape == shapes[1].shape) return;
+  const std::string variable = variable_in(line);
+  std::string name = name_in(line);
+  if (name.empty()) name = variable;
+  if (name.empty()) name = layer_in(line, shapes[0].shape.size());
+  const std::size_t file = is_file_first(line, shapes) ? 0 : 1;
+  const Shape saved = as_outputs_first(name, shapes[file].shape),
+              wanted = as_outputs_first(name, shapes[1 - file].shape);
+  if (name.empty() || (name == variable && is_of_lone_outputs(name, saved, wanted))) {
+    if (has_any(lowered(line), kShapeWords)) note_nameless_shapes(line, shapes[0].shape, shapes[1].shape, facts);
+  } else if (saved != wanted) {
+    facts.mismatched.push_back({name, saved, wanted});
+  }
 }
 
 // Names that are not there, or not wanted.

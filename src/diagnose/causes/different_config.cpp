@@ -137,7 +137,7 @@ std::optional<Finding> sizes(const Case& facts, const OpenRows& rows) {
   if (rows.mismatched.empty()) return std::nullopt;
   const Ratio ratio = common_ratio(rows.mismatched);
   const double regular =
-      rows.mismatched.size() < 2 ? 0 : share_of(ratio.pairs, rows.mismatched.size());  // one has no ratio
+      rows.mismatched.size() < 2 ? 0.5 : share_of(ratio.pairs, rows.mismatched.size());  // one has no ratio
   const double share = share_of(rows.mismatched.size(), rows.size());
   Finding finding =
       say(facts, {0.35 + 0.25 * regular + 0.25 * share,

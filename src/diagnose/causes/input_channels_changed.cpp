@@ -39,8 +39,14 @@ bool is_of_head(const OpenPair& row) {
           leaf_of(module_of(row.name)).find("last") != std::string_view::npos);
 }
 
+/// A learned query for each row: its width is the model's.
+bool is_of_queries(const OpenPair& row) {
+  return row.have->size() == 2 && leaf_of(module_of(row.name)).find("quer") != std::string_view::npos &&
+         (*row.have)[0] == (*row.want)[0];
+}
+
 bool is_entry_axis(const OpenPair& row) {
-  return !is_flattened(row) && !is_of_head(row) && row.have->size() >= 2 &&
+  return !is_flattened(row) && !is_of_queries(row) && !is_of_head(row) && row.have->size() >= 2 &&
          only_axis(*row.have, *row.want) == std::size_t{1} && !is_called_embedding(module_of(row.name));
 }
 

@@ -102,6 +102,8 @@ bool explains_enough(const Case& facts, const PrefixFit& fit, const Sides& sides
   // `blocks.1.` against `blocks.0.0.`: the same part, counted in another way.
   const bool is_counted_otherwise = is_replaced && first_level(fit.strip) == first_level(fit.add);
   if (is_counted_otherwise && facts.knowledge == Knowledge::Partial) return false;
+  const bool is_of_wrappers = has_wrapper_level(fit.strip) || has_wrapper_level(fit.add);
+  if (is_replaced && !is_of_wrappers && facts.knowledge == Knowledge::Partial) return false;  // a part was renamed
   if (facts.knowledge == Knowledge::Partial && is_of_one_part(fit)) return false;
   if (is_replaced && (fit.keys < 3 || fit.keys * 2 < facts.target.tensors.size())) return false;
   return fit.shapes > 0 && fit.keys * 2 >= sides.fewer() && fit.shapes * 2 >= fit.keys;
@@ -532,8 +534,11 @@ std::optional<Finding> from_bare_file(const Case& facts, const OpenRows& rows) {
   if (names.size() < kLeast || !rows.missing.empty() || !rows.mismatched.empty() || !common_module(names).empty())
     return std::nullopt;
   const auto plain = rows_where(names, [](const OpenName& row) { return is_plain_leaf(leaf_of(row.name)); });
-  if (!begins_network(names.front().name) || are_of_one_word(names) || plain.size() * 10 < names.size() * 9 ||
-      shared_leaf(names))
+  const auto first = std::find_if(names.begin(), names.end(), [](const OpenName& row) {
+    return !module_of(row.name).empty();
+  });  // a prefix that was cut off leaves `weight` of the layer that stood right below it
+  if (first == names.end() || !begins_network(first->name) || are_of_one_word(names) ||
+      plain.size() * 10 < names.size() * 9 || shared_leaf(names))
     return std::nullopt;
   Finding finding = say(facts, {0.55,
                                 "the file's tensors are unexpected from the first layer on: the model may have them "

@@ -107,9 +107,9 @@ enum class Side : std::uint8_t { Unknown, File, Model };
 Side side_of(std::string_view word) {
   constexpr std::string_view kFile[] = {"checkpoint", "ckpt",        "saved",  "loaded", "loading",  "file",
                                         "pretrained", "pre-trained", "source", "stored", "provided", "got",
-                                        "found",      "weights",     "src",    "value"};
-  constexpr std::string_view kModel[] = {"model",   "current",  "expected", "expects", "target",  "layer",
-                                         "network", "required", "needs",    "module",  "variable"};
+                                        "found",      "weights",     "src",    "value",  "array"};
+  constexpr std::string_view kModel[] = {"model",   "current",  "expected", "expects", "target",   "layer",
+                                         "network", "required", "needs",    "module",  "variable", "pointer"};
   const std::string plain = lowered(bare(word));
   return is_among(plain, kFile) ? Side::File : is_among(plain, kModel) ? Side::Model : Side::Unknown;
 }
@@ -129,7 +129,8 @@ struct Placed {
   std::size_t begin = 0, end = 0;
 };
 
-/// The shapes of a line that have an axis or more, at most three: two are a comparison.
+/// The shapes of a line that have an axis or more, at most three: two are a comparison. What an assertion shows once
+/// more behind its message is left out.
 std::vector<Placed> bracketed_shapes(std::string_view line) {
   std::vector<Placed> shapes;
   for (std::size_t at = line.find_first_of("[("); at != std::string_view::npos && shapes.size() < 3;
@@ -137,7 +138,8 @@ std::vector<Placed> bracketed_shapes(std::string_view line) {
     Scanner in(line);
     in.move_to(at);
     const auto shape = in.shape();
-    if (shape && !shape->empty()) shapes.push_back({*shape, at, in.position()});
+    const bool is_repeat = shape && shapes.size() == 2 && (*shape == shapes[0].shape || *shape == shapes[1].shape);
+    if (shape && !shape->empty() && !is_repeat) shapes.push_back({*shape, at, in.position()});
     at = std::max(in.position(), at + 1);
   }
   return shapes;

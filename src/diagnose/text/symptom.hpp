@@ -81,25 +81,29 @@ enum class Symptom : std::uint8_t {
   BadName,        ///< a name that the format or framework does not allow
   SharedTensors,  ///< safetensors refuses tensors that share memory
   // Shapes and layers, told by a message instead of a list.
-  LayerCount,      ///< Keras: other numbers of layers
-  LayerCountsFar,  ///< ... half as many again, or more, which no option of one network makes; `detail`: both
-  LayerWeights,    ///< Keras: other numbers of weights in a layer
-  UnbuiltLayer,    ///< Keras: a layer without variables yet
-  KernelShape,     ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
-  KernelOutputs,   ///< Keras: of one kernel or bias, the last axis alone differs; `detail`: both extents
-  KernelTurned,    ///< Keras: the window stands at the other end of the axes
-  AxesTurned,      ///< Keras: a conversion between layouts meets axes that it does not fit
-  InputWidth,      ///< a convolution gets another number of channels
-  SameShapeCopy,   ///< "While copying the parameter ..." with equal shapes
-  RunningStats,    ///< statistics of InstanceNorm from before 0.4
-  RenamedOnLoad,   ///< a loader's own renaming has gone wrong
-  OtherModel,      ///< the reader says that it is another model
-  OtherOption,     ///< an option of the checkpoint and of the model differ, told by name
-  ClassCount,      ///< numbers of classes differ, told by number
-  InputSize,       ///< an input of another size than the model was made for
-  VocabularySize,  ///< a vocabulary and a table of other sizes, told in words
-  EmptyIndex,      ///< index out of range in an embedding
-  MissingCount,    ///< how many keys are missing, and not which; `detail`: the number
+  LayerCount,        ///< Keras: other numbers of layers
+  LayerCountsFar,    ///< ... half as many again, or more, which no option of one network makes; `detail`: both
+  LayerWeights,      ///< Keras: other numbers of weights in a layer
+  LayerOfOneKind,    ///< Keras: ... and the two layers are of one kind; `detail`: both names
+  LayerOfOldName,    ///< Keras: ... and the file has the kind as Keras 1 called it; `detail`: both names
+  LayerOfOtherKind,  ///< Keras: ... and they are of two kinds; `detail`: both names
+  UnbuiltLayer,      ///< Keras: a layer without variables yet
+  KernelShape,       ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
+  KernelOutputs,     ///< Keras: of one kernel or bias, the last axis alone differs; `detail`: both extents
+  KernelTurned,      ///< Keras: the window stands at the other end of the axes
+  AxesTurned,        ///< Keras: a conversion between layouts meets axes that it does not fit
+  InputWidth,        ///< a convolution gets another number of channels
+  SameShapeCopy,     ///< "While copying the parameter ..." with equal shapes
+  RunningStats,      ///< statistics of InstanceNorm from before 0.4
+  RenamedOnLoad,     ///< a loader's own renaming has gone wrong
+  TensorCount,       ///< GGUF: the reader knows another number of tensors for this model
+  OtherModel,        ///< the reader says that it is another model
+  OtherOption,       ///< an option of the checkpoint and of the model differ, told by name
+  ClassCount,        ///< numbers of classes differ, told by number
+  InputSize,         ///< an input of another size than the model was made for
+  VocabularySize,    ///< a vocabulary and a table of other sizes, told in words
+  EmptyIndex,        ///< index out of range in an embedding
+  MissingCount,      ///< how many keys are missing, and not which; `detail`: the number
   // Distributed.
   ShardWords,   ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
   ShardReader,  ///< a message that only the reader of distributed checkpoints has

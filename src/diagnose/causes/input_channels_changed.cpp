@@ -85,10 +85,10 @@ bool are_groups(const std::vector<OpenPair>& rows) {
 
 /// One linear layer with many columns, and no name of a first layer: what it takes is as likely made within.
 bool is_lone_matrix(const std::vector<OpenPair>& rows) {
-  constexpr std::int64_t kMany = 128;
+  constexpr std::int64_t kMany = 128, kFlattened = 1'024;
   const OpenPair& row = rows.front();
-  return rows.size() == 1 && row.have->size() == 2 && std::min((*row.have)[1], (*row.want)[1]) > kMany &&
-         !begins_network(row.name);
+  const auto [fewer, more] = std::minmax({(*row.have)[1], (*row.want)[1]});
+  return rows.size() == 1 && row.have->size() == 2 && (fewer > kMany || more > kFlattened) && !begins_network(row.name);
 }
 
 /// Inputs and outputs of another environment, and the network between them as it was.

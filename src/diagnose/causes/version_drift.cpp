@@ -28,6 +28,8 @@ constexpr Reading kReadings[] = {
     {Symptom::ForeignAttribute, 0.75, "an object of another release lacks an attribute: `%`",
      "a pickled module keeps the attributes of the release that saved it",
      "save the state dict with the old release, and load it into a new model"},
+    {Symptom::ModuleAttribute, 0.74, "a library is of another release than the code that calls it: `%`",
+     "functions come and go with releases", "install the release that the code was written for"},
     {Symptom::UnknownArgument, 0.72, "a constructor's options are those of another release: `%`",
      "a description names options that the class does not have here, or lacks one", kReleases},
     {Symptom::OldKeras, 0.6, "the libraries that wrote and read it are of other ages",

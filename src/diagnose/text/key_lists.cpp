@@ -77,6 +77,7 @@ constexpr Heading kHeadings[] = {
     {"keys not found in the model", Side::Unexpected},
     {"not in the model:", Side::Unexpected},
     {"no module or parameter named ", Side::Unexpected},
+    {"which contains parameters", Side::Unexpected},
     {"Not found: Key ", Side::Missing},
     {"ot initialized from", Side::Missing, true},
     {"keys in the checkpoint but not in the model", Side::Unexpected},

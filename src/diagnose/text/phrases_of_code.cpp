@@ -57,6 +57,7 @@ constexpr Phrase kPhrases[] = {
     {"Op type not registered '", Symptom::AbsentOperator, "'"},
     {"No Op registered for ", Symptom::AbsentOperator, " "},
     {"does not recognize this architecture", Symptom::AbsentClass},
+    {"AttributeError: module '", Symptom::ModuleAttribute, "'"},
     {"has no attribute '_", Symptom::ForeignAttribute, "'"},
     {"Conv2d' object has no attribute '", Symptom::ForeignAttribute, "'"},
     {"Norm2d' object has no attribute '", Symptom::ForeignAttribute, "'"},

@@ -49,6 +49,7 @@ constexpr Phrase kPhrases[] = {
     {"Incompatible shapes", Symptom::KernelShape},
     {"shapes cannot be multiplied", Symptom::KernelShape},
     {"is invalid for input", Symptom::KernelShape},
+    {"cannot reshape array of size ", Symptom::KernelShape},
     {" channels, but got ", Symptom::InputWidth, " "},
     {"index out of range in self", Symptom::EmptyIndex},
     {"srcSelectDimSize", Symptom::EmptyIndex},

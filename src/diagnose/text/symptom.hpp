@@ -40,6 +40,7 @@ enum class Symptom : std::uint8_t {
   AbsentClass,       ///< unpickling or building needs a class that is not there; `detail`: its name
   AbsentModule,      ///< ... a module of Python; `detail`: its name
   AbsentOperator,    ///< TorchScript's code calls an operator that is not registered; `detail`: its name
+  ModuleAttribute,   ///< a library's module lacks a function that the code calls; `detail`: the module
   ForeignAttribute,  ///< an object of another version lacks an attribute; `detail`: which
   UnknownArgument,   ///< a constructor gets an option that it does not know, or lacks one; `detail`: which
   UnsafePickle,      ///< the reader refuses what the pickle would call; `detail`: the global

@@ -77,7 +77,6 @@ constexpr Heading kHeadings[] = {
     {"keys not found in the model", Side::Unexpected},
     {"not in the model:", Side::Unexpected},
     {"no module or parameter named ", Side::Unexpected},
-    {"which contains parameters", Side::Unexpected},
     {"Not found: Key ", Side::Missing},
     {"ot initialized from", Side::Missing, true},
     {"keys in the checkpoint but not in the model", Side::Unexpected},
@@ -301,10 +300,29 @@ void read_class(std::string_view text, TextFacts& facts) {
   if (const auto name = in.until(":", kMaxClassBytes)) facts.target_class = *name;
 }
 
+/// Gluon stops at the first name, and shows a few of the file's: `Parameter 'a' is missing in file 'f', which contains
+/// parameters: 'b', 'c', ..., 'd'`.
+void read_gluon(std::string_view text, TextFacts& facts) {
+  constexpr std::size_t kMaxFileBytes = 300;
+  for (Scanner in(text); in.find("Parameter ");) {
+    auto name = in.quoted();
+    if (!name) name = in.until(" ", kMaxNameBytes);
+    if (!name || !in.accept("is missing in file")) continue;
+    facts.missing.push_back(*name);
+    if (!in.until("contains parameters:", kMaxFileBytes)) {
+      facts.is_first_only = true;
+      continue;
+    }
+    auto names = in.quoted_list(facts.is_cut);
+    std::move(names.begin(), names.end(), std::back_inserter(facts.unexpected));
+  }
+}
+
 }  // namespace
 
 void recognise_key_lists(const PlainText& text, TextFacts& facts) {
   read_class(text.flat, facts);
+  read_gluon(text.flat, facts);
   for (const Heading& heading : kHeadings) read_heading(text.lined, heading, facts);
   AnyHeadings(text.lined, facts).read();
 }

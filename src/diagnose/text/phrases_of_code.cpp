@@ -40,7 +40,7 @@ constexpr Phrase kPhrases[] = {
     {"NameError: name '", Symptom::AbsentClass, "'"},
     {"not registered in torch.classes", Symptom::AbsentClass},
     {"Class __torch__", Symptom::AbsentClass},
-    {"AttributeError: module '", Symptom::AbsentClass, "'"},
+    {"AttributeError: module '__main__", Symptom::AbsentClass, "'"},
     {"model registry", Symptom::AbsentClass},
     {"models registry", Symptom::AbsentClass},
     {"hook registry", Symptom::AbsentClass},

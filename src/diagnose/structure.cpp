@@ -334,8 +334,10 @@ std::vector<OpenName> deeper_stages(const std::vector<OpenName>& rows) {
     stages[row.name.substr(0, block->first)].insert(block->second);
     found.push_back(row);
   }
-  const bool has_first = std::any_of(stages.begin(), stages.end(), [](const auto& stage) { return *stage.second.begin() == 0; });
-  const bool has_row = std::any_of(stages.begin(), stages.end(), [](const auto& stage) { return stage.second.size() > 1; });
+  const bool has_first =
+      std::any_of(stages.begin(), stages.end(), [](const auto& stage) { return *stage.second.begin() == 0; });
+  const bool has_row =
+      std::any_of(stages.begin(), stages.end(), [](const auto& stage) { return stage.second.size() > 1; });
   return stages.size() >= 2 && has_row && !has_first ? found : std::vector<OpenName>();
 }
 

@@ -1,6 +1,7 @@
 #include "diagnose/dtype_changes.hpp"
 
 #include <optional>
+#include <utility>
 
 #include "tensor/words.hpp"
 
@@ -18,90 +19,41 @@ struct Range {
   bool has_negative_zero = true;
 };
 
-Range whole(int digits, bool is_signed) { return {Range::Kind::Whole, digits, is_signed, 0, 0, false, false}; }
-Range floating(int digits, int least, int most) { return {Range::Kind::Float, digits, true, least, most, true, true}; }
+constexpr Range whole(int digits, bool is_signed) {
+  return {Range::Kind::Whole, digits, is_signed, 0, 0, false, false};
+}
+constexpr Range floating(int digits, int least, int most, bool has_infinity = true, bool has_negative_zero = true) {
+  return {Range::Kind::Float, digits, true, least, most, has_infinity, has_negative_zero};
+}
 
-/// Complex types count as their halves. Nothing for types whose values tenon does not convert.
+/// Complex types count as their halves.
+constexpr std::pair<DType, Range> kRanges[] = {
+    {DType::Float64, floating(53, -1074, 1023)},
+    {DType::Complex128, floating(53, -1074, 1023)},
+    {DType::Float32, floating(24, -149, 127)},
+    {DType::Complex64, floating(24, -149, 127)},
+    {DType::Float16, floating(11, -24, 15)},
+    {DType::Complex32, floating(11, -24, 15)},
+    {DType::BFloat16, floating(8, -133, 127)},
+    {DType::Float8E5M2, floating(3, -16, 15)},
+    {DType::Float8E4M3FN, floating(4, -9, 8, false)},
+    {DType::Float8E5M2FNUZ, floating(3, -17, 15, false, false)},
+    {DType::Float8E4M3FNUZ, floating(4, -10, 7, false, false)},
+    {DType::Int64, whole(63, true)},
+    {DType::Int32, whole(31, true)},
+    {DType::Int16, whole(15, true)},
+    {DType::Int8, whole(7, true)},
+    {DType::UInt64, whole(64, false)},
+    {DType::UInt32, whole(32, false)},
+    {DType::UInt16, whole(16, false)},
+    {DType::UInt8, whole(8, false)},
+    {DType::Bool, whole(1, false)},
+};
+
+/// Nothing for types whose values tenon does not convert.
 std::optional<Range> range_of(DType dtype) {
-  switch (dtype) {
-    case DType::Float64:
-    case DType::Complex128: return floating(53, -1074, 1023);
-    case DType::Float32:
-    case DType::Complex64: return floating(24, -149, 127);
-    case DType::Float16:
-    case DType::Complex32: return floating(11, -24, 15);
-    case DType::BFloat16: return floating(8, -133, 127);
-    case DType::Float8E5M2: return floating(3, -16, 15);
-    case DType::Float8E4M3FN: return Range{Range::Kind::Float, 4, true, -9, 8, false, true};
-    case DType::Float8E5M2FNUZ: return Range{Range::Kind::Float, 3, true, -17, 15, false, false};
-    case DType::Float8E4M3FNUZ: return Range{Range::Kind::Float, 4, true, -10, 7, false, false};
-    case DType::Int64: return whole(63, true);
-    case DType::Int32: return whole(31, true);
-    case DType::Int16: return whole(15, true);
-    case DType::Int8: return whole(7, true);
-    case DType::UInt64: return whole(64, false);
-    case DType::UInt32: return whole(32, false);
-    case DType::UInt16: return whole(16, false);
-    case DType::UInt8: return whole(8, false);
-    case DType::Bool: return whole(1, false);
-    case DType::Float8E8M0FNU:
-    case DType::Float4E2M1FNx2:
-    case DType::QInt8:
-    case DType::QUInt8:
-    case DType::QInt32:
-    case DType::QUInt4x2:
-    case DType::QUInt2x4:
-    case DType::Bits8:
-    case DType::Bits16:
-    case DType::Bits1x8:
-    case DType::Bits2x4:
-    case DType::Bits4x2:
-    case DType::UInt1:
-    case DType::UInt2:
-    case DType::UInt3:
-    case DType::UInt4:
-    case DType::UInt5:
-    case DType::UInt6:
-    case DType::UInt7:
-    case DType::Int1:
-    case DType::Int2:
-    case DType::Int3:
-    case DType::Int4:
-    case DType::Int5:
-    case DType::Int6:
-    case DType::Int7:
-    case DType::F4:
-    case DType::F6E2M3:
-    case DType::F6E3M2:
-    case DType::Q4_0:
-    case DType::Q4_1:
-    case DType::Q5_0:
-    case DType::Q5_1:
-    case DType::Q8_0:
-    case DType::Q8_1:
-    case DType::Q2_K:
-    case DType::Q3_K:
-    case DType::Q4_K:
-    case DType::Q5_K:
-    case DType::Q6_K:
-    case DType::Q8_K:
-    case DType::IQ2_XXS:
-    case DType::IQ2_XS:
-    case DType::IQ3_XXS:
-    case DType::IQ1_S:
-    case DType::IQ4_NL:
-    case DType::IQ3_S:
-    case DType::IQ2_S:
-    case DType::IQ4_XS:
-    case DType::IQ1_M:
-    case DType::TQ1_0:
-    case DType::TQ2_0:
-    case DType::MXFP4:
-    case DType::NVFP4:
-    case DType::Q1_0:
-    case DType::Unknown:
-    case DType::String: break;
-  }
+  for (const auto& [known, range] : kRanges)
+    if (known == dtype) return range;
   return std::nullopt;
 }
 

@@ -190,89 +190,31 @@ void encode(const Wide<W>& value, std::byte* to) {
   }
 }
 
+template <DType Value, class Codec>
+struct CodecOf {};
+
+/// Calls `use.template operator()<Codec>()` for the one row whose dtype it is.
+template <class Use, DType... Values, class... Codecs>
+bool dispatch_among(DType dtype, Use& use, CodecOf<Values, Codecs>...) {
+  return ((dtype == Values && (use.template operator()<Codecs>(), true)) || ...);
+}
+
 /// Calls `use.template operator()<Codec>()` for the dtype. Only for dtypes with can_cast.
 template <class Use>
 void dispatch(DType dtype, Use&& use) {
-  switch (dtype) {
-    case DType::Float64: return use.template operator()<NativeFloat<double>>();
-    case DType::Float32: return use.template operator()<NativeFloat<float>>();
-    case DType::Float16: return use.template operator()<Float16Codec>();
-    case DType::BFloat16: return use.template operator()<BFloat16Codec>();
-    case DType::Float8E4M3FN: return use.template operator()<Float8E4M3FNCodec>();
-    case DType::Float8E5M2: return use.template operator()<Float8E5M2Codec>();
-    case DType::Float8E4M3FNUZ: return use.template operator()<Float8E4M3FNUZCodec>();
-    case DType::Float8E5M2FNUZ: return use.template operator()<Float8E5M2FNUZCodec>();
-    case DType::Int64: return use.template operator()<Integer<std::int64_t>>();
-    case DType::Int32: return use.template operator()<Integer<std::int32_t>>();
-    case DType::Int16: return use.template operator()<Integer<std::int16_t>>();
-    case DType::Int8: return use.template operator()<Integer<std::int8_t>>();
-    case DType::UInt64: return use.template operator()<Integer<std::uint64_t>>();
-    case DType::UInt32: return use.template operator()<Integer<std::uint32_t>>();
-    case DType::UInt16: return use.template operator()<Integer<std::uint16_t>>();
-    case DType::UInt8: return use.template operator()<Integer<std::uint8_t>>();
-    case DType::Bool: return use.template operator()<BoolCodec>();
-    case DType::Complex128: return use.template operator()<ComplexOf<NativeFloat<double>>>();
-    case DType::Complex64: return use.template operator()<ComplexOf<NativeFloat<float>>>();
-    case DType::Complex32: return use.template operator()<ComplexOf<Float16Codec>>();
-    case DType::Float8E8M0FNU:
-    case DType::Float4E2M1FNx2:
-    case DType::QInt8:
-    case DType::QUInt8:
-    case DType::QInt32:
-    case DType::QUInt4x2:
-    case DType::QUInt2x4:
-    case DType::Bits8:
-    case DType::Bits16:
-    case DType::Bits1x8:
-    case DType::Bits2x4:
-    case DType::Bits4x2:
-    case DType::UInt1:
-    case DType::UInt2:
-    case DType::UInt3:
-    case DType::UInt4:
-    case DType::UInt5:
-    case DType::UInt6:
-    case DType::UInt7:
-    case DType::Int1:
-    case DType::Int2:
-    case DType::Int3:
-    case DType::Int4:
-    case DType::Int5:
-    case DType::Int6:
-    case DType::Int7:
-    case DType::F4:
-    case DType::F6E2M3:
-    case DType::F6E3M2:
-    case DType::Q4_0:
-    case DType::Q4_1:
-    case DType::Q5_0:
-    case DType::Q5_1:
-    case DType::Q8_0:
-    case DType::Q8_1:
-    case DType::Q2_K:
-    case DType::Q3_K:
-    case DType::Q4_K:
-    case DType::Q5_K:
-    case DType::Q6_K:
-    case DType::Q8_K:
-    case DType::IQ2_XXS:
-    case DType::IQ2_XS:
-    case DType::IQ3_XXS:
-    case DType::IQ1_S:
-    case DType::IQ4_NL:
-    case DType::IQ3_S:
-    case DType::IQ2_S:
-    case DType::IQ4_XS:
-    case DType::IQ1_M:
-    case DType::TQ1_0:
-    case DType::TQ2_0:
-    case DType::MXFP4:
-    case DType::NVFP4:
-    case DType::Q1_0:
-    case DType::Unknown:
-    case DType::String: break;
-  }
-  throw Bug("no codec for this dtype");
+  const bool is_known = dispatch_among(
+      dtype, use,  //
+      CodecOf<DType::Float64, NativeFloat<double>>(), CodecOf<DType::Float32, NativeFloat<float>>(),
+      CodecOf<DType::Float16, Float16Codec>(), CodecOf<DType::BFloat16, BFloat16Codec>(),
+      CodecOf<DType::Float8E4M3FN, Float8E4M3FNCodec>(), CodecOf<DType::Float8E5M2, Float8E5M2Codec>(),
+      CodecOf<DType::Float8E4M3FNUZ, Float8E4M3FNUZCodec>(), CodecOf<DType::Float8E5M2FNUZ, Float8E5M2FNUZCodec>(),
+      CodecOf<DType::Int64, Integer<std::int64_t>>(), CodecOf<DType::Int32, Integer<std::int32_t>>(),
+      CodecOf<DType::Int16, Integer<std::int16_t>>(), CodecOf<DType::Int8, Integer<std::int8_t>>(),
+      CodecOf<DType::UInt64, Integer<std::uint64_t>>(), CodecOf<DType::UInt32, Integer<std::uint32_t>>(),
+      CodecOf<DType::UInt16, Integer<std::uint16_t>>(), CodecOf<DType::UInt8, Integer<std::uint8_t>>(),
+      CodecOf<DType::Bool, BoolCodec>(), CodecOf<DType::Complex128, ComplexOf<NativeFloat<double>>>(),
+      CodecOf<DType::Complex64, ComplexOf<NativeFloat<float>>>(), CodecOf<DType::Complex32, ComplexOf<Float16Codec>>());
+  if (!is_known) throw Bug("no codec for this dtype");
 }
 
 }  // namespace tenon::tensor

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "exit_code.hpp"
+#include "progress.hpp"
 #include "session.hpp"
 
 namespace tenon::cli {
@@ -18,8 +19,11 @@ int run(const Options& options, Session& session) {
   require_path(options.a);
   require_path(options.b);
   const OpenOptions how{.mode = ReadMode::Map, .salvage = Salvage::No, .limits = session.limits};
-  const DiffReport report =
-      diff(open(options.a, how), open(options.b, how), options.match ? DiffNames::Matched : DiffNames::Equal);
+  const DiffReport report = [&] {
+    ProgressLine line(session, "comparing");
+    return diff(open(options.a, how), open(options.b, how), options.match ? DiffNames::Matched : DiffNames::Equal,
+                line.of_bytes());
+  }();
   TextStyle style = session.answer_style();
   style.all = options.all;
   if (session.json)

@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "exit_code.hpp"
+#include "progress.hpp"
 #include "session.hpp"
 
 namespace tenon::cli {
@@ -28,8 +29,10 @@ Verified verify_all(const Options& options, const Session& session) {
   for (const std::string& path : options.files) {
     try {
       require_path(path);
-      verified.files.push_back(
-          verify(path, {.finite = options.finite ? Finite::Require : Finite::Ignore, .limits = session.limits}));
+      ProgressLine line(session, "verifying");
+      verified.files.push_back(verify(path, {.finite = options.finite ? Finite::Require : Finite::Ignore,
+                                             .limits = session.limits,
+                                             .progress = line.of_bytes()}));
     } catch (const Error& error) {
       VerifiedFile unreadable;
       unreadable.file = path;

@@ -46,5 +46,7 @@ function(tenon_test name)
   target_compile_definitions(${name} PRIVATE TENON_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE tenon_whole GTest::gtest GTest::gtest_main nlohmann_json::nlohmann_json
                                         fmt::fmt-header-only ${TEST_LINK})
+  # Tests are compiled for one run: optimizing them takes longer than it saves. The library they test is optimized.
+  target_compile_options(${name} PRIVATE $<$<NOT:$<CONFIG:Debug>>:$<IF:$<CXX_COMPILER_ID:Clang>,-O0,-O1>>)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
 endfunction()

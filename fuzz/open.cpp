@@ -3,12 +3,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <tenon/checkpoint.hpp>
 #include <tenon/error.hpp>
 
+#include "base/cursor.hpp"
 #include "formats/open.hpp"
+#include "sign.hpp"
 
 namespace {
 
@@ -42,8 +45,10 @@ void read_all(const tenon::Checkpoint& checkpoint) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto* const begin = reinterpret_cast<const std::byte*>(data);
-  const auto file = tenon::io::MappedFile::of_bytes(std::vector<std::byte>(begin, begin + size), "fuzzed");
+  std::string text(reinterpret_cast<const char*>(data), size);
+  tenon::fuzz::sign_archive(text);
+  const auto bytes = tenon::base::as_bytes(text);
+  const auto file = tenon::io::MappedFile::of_bytes(std::vector<std::byte>(bytes.begin(), bytes.end()), "fuzzed");
   for (const bool salvage : {false, true}) try {
       const auto core = tenon::formats::open_core({"/nonexistent/fuzzed", file, small_limits(salvage)});
       read_all(tenon::Checkpoint(core));

@@ -8,6 +8,7 @@
 
 #include <tenon/checkpoint.hpp>
 #include <tenon/export.hpp>
+#include <tenon/progress.hpp>
 
 namespace tenon {
 
@@ -28,6 +29,7 @@ enum class Finite : std::uint8_t { Ignore, Require };
 struct VerifyOptions {
   Finite finite = Finite::Ignore;  ///< Require: NaN and infinities are problems
   Limits limits = {};
+  Progress progress = {};  ///< of each file of a checkpoint anew; called from two threads, one at a time
 };
 
 /// Reads every byte: archive checksums, header consistency, holes and overlaps, every tensor within its storage.
@@ -63,7 +65,9 @@ enum class DiffNames : std::uint8_t {
 
 /// Compares tensors by name, bit for bit; layout (stride, sharing) does not count, and other strides are named. Changes
 /// bear the names of `a`.
-TENON_API DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names = DiffNames::Equal);
+/// `progress` counts the bytes of `a` that were compared; it is called from two threads, one at a time.
+TENON_API DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names = DiffNames::Equal,
+                          const Progress& progress = {});
 
 /// `sha256:` + hex of the contiguous, row-major, little-endian bytes.
 TENON_API std::string sha256(const TensorView& view);

@@ -51,7 +51,9 @@ std::string bytes_text(std::uint64_t bytes) {
 std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 std::string plural(std::uint64_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", count_text(count), noun, count == 1 ? "" : "s");
+  if (count == 1) return fmt::format("1 {}", noun);
+  if (noun.ends_with("ry")) return fmt::format("{} {}ies", count_text(count), noun.substr(0, noun.size() - 1));
+  return fmt::format("{} {}s", count_text(count), noun);
 }
 
 std::string join(std::span<const std::string> parts, std::string_view separator) {

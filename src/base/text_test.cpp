@@ -16,6 +16,9 @@ TEST(Text, NumbersAreReadable) {
   EXPECT_EQ(bytes_text(999), "999 bytes");
   EXPECT_EQ(bytes_text(46'830'571), "46.8 MB");
   EXPECT_EQ(bytes_text(999'999), "1.0 MB");
+  EXPECT_EQ(plural(1, "entry"), "1 entry");
+  EXPECT_EQ(plural(3, "entry"), "3 entries");
+  EXPECT_EQ(plural(2'000, "key"), "2,000 keys");
   EXPECT_EQ(shape_text(std::vector<std::int64_t>{64, 3}), "[64, 3]");
   EXPECT_EQ(shape_text(std::vector<std::int64_t>{}), "[]");
 }

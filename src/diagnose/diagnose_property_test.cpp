@@ -254,6 +254,24 @@ TEST(AnyText, GetsAnAnswerThatHoldsTogether) {
   }
 }
 
+// A text may put any two shapes side by side.
+TEST(AnyText, ShapesOfUnequalRanksGetAnAnswer) {
+  const std::vector<std::string> shapes{"", "65", "9, 64", "1, 197, 768", "64, 3, 7, 7", "8, 3, 2, 14, 14"};
+  for (const char* module :
+       {"lm_head", "fc", "conv1", "embed", "pos_embed", "attn.qkv", "patch_embed.proj", "blocks.0"})
+    for (const char* leaf : {"weight", "bias", "relative_position_bias_table"})
+      for (const std::string& have : shapes)
+        for (const std::string& want : shapes) {
+          const Report report =
+              explain({std::string("RuntimeError: size mismatch for ") + module + "." + leaf +
+                           ": copying a param with shape torch.Size([" + have +
+                           "]) from checkpoint, the shape in current model is torch.Size([" + want + "]).",
+                       {},
+                       {}});
+          EXPECT_EQ(report.causes.empty(), have == want) << module << leaf << have << want;
+        }
+}
+
 /// The same failure in other clothes has the same causes.
 std::string in_crlf(std::string text) {
   std::string result;

@@ -311,6 +311,28 @@ Listing one_tensor(DType dtype, std::vector<double> values) {
       .listing();
 }
 
+// The matcher takes `patch_embed.backbone.qweight` for `qweight`, and no rename can be done, since both names are
+// taken.
+TEST(LayoutChanged, IsNotOfATensorThatHasAnothersName) {
+  const auto mismatch = [](const std::string& name, const std::string& have, const std::string& want) {
+    return "\tsize mismatch for " + name + ": copying a param with shape torch.Size([" + have +
+           "]) from checkpoint, the shape in current model is torch.Size([" + want + "]).\n";
+  };
+  std::vector<Row> rows{{"lora_A.mlp.weight_ih_l0", {}, DType::Float16},
+                        {"qweight", {768, 4, 512}, DType::Int64},
+                        {"patch_embed.backbone.qweight", {1}, DType::Float16}};
+  std::string text = "RuntimeError: Error(s) in loading state_dict for Net:\n" +
+                     mismatch("qweight", "768, 4, 512", "") + mismatch("patch_embed.backbone.qweight", "1", "3") +
+                     "\tMissing key(s) in state_dict: \"cls_token\". \n"
+                     "\tUnexpected key(s) in state_dict: \"lora_A.mlp.weight_ih_l0\". \n";
+  for (const char* block : {"blocks.0.", "blocks.1.", "blocks.2."}) {
+    rows.push_back({std::string(block) + "qkv.weight_v", {14, 5, 64}, DType::Int64});
+    rows.push_back({std::string(block) + "lora_B.weight", {0, 3, 5, 255, 197}});
+    text += mismatch(std::string(block) + "lora_B.weight", "0, 3, 5, 255, 197", "65, 5, 4, 512");
+  }
+  EXPECT_FALSE(explain({text, listing_of(rows), {}}).causes.empty());
+}
+
 TEST(DTypeMismatch, MeasuresWhatIsLost) {
   const Report report = diagnose(one_tensor(DType::Float64, {0.1}), one_tensor(DType::Float32, {}));
   EXPECT_EQ(ids(report), Names{"dtype_mismatch"});

@@ -43,6 +43,10 @@ constexpr std::string_view kDerivedLeaves[] = {"position_ids",
                                                "relative_position",
                                                "_dummy",
                                                "dummy_param",
+                                               "tp",
+                                               "fp",
+                                               "fn",
+                                               "tn",
                                                "embed_positions_float",
                                                "original_inv_freq",
                                                "cached_freqs",
@@ -262,7 +266,8 @@ bool has_part(std::string_view name, std::string_view mark) { return name.find(m
 /// Vector quantisation is no quantised weight.
 bool is_quantised(std::string_view name, std::string_view leaf, unsigned signs) {
   const bool is_leaf = (signs & kQuantLeaf) != 0;
-  if (has_part(name, "codebook") || has_part(name, "embed")) return is_leaf && leaf != "scale";
+  if (has_part(name, "codebook") || has_part(name, "embed") || has_part(name, "vector_quant"))
+    return is_leaf && leaf != "scale";
   if (is_leaf) return true;
   if (leaf.starts_with("bitsandbytes__") || has_part(name, "quant_state") || has_part(name, "activation_post_process"))
     return true;

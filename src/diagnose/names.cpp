@@ -5,9 +5,10 @@
 namespace tenon::diagnosis {
 namespace {
 
-constexpr std::string_view kHeadWords[] = {
-    "fc",     "classifier", "head",  "heads",   "cls", "score", "logits", "bbox",   "predictor", "yolo",   "classify",
-    "linear", "output",     "class", "seghead", "qa",  "crf",   "pooler", "labels", "last",      "action", "actions"};
+constexpr std::string_view kHeadWords[] = {"fc",     "classifier", "head",      "heads",   "cls",      "score",
+                                           "logits", "bbox",       "predictor", "yolo",    "classify", "linear",
+                                           "output", "class",      "seghead",   "qa",      "crf",      "pooler",
+                                           "labels", "last",       "action",    "actions", "conf",     "mbox"};
 constexpr std::string_view kEmbeddingWords[] = {"embed", "embedding", "embeddings", "emb",    "wte",
                                                 "tok",   "token",     "tokens",     "shared", "vocab"};
 constexpr std::string_view kCopyWords[] = {"ema",     "shadow",   "teacher", "momentum", "swa",  "avg",

@@ -309,6 +309,44 @@ bool begins_network(std::string_view rest) {
                                      [&](std::string_view first) { return rest.starts_with(first); });
 }
 
+namespace {
+
+/// Where the level begins that counts the block which a tensor stands in: the last index that a layer and its leaf
+/// follow.
+std::optional<std::pair<std::size_t, std::int64_t>> block_of(std::string_view name) {
+  const auto begins = level_begins(name);
+  for (std::size_t i = begins.size(); i-- > 0;) {
+    if (i + 2 >= begins.size()) continue;
+    const std::string_view level = name.substr(begins[i], begins[i + 1] - begins[i] - 1);
+    if (is_index(level)) return std::make_pair(begins[i], std::stoll(std::string(level)));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<OpenName> deeper_stages(const std::vector<OpenName>& rows) {
+  std::map<std::string_view, std::set<std::int64_t>> stages;
+  std::vector<OpenName> found;
+  for (const OpenName& row : rows) {
+    const auto block = block_of(row.name);
+    if (!block) continue;
+    stages[row.name.substr(0, block->first)].insert(block->second);
+    found.push_back(row);
+  }
+  const bool has_first =
+      std::any_of(stages.begin(), stages.end(), [](const auto& stage) { return *stage.second.begin() == 0; });
+  const bool has_row =
+      std::any_of(stages.begin(), stages.end(), [](const auto& stage) { return stage.second.size() > 1; });
+  return stages.size() >= 2 && has_row && !has_first ? found : std::vector<OpenName>();
+}
+
+bool are_of_one_word(const std::vector<OpenName>& rows) {
+  const std::string_view word = rows.front().name.substr(0, rows.front().name.find('_') + 1);
+  return !word.empty() && word.find('.') == std::string_view::npos &&
+         std::all_of(rows.begin(), rows.end(), [&](const OpenName& row) { return row.name.starts_with(word); });
+}
+
 double likeness(std::string_view a, std::string_view b) {
   constexpr std::size_t kMost = 64;
   a = a.substr(0, kMost);

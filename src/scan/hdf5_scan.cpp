@@ -114,6 +114,9 @@ void walk_tree(const Part& part, std::uint64_t begin, Collector& out) {
   const Hdf5Walk walk = walk_hdf5(part, begin, sights);
   if (walk.broken > 0)
     out.note(base::plural(walk.broken, "object") + " of the HDF5 tree could not be read to the end: searched by bytes");
+  if (walk.overlaps)
+    out.add(ScanVerdict::Malformed, "hdf5-overlap", part, begin,
+            "blocks of the HDF5 tree lie across each other: not all of them were looked into");
   if (walk.stated_bytes > part.bytes.size())
     out.add(ScanVerdict::Malformed, "hdf5-cut", part, part.bytes.size(),
             "the file is cut short: it says that it has " + base::plural(walk.stated_bytes, "byte"));

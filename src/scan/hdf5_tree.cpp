@@ -93,7 +93,11 @@ struct Message {
 class Walk {
  public:
   Walk(const Part& part, std::uint64_t begin, const Hdf5Sights& sights)
-      : in_(base::as_text(part.bytes)), begin_(begin), sights_(sights), left_(4 * part.bytes.size()) {}
+      : in_(base::as_text(part.bytes)),
+        begin_(begin),
+        sights_(sights),
+        left_(4 * part.bytes.size()),
+        heap_steps_(8 * part.bytes.size()) {}
 
   Hdf5Walk run() {
     try {
@@ -132,9 +136,13 @@ class Walk {
   bool is_new_block(std::uint64_t at) { return blocks_.insert(at).second; }
 
   /// Blocks of an honest file do not overlap; those of a forged one may, and so ask for work without end.
-  void spend(std::uint64_t bytes) {
-    if (bytes > left_) throw Outside{};
-    left_ -= bytes;
+  void spend(std::uint64_t bytes) { take(left_, bytes); }
+  void take(std::uint64_t& left, std::uint64_t count) {
+    if (count > left) {
+      result_.overlaps = true;
+      throw Outside{};
+    }
+    left -= count;
   }
 
   void read_superblock() {
@@ -157,8 +165,7 @@ class Walk {
     std::uint64_t left = 2 * in_.size();
     for (std::size_t at = in_.find("OHDR", 0); at != std::string_view::npos; at = in_.find("OHDR", at + 4)) try {
         const auto [from, bytes] = first_chunk(at);
-        if (bytes > left) return static_cast<void>(++result_.broken);
-        left -= bytes;
+        take(left, bytes);
         if (in_.number(from + bytes, 4) == lookup3(in_.text(at, from + bytes - at))) wait_for(at);
       } catch (const Outside&) {  // bytes that happen to spell it
       }
@@ -262,9 +269,10 @@ class Walk {
     (void)in_.text(next + width, name_bytes);
     next += width + name_bytes;
     if (type == 0) wait_for(address_at(next));
-    if (type == 64) sights_.other_file(in_.name(next + 3), "an external link to", at);  // behind length and version
+    if (type == 64) tell_other_file(in_.name(next + 3), "an external link to", at);  // behind length and version
   }
 
+  /// A node that is broken hides no other one: a reader that looks for a name need not come by it.
   void read_symbols(std::uint64_t at) {
     std::vector<std::uint64_t> nodes;
     if (const auto tree = address_at(at)) nodes.push_back(*tree);
@@ -272,19 +280,26 @@ class Walk {
       const std::uint64_t node = nodes.back();
       nodes.pop_back();
       if (!is_new_block(node)) continue;
-      if (in_.starts(node, "SNOD")) {
-        read_symbol_node(node);
-        continue;
+      try {
+        in_.starts(node, "SNOD") ? read_symbol_node(node) : read_tree_node(node, nodes);
+      } catch (const Outside&) {
+        ++result_.broken;
       }
-      if (!in_.starts(node, "TREE")) throw Outside{};
-      const std::uint64_t children = in_.number(node + 6, 2), first = node + 8 + 2 * offset_;
-      for (std::uint64_t i = 0; i < children; ++i)
-        if (const auto child = address_at(first + length_ + i * (length_ + offset_))) nodes.push_back(*child);
     }
+  }
+
+  void read_tree_node(std::uint64_t node, std::vector<std::uint64_t>& children) {
+    if (!in_.starts(node, "TREE")) throw Outside{};
+    const std::uint64_t count = in_.number(node + 6, 2), entry_bytes = length_ + offset_;
+    const std::uint64_t first = node + 8 + 2 * offset_ + length_;  // behind the siblings and a key
+    spend(in_.text(first, count * entry_bytes).size());
+    for (std::uint64_t i = 0; i < count; ++i)
+      if (const auto child = address_at(first + i * entry_bytes)) children.push_back(*child);
   }
 
   void read_symbol_node(std::uint64_t node) {
     const std::uint64_t symbols = in_.number(node + 6, 2), entry_bytes = 2 * offset_ + 24;
+    spend(in_.text(node + 8, symbols * entry_bytes).size());
     for (std::uint64_t i = 0; i < symbols; ++i) {
       const std::uint64_t entry = node + 8 + i * entry_bytes;
       const bool is_soft = in_.number(entry + 2 * offset_, 4) == 2;  // a path within this file
@@ -293,6 +308,11 @@ class Walk {
   }
 
   // ---- other files
+
+  void tell_other_file(std::string_view file, std::string_view how, std::uint64_t at) {
+    spend(file.size());
+    sights_.other_file(file, how, at);
+  }
 
   void read_external_files(const Message& message) {
     const std::uint64_t at = message.at, used = in_.number(at + 6, 2), slot_bytes = 3 * length_;
@@ -303,9 +323,7 @@ class Walk {
     for (std::uint64_t i = 0; i < used; ++i) {
       const std::uint64_t offset = in_.number(at + 8 + offset_ + i * slot_bytes, length_);
       if (offset > in_.size()) throw Outside{};
-      const std::string_view file = in_.name(*names + offset);
-      spend(file.size());
-      sights_.other_file(file, "external storage in", at);
+      tell_other_file(in_.name(*names + offset), "external storage in", at);
     }
   }
 
@@ -319,8 +337,8 @@ class Walk {
     const std::string_view sources = heap_object(*heap, in_.number(at + 2 + offset_, 4)).first;
     const std::size_t first = static_cast<std::size_t>(1 + length_);
     if (sources.size() <= first) throw Outside{};
-    const std::string_view file = sources.substr(first, sources.find('\0', first) - first);
-    sights_.other_file(file, "a virtual dataset over", at);
+    spend(sources.size());
+    tell_other_file(sources.substr(first, sources.find('\0', first) - first), "a virtual dataset over", at);
   }
 
   // ---- attributes
@@ -352,14 +370,14 @@ class Walk {
     }
   }
 
-  /// An object of the global heap and where it stands. Collections are walked anew for each: they have 4 KiB, mostly.
+  /// An object of the global heap and where it stands. Collections are walked anew for each: they have 4 KiB, mostly,
+  /// which are 170 steps at most for an object of 24 bytes.
   std::pair<std::string_view, std::uint64_t> heap_object(std::uint64_t heap, std::uint64_t index) {
-    constexpr std::uint64_t kMostWork = 1 << 20;  // of all look-ups together
     if (!in_.starts(heap, "GCOL") || index == 0) throw Outside{};
     const std::uint64_t end = heap + std::min(in_.number(heap + 8, length_), in_.size() - heap);
     const std::uint64_t head = 8 + length_;
-    for (std::uint64_t at = heap + 8 + length_; at < end && end - at >= head; ++heap_steps_) {
-      if (heap_steps_ > kMostWork) throw Outside{};
+    for (std::uint64_t at = heap + 8 + length_; at < end && end - at >= head;) {
+      take(heap_steps_, 1);
       const std::uint64_t found = in_.number(at, 2), bytes = in_.number(at + 8, length_);
       if (found == index) return {in_.text(at + head, bytes), at + head};
       if (found == 0 || bytes > end - at - head) break;
@@ -371,8 +389,9 @@ class Walk {
   Bytes in_;
   std::uint64_t begin_;
   const Hdf5Sights& sights_;
-  std::uint64_t offset_ = 8, length_ = 8, base_ = 0, heap_steps_ = 0;
-  std::uint64_t left_;  ///< bytes that may yet be looked into
+  std::uint64_t offset_ = 8, length_ = 8, base_ = 0;
+  std::uint64_t left_;        ///< bytes that may yet be looked into
+  std::uint64_t heap_steps_;  ///< that all look-ups in heaps together may yet take
   std::vector<std::uint64_t> waiting_;
   std::unordered_set<std::uint64_t> seen_;    ///< object headers that are or were waiting
   std::unordered_set<std::uint64_t> blocks_;  ///< parts of headers and nodes of trees that were read

@@ -32,6 +32,7 @@ struct Hdf5Sights {
 struct Hdf5Walk {
   std::uint64_t objects = 0;
   std::uint64_t broken = 0;        ///< objects that could not be read to their end
+  bool overlaps = false;           ///< the walk was ended: its blocks have more bytes than the file
   std::uint64_t stated_bytes = 0;  ///< where the file ends, as it says, from its first byte on; 0 when it does not say
 };
 

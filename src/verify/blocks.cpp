@@ -1,17 +1,22 @@
 #include "verify/blocks.hpp"
 
 #include "base/digest.hpp"
+#include "base/meter.hpp"
 #include "base/parallel.hpp"
 
 namespace tenon::verification {
 
-std::vector<PieceResult> check_pieces(std::span<const Piece> pieces) {
+std::vector<PieceResult> check_pieces(std::span<const Piece> pieces, const Progress& progress) {
   std::vector<PieceResult> results(pieces.size());
+  std::uint64_t all_bytes = 0;
+  for (const Piece& piece : pieces) all_bytes += piece.bytes.size();
+  base::Meter meter(progress, all_bytes);
   base::parallel_for(pieces.size(), [&](std::size_t i) {
     const Piece& piece = pieces[i];
     if (piece.digests != nullptr)
       results[i].matches = piece.digests->block_matches(piece.row, piece.block, piece.bytes);
     if (piece.wants_crc32) results[i].crc32 = base::crc32(piece.bytes);
+    meter.add(piece.bytes.size());
   });
   return results;
 }

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include <tenon/progress.hpp>
+
 #include "formats/digests.hpp"
 
 namespace tenon::verification {
@@ -24,8 +26,8 @@ struct PieceResult {
   bool matches = true;  ///< its digest, where it has one
 };
 
-/// One result for each piece, in their order. Each byte is read from memory once.
-std::vector<PieceResult> check_pieces(std::span<const Piece> pieces);
+/// One result for each piece, in their order. Each byte is read from memory once. `progress` counts the pieces' bytes.
+std::vector<PieceResult> check_pieces(std::span<const Piece> pieces, const Progress& progress);
 
 /// Cuts `bytes` into blocks; each gets the digest of its number in `row`, where there are digests.
 void add_pieces(std::span<const std::byte> bytes, const formats::FileDigests* digests, std::size_t row,

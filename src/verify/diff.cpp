@@ -9,6 +9,7 @@
 #include <tenon/listing.hpp>
 #include <tenon/tensor.hpp>
 
+#include "base/meter.hpp"
 #include "base/parallel.hpp"
 #include "match/match.hpp"
 #include "tensor/words.hpp"
@@ -72,6 +73,10 @@ void note_layout(const TensorInfo& a, const TensorInfo& b, DiffReport& report) {
     report.layout_changes.push_back({a.name, a.shape, a.stride, b.stride});
 }
 
+std::uint64_t bytes_of(const TensorInfo& info) {
+  return info.dtype == DType::Unknown ? 0 : byte_size(info.shape, info.dtype);
+}
+
 /// For each tensor of `a` the index of its partner in `b`, or nothing.
 using Partners = std::vector<std::optional<std::size_t>>;
 
@@ -93,14 +98,19 @@ void add_matched(const Checkpoint& a, const Checkpoint& b, Partners& partners, D
 
 }  // namespace
 
-DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names) {
+DiffReport diff(const Checkpoint& a, const Checkpoint& b, DiffNames names, const Progress& progress) {
   DiffReport report;
   Partners partners = by_name(a, b);
   if (names == DiffNames::Matched) add_matched(a, b, partners, report);
   // Bytes are looked at on two threads, each tensor's answer in a slot of its own; the report is put together in order.
   std::vector<std::optional<TensorChange>> changes(partners.size());
+  std::uint64_t all_bytes = 0;
+  for (std::size_t i = 0; i < partners.size(); ++i) all_bytes += partners[i] ? bytes_of(a.tensors()[i]) : 0;
+  base::Meter meter(progress, all_bytes);
   base::parallel_for(partners.size(), [&](std::size_t i) {
-    if (partners[i]) changes[i] = compare(a, i, b, *partners[i]);
+    if (!partners[i]) return;
+    changes[i] = compare(a, i, b, *partners[i]);
+    meter.add(bytes_of(a.tensors()[i]));
   });
   std::vector<bool> is_partner(b.tensors().size(), false);
   for (std::size_t i = 0; i < partners.size(); ++i) {

@@ -56,6 +56,19 @@ INSTANTIATE_TEST_SUITE_P(Table, DiffOfPairs,
                                          PairCase{"infinity", {1, 1}, {1, kInfinity}, 1, kInfinity, kInfinity}),
                          [](const auto& row) { return row.param.name; });
 
+TEST(Diff, TellsHowFarItIs) {
+  const Checkpoint a = MemoryCheckpoint()
+                           .add<double>("v", DType::Float64, {2}, {1, 2})
+                           .add<double>("w", DType::Float64, {1}, {3})
+                           .checkpoint();
+  std::uint64_t last = 0;
+  diff(a, a, DiffNames::Equal, [&](std::uint64_t done, std::uint64_t all) {
+    EXPECT_EQ(all, 24U);
+    last = done;
+  });
+  EXPECT_EQ(last, 24U);
+}
+
 TEST(Diff, FollowsRenamesWhenAsked) {
   const auto checkpoint = [](const char* query, const char* norm, double last) {
     return MemoryCheckpoint()

@@ -227,7 +227,7 @@ class FileCheck {
       }
       ends.push_back(pieces.size());
     }
-    const std::vector<PieceResult> results = verification::check_pieces(pieces);
+    const std::vector<PieceResult> results = verification::check_pieces(pieces, options_.progress);
     std::size_t begin = 0;
     for (std::size_t i = 0; i < ends.size(); begin = ends[i++])
       if (begin < ends[i])
@@ -386,7 +386,7 @@ class FileCheck {
     for (std::size_t row = 0; row < places.data.size(); ++row)
       verification::add_pieces(digests.file().bytes().subspan(places.data[row].offset, places.data[row].bytes),
                                &digests, row, false, pieces);
-    const std::vector<PieceResult> results = verification::check_pieces(pieces);
+    const std::vector<PieceResult> results = verification::check_pieces(pieces, options_.progress);
     for (std::size_t i = 0; i < pieces.size(); ++i)
       if (!results[i].matches)
         tell_blocks(std::span(pieces).subspan(i, 1), std::span(results).subspan(i, 1),

@@ -41,6 +41,23 @@ TEST_F(Verify, WholeFilesAreOk) {
   }
 }
 
+TEST_F(Verify, TellsHowFarItIsAndEndsWhenTold) {
+  struct Enough {};
+  for (const Format format : {Format::PytorchZip, Format::Safetensors}) {
+    const std::string file = saved(std::string(format_name(format)), format);
+    std::uint64_t last = 0, all = 0;
+    verify(file, {.progress = [&](std::uint64_t done, std::uint64_t of) {
+             EXPECT_GE(done, last);
+             last = done;
+             all = of;
+           }});
+    EXPECT_EQ(last, all);
+    EXPECT_GE(all, 412U);
+    EXPECT_THROW(verify(file, {.progress = [](auto, auto) { throw Enough(); }}), Enough);
+    EXPECT_THROW(diff(open(file), open(file), DiffNames::Equal, [](auto, auto) { throw Enough(); }), Enough);
+  }
+}
+
 TEST_F(Verify, SaysWhatAFormatWithoutChecksumsCannotShow) {
   Snapshot snapshot;
   add_tensor(snapshot, "a.weight", tensor_of({1, 2}));

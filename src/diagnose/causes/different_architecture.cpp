@@ -24,6 +24,8 @@ constexpr Reading kReadings[] = {
     {Symptom::LayerCount, 0.6, "the file has another number of layers than the model", kWhy, kHelp},
     {Symptom::LayerCountsFar, 0.74, "the file has another number of layers than the model, by far (%)", kWhy, kHelp},
     {Symptom::OtherModel, 0.75, "the reader finds another model in the file", kWhy, kHelp},
+    {Symptom::LayerOfOtherKind, 0.74, "layers of two kinds stand in one place: %", kWhy, kHelp},
+    {Symptom::TensorCount, 0.4, "the reader expects another number of tensors", kWhy, kHelp},
     {Symptom::LayerWeights, 0.4, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::KernelShape, 0.35, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
     {Symptom::AxesTurned, 0.35, "a tensor of the file has other axes than its layer", kWhy, kHelp},
@@ -171,7 +173,7 @@ std::optional<Finding> foreign_width(const Case& facts, const OpenRows& rows) {
                   {part_text(found.size(), rows.mismatched.size(), "mismatched key") + " are of such layers, " +
                    std::to_string((*found.front().have)[1]) + " against " + std::to_string((*found.front().want)[1])},
                   {std::string(kHelp)}});
-  finding.cause.keys = rows.size();
+  finding.cause.keys = facts.gap.size();
   picture_of({}, {}, found, finding.cause);
   return finding;
 }
@@ -231,7 +233,7 @@ std::optional<Finding> inner_width(const Case& facts, const OpenRows& rows) {
   });
   if (found.empty() || rows.size() > kMost || facts.knowledge == Knowledge::Whole) return std::nullopt;
   Finding finding =
-      say(facts, {0.66,
+      say(facts, {0.75,
                   "a convolution within the network takes another width: " + list_text(names_of_rows(found)),
                   std::string(kWhy),
                   {part_text(found.size(), rows.mismatched.size(), "mismatched key") +

@@ -74,6 +74,25 @@ std::optional<Finding> depth(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// Every stage of the network has more blocks on one side.
+std::optional<Finding> deeper(const Case& facts, const OpenRows& rows) {
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  const auto found = deeper_stages(side);
+  if (facts.knowledge == Knowledge::Whole || found.empty() || side.size() != rows.size() ||
+      found.size() * 10 < side.size() * 9)
+    return std::nullopt;
+  Finding finding = say(
+      facts,
+      {0.7,
+       std::string(rows.missing.empty() ? "the checkpoint" : "the model") +
+           " has more blocks in its stages: " + quoted(module_of(found.front().name)) + " and on",
+       std::string(kWhy),
+       {part_text(found.size(), side.size(), "key") + " are in later blocks of several stages, none in the first ones"},
+       {std::string(kHelp)}});
+  finding.cause.keys = found.size();
+  return finding;
+}
+
 /// The ratio that explains most pairs: "5 : 4".
 struct Ratio {
   std::pair<std::int64_t, std::int64_t> terms{0, 0};
@@ -117,7 +136,8 @@ std::string shape_summary(const std::vector<OpenPair>& rows, const Ratio& ratio)
 std::optional<Finding> sizes(const Case& facts, const OpenRows& rows) {
   if (rows.mismatched.empty()) return std::nullopt;
   const Ratio ratio = common_ratio(rows.mismatched);
-  const double regular = share_of(ratio.pairs, rows.mismatched.size());
+  const double regular =
+      rows.mismatched.size() < 2 ? 0.5 : share_of(ratio.pairs, rows.mismatched.size());  // one has no ratio
   const double share = share_of(rows.mismatched.size(), rows.size());
   Finding finding =
       say(facts, {0.35 + 0.25 * regular + 0.25 * share,
@@ -138,7 +158,8 @@ std::optional<Finding> branch(const Case& facts, const OpenRows& rows) {
   if (wanted.size() + saved.size() == 0 || wanted.size() > kMostParts || saved.size() > kMostParts) return std::nullopt;
   const bool is_one_sided = wanted.empty() || saved.empty();
   const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
-  if (is_one_sided && side.size() >= 8 && begins_network(side.front().name) && common_module(side).empty())
+  if (is_one_sided && side.size() >= 8 && begins_network(side.front().name) && common_module(side).empty() &&
+      !are_of_one_word(side))
     return std::nullopt;  // that is everything, and no option switches a whole network
   const std::size_t keys = rows.missing.size() + rows.unexpected.size();
   Finding finding =
@@ -289,15 +310,16 @@ std::optional<Finding> find_different_config(const Case& facts) {
       facts.gap.matched.size() + facts.gap.mismatched.size() <= rows.missing.size())
     return std::nullopt;
   if (auto finding = behind_another(facts)) return finding;
-  auto deeper = depth(facts, rows);
-  const bool is_most = deeper && deeper->cause.keys * 2 > rows.size();
-  if (is_most) return deeper;
+  auto blocks = depth(facts, rows);
+  const bool is_most = blocks && blocks->cause.keys * 2 > rows.size();
+  if (is_most) return blocks;
+  if (auto finding = deeper(facts, rows)) return finding;
   if (auto finding = sizes(facts, rows)) return finding;
   if (auto finding = normalisations(facts, rows)) return finding;
   if (auto finding = longer_blocks(facts, rows)) return finding;
   if (facts.knowledge == Knowledge::Partial)
     if (auto finding = branch(facts, rows)) return finding;
-  if (deeper) return deeper;
+  if (blocks) return blocks;
   if (facts.knowledge != Knowledge::Partial)
     if (auto finding = left_over(facts, rows)) return finding;
   return read_sightings(facts, kReadings);

@@ -181,6 +181,21 @@ std::optional<Finding> projections_alone(const Case& facts, const OpenRows& rows
   return finding;
 }
 
+/// A reader of names one by one stops at one projection of the file: the model has no tensor for it alone.
+std::optional<Finding> first_projection(const Case& facts, const OpenRows& rows) {
+  const bool is_one =
+      facts.text != nullptr && facts.text->is_first_only && rows.size() == 1 && rows.unexpected.size() == 1;
+  if (!is_one || !is_split(rows.unexpected.front())) return std::nullopt;
+  Finding finding =
+      say(facts, {0.66,
+                  "the model has no tensor for one projection alone: " + quoted(rows.unexpected.front().name),
+                  "implementations join projections that share an input, or keep them apart",
+                  {"1 name told, the others not"},
+                  {"with both files the parts are found    tenon check FILE --against MODEL"}});
+  finding.cause.keys = 1;
+  return finding;
+}
+
 /// Biases of convolutions everywhere and nothing else: normalisations were computed into them.
 std::optional<Finding> biases_alone(const Case& facts, const OpenRows& rows) {
   constexpr std::size_t kLeast = 5;
@@ -231,6 +246,7 @@ std::optional<Finding> find_fused_or_split(const Case& facts) {
   if (auto finding = both_sides(facts, rows)) return finding;
   if (auto finding = grown_rows(facts, rows)) return finding;
   if (auto finding = projections_alone(facts, rows)) return finding;
+  if (auto finding = first_projection(facts, rows)) return finding;
   if (auto finding = biases_alone(facts, rows)) return finding;
   if (auto finding = plain_convolutions(facts, rows)) return finding;
   return one_side(facts, rows);

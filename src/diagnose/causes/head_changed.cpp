@@ -123,9 +123,20 @@ bool are_anchors(const Case& facts, const std::vector<Layer>& layers) {
   });
 }
 
+/// A layer within a numbered block whose rows are widths on both sides: `blocks.0.norm1.linear`.
+bool is_within_block(const Case& facts, const Layer& layer) {
+  constexpr std::int64_t kUnit = 64;
+  const std::string form = template_of(layer.module);
+  const auto block = std::min({form.find("block"), form.find("layers."), form.find("stages.")});
+  if (block == std::string::npos || form.find(".#.", block) == std::string::npos) return false;
+  const Pair& first = layer.pairs.front();
+  return facts.have(first.state).shape->front() % kUnit == 0 && facts.want(first.target).shape->front() % kUnit == 0;
+}
+
 bool is_head(const Case& facts, const Layer& layer, bool all_rows) {
   if (!layer.is_rows || layer.pairs.empty() || is_of_statistics(facts, layer) || is_of_spectrum(facts, layer))
     return false;
+  if (facts.knowledge == Knowledge::Partial && is_within_block(facts, layer)) return false;
   const bool is_shown_whole = layer.has_weight && layer.has_bias;
   if (is_called_head(layer.module)) return layer.has_weight || facts.knowledge == Knowledge::Partial;
   const bool has_one_shape = is_shown_whole && facts.knowledge == Knowledge::Partial;  // a table has no bias

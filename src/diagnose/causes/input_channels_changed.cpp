@@ -25,7 +25,7 @@ constexpr Reading kReadings[] = {
 };
 
 /// Columns of a linear layer behind convolutions: what they leave of the input, flattened. Its size decides, not its
-/// channels.
+/// channels. Both shapes have one rank.
 bool is_flattened(const OpenPair& row) {
   constexpr std::int64_t kMostFeatures = 128;
   return row.have->size() == 2 && is_called_head(module_of(row.name)) &&
@@ -39,9 +39,15 @@ bool is_of_head(const OpenPair& row) {
           leaf_of(module_of(row.name)).find("last") != std::string_view::npos);
 }
 
+/// A learned query for each row: its width is the model's.
+bool is_of_queries(const OpenPair& row) {
+  return row.have->size() == 2 && leaf_of(module_of(row.name)).find("quer") != std::string_view::npos &&
+         (*row.have)[0] == (*row.want)[0];
+}
+
 bool is_entry_axis(const OpenPair& row) {
-  return !is_flattened(row) && !is_of_head(row) && row.have->size() >= 2 &&
-         only_axis(*row.have, *row.want) == std::size_t{1} && !is_called_embedding(module_of(row.name));
+  return only_axis(*row.have, *row.want) == std::size_t{1} && !is_flattened(row) && !is_of_queries(row) &&
+         !is_of_head(row) && !is_called_embedding(module_of(row.name));
 }
 
 std::int64_t difference(const OpenPair& row) { return (*row.want)[1] - (*row.have)[1]; }
@@ -79,10 +85,10 @@ bool are_groups(const std::vector<OpenPair>& rows) {
 
 /// One linear layer with many columns, and no name of a first layer: what it takes is as likely made within.
 bool is_lone_matrix(const std::vector<OpenPair>& rows) {
-  constexpr std::int64_t kMany = 128;
+  constexpr std::int64_t kMany = 128, kFlattened = 1'024;
   const OpenPair& row = rows.front();
-  return rows.size() == 1 && row.have->size() == 2 && std::min((*row.have)[1], (*row.want)[1]) > kMany &&
-         !begins_network(row.name);
+  const auto [fewer, more] = std::minmax({(*row.have)[1], (*row.want)[1]});
+  return rows.size() == 1 && row.have->size() == 2 && (fewer > kMany || more > kFlattened) && !begins_network(row.name);
 }
 
 /// Inputs and outputs of another environment, and the network between them as it was.

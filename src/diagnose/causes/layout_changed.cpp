@@ -22,7 +22,15 @@ Shape sorted(Shape shape) {
 }
 
 bool has_same_axes(const OpenPair& row) { return row.have->size() >= 2 && sorted(*row.have) == sorted(*row.want); }
-bool is_squeezed(const OpenPair& row) { return !has_same_axes(row) && equal_when_squeezed(*row.have, *row.want); }
+/// As many elements along other axes: a linear layer's columns are the window and channels of what it stands behind.
+bool is_reshaped(const OpenPair& row) {
+  return row.have->size() != row.want->size() && std::min(row.have->size(), row.want->size()) >= 2 &&
+         row.have->front() == row.want->front() && element_count(*row.have) == element_count(*row.want);
+}
+
+bool is_squeezed(const OpenPair& row) {
+  return !has_same_axes(row) && (equal_when_squeezed(*row.have, *row.want) || is_reshaped(row));
+}
 
 /// A pair beside permuted ones that has the same rank and the same two widths: the kernel differs, too.
 bool is_other_kernel(const OpenPair& row) {
@@ -82,17 +90,22 @@ std::optional<Finding> find_layout_changed(const Case& facts) {
   const auto squeezed = rows_where(rows.mismatched, is_squeezed);
   found.insert(found.end(), squeezed.begin(), squeezed.end());
   if (found.empty()) return read_sightings(facts, kReadings);
+  const bool is_reshape = std::any_of(found.begin(), found.end(), is_reshaped) &&
+                          std::none_of(found.begin(), found.end(),
+                                       [](const OpenPair& row) { return equal_when_squeezed(*row.have, *row.want); });
   const std::string order = is_order ? joint_order(rows_where(found, has_same_axes)) : std::string();
-  Finding finding =
-      say(facts,
-          {0.5 + 0.45 * share_of(found.size(), rows.mismatched.size()),
-           is_order ? "the same extents stand in another order" : "axes of one element were added or taken away",
-           is_order ? "libraries and releases keep kernels with their axes in different orders"
-                    : "a 1x1 convolution, a linear layer and a vector may hold the same values",
-           {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
-            (is_order ? " have the same extents on both sides" : " are equal once axes of one element are taken out")},
-           {is_order ? "permute the tensors, and the optimizer's moments with them"
-                     : "reshape the tensors: no value changes"}});
+  Finding finding = say(facts, {0.5 + 0.45 * share_of(found.size(), rows.mismatched.size()),
+                                is_order     ? "the same extents stand in another order"
+                                : is_reshape ? "as many elements stand along other axes"
+                                             : "axes of one element were added or taken away",
+                                is_order ? "libraries and releases keep kernels with their axes in different orders"
+                                         : "a 1x1 convolution, a linear layer and a vector may hold the same values",
+                                {part_text(found.size(), rows.mismatched.size(), "mismatched key") +
+                                 (is_order     ? " have the same extents on both sides"
+                                  : is_reshape ? " have as many elements on both sides"
+                                               : " are equal once axes of one element are taken out")},
+                                {is_order ? "permute the tensors, and the optimizer's moments with them"
+                                          : "reshape the tensors: no value changes"}});
   if (!order.empty()) finding.cause.evidence.push_back("one order fits all pairs shown: axes " + order);
   if (is_order && order.empty())
     finding.cause.notes.push_back(

@@ -2,8 +2,15 @@
 //
 // Optimizers keep moments by position, not by name: another order, another grouping or another set of trained
 // parameters shifts all of them. Sizes then meet the wrong neighbour at the first step.
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "diagnose/open_rows.hpp"
+#include "diagnose/phrases.hpp"
 #include "diagnose/reading.hpp"
 #include "diagnose/rules.hpp"
+#include "diagnose/saying.hpp"
+#include "diagnose/text/scanner.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -26,10 +33,38 @@ constexpr Reading kReadings[] = {
     {Symptom::OptimizerFrame, 0.6, "the failure is in the optimizer's state, not in the weights", kWhy, kFresh},
 };
 
+/// What TensorFlow keeps of an optimizer beside each variable: `conv1/weights/Adam_1`, `beta1_power`.
+bool is_slot(std::string_view name) {
+  constexpr std::string_view kSlots[] = {"adam",    "adam_m",   "adam_v",   "momentum",    "rmsprop",        "adagrad",
+                                         "nadam",   "ftrl",     "adadelta", "beta1_power", "beta2_power",    "exp_avg",
+                                         "adam_lr", "lazyadam", "adamw",    "exp_avg_sq",  "momentum_buffer"};
+  std::string leaf = lowered(name.substr(name.find_last_of("/.") + 1));
+  const auto end = leaf.find_last_not_of("0123456789");
+  if (end != std::string::npos && leaf[end] == '_') leaf.resize(end);
+  return std::find(std::begin(kSlots), std::end(kSlots), leaf) != std::end(kSlots);
+}
+
+/// All names that are not there are an optimizer's.
+std::optional<Finding> slots(const Case& facts) {
+  const OpenRows rows = open_rows(facts);
+  const auto is_one = [](const OpenName& row) { return is_slot(row.name); };
+  const std::size_t found = rows_where(rows.missing, is_one).size() + rows_where(rows.unexpected, is_one).size();
+  if (facts.knowledge == Knowledge::Whole || found == 0 || found != rows.size()) return std::nullopt;
+  const auto& side = rows.missing.empty() ? rows.unexpected : rows.missing;
+  Finding finding = say(facts, {0.9,
+                                "what is not there is an optimizer's: " + list_text(names_of_rows(side)),
+                                "another optimizer was saved, or none",
+                                {"all " + base::plural(found, "key") + " are an optimizer's by name"},
+                                {std::string(kFresh)}});
+  finding.cause.keys = found;
+  return finding;
+}
+
 }  // namespace
 
 std::optional<Finding> find_optimizer_state(const Case& facts) {
   if (facts.text == nullptr) return std::nullopt;
+  if (auto finding = slots(facts)) return finding;
   if (facts.text->tells_keys() && facts.text->find(Symptom::OptimizerGroups) == nullptr) return std::nullopt;
   return read_sightings(facts, kReadings);
 }

@@ -40,18 +40,36 @@ std::vector<OpenName> with_siblings(const std::vector<OpenName>& rows, const std
   });
 }
 
+/// Scales, zero points and maps; `biases` beside `scales` are MLX's zero points.
+std::vector<OpenName> quantisation_state(const std::vector<OpenName>& rows) {
+  const bool has_scales =
+      std::any_of(rows.begin(), rows.end(), [](const OpenName& row) { return leaf_of(row.name) == "scales"; });
+  return rows_where(rows, [&](const OpenName& row) {
+    return family_of(row.name) == Family::Quantised || (has_scales && leaf_of(row.name) == "biases");
+  });
+}
+
+/// The weights are left over with their scales: the model does not have these layers in any form.
+bool are_whole_layers(const std::vector<OpenName>& rows, const std::vector<OpenName>& quantised) {
+  std::set<std::string_view> modules, whole;
+  for (const OpenName& row : quantised) modules.insert(module_of(row.name));
+  for (const OpenName& row : rows)
+    if (leaf_of(row.name) == "weight" && modules.count(module_of(row.name)) > 0) whole.insert(module_of(row.name));
+  return !whole.empty() && whole.size() * 2 >= modules.size();
+}
+
 std::optional<Finding> from_names(const Case& facts, const OpenRows& rows) {
-  const auto is_quantised = [](const OpenName& row) { return family_of(row.name) == Family::Quantised; };
-  auto missing = with_siblings(rows.missing, rows_where(rows.missing, is_quantised));
-  const auto unexpected = rows_where(rows.unexpected, is_quantised);
+  auto missing = with_siblings(rows.missing, quantisation_state(rows.missing));
+  const auto unexpected = quantisation_state(rows.unexpected);
   const std::size_t found = missing.size() + unexpected.size();
   if (found == 0) return std::nullopt;
   const bool in_file = unexpected.size() >= missing.size();
+  const double own = missing.empty() && are_whole_layers(rows.unexpected, unexpected) ? 0.5 : 1;
   if (!unexpected.empty() && missing.empty())
     missing = rows.missing;  // what was packed is missing under its plain name
   Finding finding =
       say(facts,
-          {0.55 + 0.4 * share_of(found, rows.missing.size() + rows.unexpected.size()),
+          {own * (0.55 + 0.4 * share_of(found, rows.missing.size() + rows.unexpected.size())),
            in_file ? "the checkpoint is quantised in a way that the model is not"
                    : "the model is quantised in a way that the checkpoint is not",
            "quantising keeps scales, zero points and maps beside the weights, and packs the weights themselves",

@@ -160,6 +160,29 @@ std::optional<Finding> from_edit(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// `network0_lstm0` and `network1_lstm0`, `dense_1` and `dense_3`: frameworks that count the layers of a process name
+/// them so, and another process counts from elsewhere.
+std::optional<Finding> counted_otherwise(const Case& facts, const OpenRows& rows) {
+  const auto& fewer = rows.missing.size() <= rows.unexpected.size() ? rows.missing : rows.unexpected;
+  const auto& more = &fewer == &rows.missing ? rows.unexpected : rows.missing;
+  const auto is_counted = [](const OpenName& row) {
+    const std::string form = template_of(row.name);
+    return form.find("#_") != std::string::npos || form.find("_#") != std::string::npos;
+  };
+  std::unordered_set<std::string> forms;
+  for (const OpenName& row : more) forms.insert(template_of(row.name));
+  const auto found =
+      rows_where(fewer, [&](const OpenName& row) { return is_counted(row) && forms.count(template_of(row.name)) > 0; });
+  if (fewer.empty() || found.size() * 10 < fewer.size() * 9) return std::nullopt;
+  Finding finding = say(facts, {0.7,
+                                "names agree but for the numbers in them: " + list_text(names_of_rows(found)),
+                                "some frameworks count the layers that a process has made, and name them so",
+                                {part_text(found.size(), fewer.size(), "key") + " agree, numbers aside"},
+                                {"build the model first in a new process, or load by order"}});
+  finding.cause.keys = rows.size();
+  return finding;
+}
+
 /// Same leaves on both sides and no edit between them: a rename is possible, and no more than that.
 std::optional<Finding> by_leaves(const Case& facts, const OpenRows& rows) {
   if (rows.missing.empty() || rows.unexpected.empty()) return std::nullopt;
@@ -246,6 +269,7 @@ std::optional<Finding> find_renamed_modules(const Case& facts) {
   if (facts.knowledge == Knowledge::Whole) return std::nullopt;
   const OpenRows rows = open_rows(facts);
   if (auto finding = from_edit(facts, rows)) return finding;
+  if (auto finding = counted_otherwise(facts, rows)) return finding;
   if (auto finding = by_leaves(facts, rows)) return finding;
   if (auto finding = first_name(facts, rows)) return finding;
   if (auto finding = one_sided(facts, rows)) return finding;

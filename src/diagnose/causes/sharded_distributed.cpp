@@ -101,10 +101,21 @@ std::vector<OpenPair> parts_of_ranks(const std::vector<OpenPair>& pairs) {
   return {};
 }
 
+/// As many elements with one axis cut and the other one whole: split along rows here, along columns there.
+bool is_cut_otherwise(const OpenPair& row) {
+  constexpr std::int64_t kLeastWidth = 128;
+  if (row.have->size() != 2 || row.want->size() != 2 || element_count(*row.have) != element_count(*row.want))
+    return false;
+  const auto [less, more] = std::minmax({(*row.have)[0], (*row.want)[0]});
+  const bool is_turned = (*row.have)[0] == (*row.want)[1];
+  return !is_turned && less >= kLeastWidth && (less * 2 == more || less * 4 == more || less * 8 == more);
+}
+
 std::optional<Finding> from_parts(const Case& facts, const OpenRows& rows) {
   auto found = rows_where(rows.mismatched, is_flattened);
   const bool is_flat = !found.empty();
   if (!is_flat) found = parts_of_ranks(rows.mismatched);
+  if (found.empty()) found = rows_where(rows.mismatched, is_cut_otherwise);
   if (found.empty()) return std::nullopt;
   Finding finding =
       say(facts, {(is_flat ? 0.6 : 0.4) + 0.25 * share_of(found.size(), rows.mismatched.size()),

@@ -102,6 +102,8 @@ bool explains_enough(const Case& facts, const PrefixFit& fit, const Sides& sides
   // `blocks.1.` against `blocks.0.0.`: the same part, counted in another way.
   const bool is_counted_otherwise = is_replaced && first_level(fit.strip) == first_level(fit.add);
   if (is_counted_otherwise && facts.knowledge == Knowledge::Partial) return false;
+  const bool is_of_wrappers = has_wrapper_level(fit.strip) || has_wrapper_level(fit.add);
+  if (is_replaced && !is_of_wrappers && facts.knowledge == Knowledge::Partial) return false;  // a part was renamed
   if (facts.knowledge == Knowledge::Partial && is_of_one_part(fit)) return false;
   if (is_replaced && (fit.keys < 3 || fit.keys * 2 < facts.target.tensors.size())) return false;
   return fit.shapes > 0 && fit.keys * 2 >= sides.fewer() && fit.shapes * 2 >= fit.keys;
@@ -465,6 +467,26 @@ std::optional<Finding> from_levels(const Case& facts) {
   return finding;
 }
 
+/// What stands below a level and the wrappers' levels within it: `dark4.1.weight` of
+/// `backbone.backbone.dark4.1.weight`.
+std::string_view below_wrappers(std::string_view name, std::string_view level) {
+  name.remove_prefix(level.size() + 1);
+  while (name.find('.') != std::string_view::npos && is_wrapper_level(first_level(name)))
+    name.remove_prefix(first_level(name).size() + 1);
+  return name;
+}
+
+/// All rows are of one part within the blocks of a network: `layers.#.mamba.`, which was put into them.
+bool are_within_blocks(const std::vector<OpenName>& rows) {
+  std::vector<std::string> templates;
+  for (const OpenName& row : rows) templates.push_back(template_of(row.name));
+  std::vector<OpenName> names;
+  for (const std::string& name : templates) names.push_back({name, 0, nullptr});
+  const std::string_view common = common_module(names);
+  const auto index = common.find("#.");
+  return index != std::string_view::npos && index + 2 < common.size();
+}
+
 /// All names of the only side shown stand below one level, and a network begins there.
 std::optional<Finding> from_one_level(const Case& facts) {
   constexpr std::size_t kLeast = 6;
@@ -486,7 +508,8 @@ std::optional<Finding> from_one_level(const Case& facts) {
   const bool has_layer = std::any_of(begins.begin(), begins.end(), [](const OpenName& row) {
     return is_plain_leaf(leaf_of(row.name));
   });  // what was added to the blocks of a network is no network
-  if (is_one_part || below.size() * 10 < side.size() * 9 || !has_layer) return std::nullopt;
+  if (is_one_part || below.size() * 10 < side.size() * 9 || !has_layer || are_within_blocks(below)) return std::nullopt;
+  if (!begins_network(below_wrappers(below.front().name, level))) return std::nullopt;  // loaders keep the order
   const bool is_part = level == "decoder" || level.find("disc") != std::string::npos ||
                        level.find("head") != std::string::npos || level.find("ema") != std::string::npos ||
                        family_of(below.front().name) == Family::Training;
@@ -510,9 +533,13 @@ std::optional<Finding> from_bare_file(const Case& facts, const OpenRows& rows) {
   const auto& names = rows.unexpected;
   if (names.size() < kLeast || !rows.missing.empty() || !rows.mismatched.empty() || !common_module(names).empty())
     return std::nullopt;
-  const auto begins = rows_where(names, [](const OpenName& row) { return begins_network(row.name); });
   const auto plain = rows_where(names, [](const OpenName& row) { return is_plain_leaf(leaf_of(row.name)); });
-  if (begins.empty() || plain.size() * 10 < names.size() * 9 || shared_leaf(names)) return std::nullopt;
+  const auto first = std::find_if(names.begin(), names.end(), [](const OpenName& row) {
+    return !module_of(row.name).empty();
+  });  // a prefix that was cut off leaves `weight` of the layer that stood right below it
+  if (first == names.end() || !begins_network(first->name) || are_of_one_word(names) ||
+      plain.size() * 10 < names.size() * 9 || shared_leaf(names))
+    return std::nullopt;
   Finding finding = say(facts, {0.55,
                                 "the file's tensors are unexpected from the first layer on: the model may have them "
                                 "behind a prefix",

@@ -7,6 +7,8 @@
 #include <iterator>
 #include <map>
 #include <numeric>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/text.hpp"
 #include "diagnose/origins/origin_rules.hpp"
@@ -91,11 +93,22 @@ struct Groups {
   std::map<std::pair<Shape, Shape>, std::vector<Relaid>> mixed;  ///< permuted, and axes of one element come or go
 };
 
+/// Renames are done where all of them can be: where not, another tensor may still bear the model's name.
+bool bears_its_name(const Origin& origin, const TensorSpec& want,
+                    const std::unordered_map<std::string_view, const Planned*>& state) {
+  const auto found = state.find(want.name);
+  return found != state.end() && found->second->source == origin.sources[0] &&
+         found->second->spec.shape == origin.specs[0].shape;
+}
+
 Groups groups_of(const Case& facts) {
   Groups groups;
+  std::unordered_map<std::string_view, const Planned*> state;
+  for (const Planned& tensor : facts.state.tensors()) state.emplace(tensor.spec.name, &tensor);
   for (std::size_t i = 0; i < facts.origins->of.size(); ++i) {
     const auto& origin = facts.origins->of[i];
     if (!origin || !origin->match.apply || origin->match.from.size() != 1) continue;
+    if (!bears_its_name(*origin, facts.want(i), state)) continue;
     const Relaid tensor{i, *origin->specs[0].shape, *facts.want(i).shape};
     const match::How how = origin->match.how;
     const bool is_permuted = how == match::How::Transpose || how == match::How::Permute;

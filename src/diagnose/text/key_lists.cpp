@@ -76,6 +76,7 @@ constexpr Heading kHeadings[] = {
     {"issing key in checkpoint state_dict", Side::Missing},
     {"keys not found in the model", Side::Unexpected},
     {"not in the model:", Side::Unexpected},
+    {"no module or parameter named ", Side::Unexpected},
     {"Not found: Key ", Side::Missing},
     {"ot initialized from", Side::Missing, true},
     {"keys in the checkpoint but not in the model", Side::Unexpected},
@@ -138,7 +139,14 @@ std::size_t behind_bullet(std::string_view text, std::size_t at) {
   return at;
 }
 
-/// Names without quotes between commas and line ends. A sentence's full stop ends the list.
+/// `layers.0.weight`: a dot within it, which no word of a sentence has.
+bool has_inner_dot(std::string_view word) {
+  const auto dot = word.find('.');
+  return dot != std::string_view::npos && dot > 0 && dot + 1 < word.size();
+}
+
+/// Names without quotes between commas and line ends, or between blanks where each has a dot. A sentence's full stop
+/// ends the list.
 std::vector<std::string> bare_list(std::string_view text, std::size_t& at, bool& is_cut) {
   std::vector<std::string> names;
   while (at < text.size()) {
@@ -151,13 +159,15 @@ std::vector<std::string> bare_list(std::string_view text, std::size_t& at, bool&
     const char next = end < text.size() ? text[end] : '\n';
     const bool is_alone = next == ',' || next == '\n' || next == ' ' || next == ';' || next == ')';
     const bool is_dotted = name.find_first_of("._") != std::string::npos;
-    if (!looks_like_name(name) || !is_alone || ((next == ' ' || next == '\n') && !is_dotted)) break;
+    const bool is_line = next == '\n' && (at == 0 || text[at - 1] == '\n' || text.substr(0, at).ends_with("\n "));
+    if (!looks_like_name(name) || !is_alone || ((next == ' ' || next == '\n') && !is_dotted && !is_line)) break;
     append_group(name, names);
     at = end;
     if (is_stop || is_cut) break;
     while (at < text.size() && text[at] == ' ') ++at;
-    if (at >= text.size() || (text[at] != ',' && text[at] != '\n')) break;
-    ++at;
+    const bool is_parted = at < text.size() && (text[at] == ',' || text[at] == '\n');
+    if (!is_parted && !(has_inner_dot(name) && has_inner_dot(text.substr(at, end_of_name(text, at) - at)))) break;
+    at += is_parted ? 1 : 0;
   }
   return names;
 }
@@ -290,10 +300,29 @@ void read_class(std::string_view text, TextFacts& facts) {
   if (const auto name = in.until(":", kMaxClassBytes)) facts.target_class = *name;
 }
 
+/// Gluon stops at the first name, and shows a few of the file's: `Parameter 'a' is missing in file 'f', which contains
+/// parameters: 'b', 'c', ..., 'd'`.
+void read_gluon(std::string_view text, TextFacts& facts) {
+  constexpr std::size_t kMaxFileBytes = 300;
+  for (Scanner in(text); in.find("Parameter ");) {
+    auto name = in.quoted();
+    if (!name) name = in.until(" ", kMaxNameBytes);
+    if (!name || !in.accept("is missing in file")) continue;
+    facts.missing.push_back(*name);
+    if (!in.until("contains parameters:", kMaxFileBytes)) {
+      facts.is_first_only = true;
+      continue;
+    }
+    auto names = in.quoted_list(facts.is_cut);
+    std::move(names.begin(), names.end(), std::back_inserter(facts.unexpected));
+  }
+}
+
 }  // namespace
 
 void recognise_key_lists(const PlainText& text, TextFacts& facts) {
   read_class(text.flat, facts);
+  read_gluon(text.flat, facts);
   for (const Heading& heading : kHeadings) read_heading(text.lined, heading, facts);
   AnyHeadings(text.lined, facts).read();
 }

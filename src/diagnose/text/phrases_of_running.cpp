@@ -90,6 +90,7 @@ constexpr Phrase kPhrases[] = {
     {"KeyError: 'F8_", Symptom::NoKernel, "'"},
     {"variants when the dtype", Symptom::OtherDType},
 
+    {"param_data.shape == loaded_weight.shape", Symptom::QuantState},
     {"bitsandbytes", Symptom::QuantState},
     {"Params4bit", Symptom::QuantState},
     {"Int8Params", Symptom::QuantState},

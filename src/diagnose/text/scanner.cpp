@@ -103,7 +103,7 @@ std::optional<Shape> Scanner::shape() {
     }
     if (is_digit()) break;  // beyond 64 bits
     extents.push_back(extent);
-    if (!accept(",")) break;
+    if (!accept(",") && !accept("x")) break;
   }
   const bool is_closed = accept("]") || accept(")");
   if (!is_closed) {

@@ -16,6 +16,8 @@
 #include "diagnose/names.hpp"
 #include "diagnose/shape_relation.hpp"
 #include "diagnose/text/cues.hpp"
+#include "diagnose/text/nameless_shapes.hpp"
+#include "diagnose/text/printed_loops.hpp"
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
 
@@ -74,6 +76,19 @@ bool is_tensor_name(std::string_view word) {
   return is_plain_leaf(leaf) || leaf == "*" || family_of(word) != Family::None;
 }
 
+/// TensorFlow's name of a variable with levels (`block1/conv/kernel:0`), with dots between them.
+std::string variable_in(std::string_view line) {
+  std::string name;
+  for_each_word(line, [&](std::string_view word, std::size_t) {
+    constexpr std::string_view kEnd = ":0";
+    const std::string_view plain = bare(word);
+    if (name.empty() && plain.ends_with(kEnd) && plain.find('/') != std::string_view::npos)
+      name = plain.substr(0, plain.size() - kEnd.size());
+  });
+  std::replace(name.begin(), name.end(), '/', '.');
+  return name;
+}
+
 /// The tensor that a line with shapes speaks of: a name with levels, or one that only positions have.
 std::string name_in(std::string_view line) {
   std::string name;
@@ -90,10 +105,11 @@ std::string name_in(std::string_view line) {
 enum class Side : std::uint8_t { Unknown, File, Model };
 
 Side side_of(std::string_view word) {
-  constexpr std::string_view kFile[] = {"checkpoint",  "ckpt",   "saved",  "loaded",   "loading", "file",  "pretrained",
-                                        "pre-trained", "source", "stored", "provided", "got",     "found", "weights"};
-  constexpr std::string_view kModel[] = {"model", "current", "expected", "expects", "target",
-                                         "layer", "network", "required", "needs",   "module"};
+  constexpr std::string_view kFile[] = {"checkpoint", "ckpt",        "saved",  "loaded", "loading",  "file",
+                                        "pretrained", "pre-trained", "source", "stored", "provided", "got",
+                                        "found",      "weights",     "src",    "value",  "array"};
+  constexpr std::string_view kModel[] = {"model",   "current",  "expected", "expects", "target",   "layer",
+                                         "network", "required", "needs",    "module",  "variable", "pointer"};
   const std::string plain = lowered(bare(word));
   return is_among(plain, kFile) ? Side::File : is_among(plain, kModel) ? Side::Model : Side::Unknown;
 }
@@ -113,7 +129,8 @@ struct Placed {
   std::size_t begin = 0, end = 0;
 };
 
-/// The shapes of a line that have an axis or more, at most three: two are a comparison.
+/// The shapes of a line that have an axis or more, at most three: two are a comparison. What an assertion shows once
+/// more behind its message is left out.
 std::vector<Placed> bracketed_shapes(std::string_view line) {
   std::vector<Placed> shapes;
   for (std::size_t at = line.find_first_of("[("); at != std::string_view::npos && shapes.size() < 3;
@@ -121,7 +138,8 @@ std::vector<Placed> bracketed_shapes(std::string_view line) {
     Scanner in(line);
     in.move_to(at);
     const auto shape = in.shape();
-    if (shape && !shape->empty()) shapes.push_back({*shape, at, in.position()});
+    const bool is_repeat = shape && shapes.size() == 2 && (*shape == shapes[0].shape || *shape == shapes[1].shape);
+    if (shape && !shape->empty() && !is_repeat) shapes.push_back({*shape, at, in.position()});
     at = std::max(in.position(), at + 1);
   }
   return shapes;
@@ -190,30 +208,10 @@ std::vector<Placed> shapes_in(std::string_view line) {
   return plain.size() == 2 ? plain : shapes;
 }
 
-/// Keras keeps a kernel's window in front and its outputs last; PyTorch the reverse. Said as PyTorch would.
+/// A dense kernel of Keras has its inputs first, too; its name tells it.
 Shape as_outputs_first(std::string_view name, const Shape& shape) {
   if (shape.size() == 2 && name.find("kernel") != std::string_view::npos) return {shape[1], shape[0]};
-  constexpr std::int64_t kLargestWindow = 11;
-  if (shape.size() != 4 || shape[0] != shape[1] || shape[0] > kLargestWindow ||
-      (shape[2] == shape[3] && shape[2] <= kLargestWindow))
-    return shape;
-  return {shape[3], shape[2], shape[0], shape[1]};
-}
-
-/// Two shapes and no name: whether the outer axis alone differs, which is that of a last layer's outputs.
-void note_shapes(std::string_view line, const Shape& a, const Shape& b, TextFacts& facts) {
-  if (std::max(a.size(), b.size()) < 2 || !has_any(lowered(line), kShapeWords)) return;
-  if (a.size() >= 3 && std::is_permutation(a.begin(), a.end(), b.begin(), b.end())) {
-    facts.sightings.push_back({Symptom::KernelTurned, "", std::string(line.substr(0, 120))});
-    return;
-  }
-  const auto axis = only_axis(a, b);
-  const bool is_last_only = line.find("lhs shape") != std::string_view::npos;  // TensorFlow: outputs stand last
-  const bool are_outputs = axis && ((*axis == 0 && !is_last_only) || *axis + 1 == a.size());
-  const Symptom symptom = are_outputs ? Symptom::KernelOutputs : Symptom::KernelShape;
-  if (facts.find(Symptom::KernelOutputs) != nullptr || facts.find(symptom) != nullptr) return;
-  const std::string both = are_outputs ? std::to_string(a[*axis]) + " and " + std::to_string(b[*axis]) : "";
-  facts.sightings.push_back({symptom, both, std::string(line.substr(0, 120))});
+  return with_outputs_first(shape);
 }
 
 /// A layer told by its word: `for layer conv2d_59`, `layer 'conv1/7x7_s2'`. Its tensor is the weight, or with one axis
@@ -229,16 +227,8 @@ std::string layer_in(std::string_view line, std::size_t axes) {
   return {};
 }
 
-void read_two_shapes(std::string_view line, TextFacts& facts) {
-  const auto shapes = shapes_in(line);
-  if (facts.find(Symptom::KernelTurned) != nullptr) return;  // then the axes differ, not the extents
-  if (shapes.size() != 2 || shapes[0].shape == shapes[1].shape) return;
-  std::string name = name_in(line);
-  if (name.empty()) name = layer_in(line, shapes[0].shape.size());
-  if (name.empty()) {
-    note_shapes(line, shapes[0].shape, shapes[1].shape, facts);
-    return;
-  }
+/// Whether the first of two shapes is the file's, by the words beside them; loaders that do not say name it first.
+bool is_file_first(std::string_view line, const std::vector<Placed>& shapes) {
   const std::string_view before = line.substr(0, shapes[0].begin), after = line.substr(shapes[1].end);
   const std::string_view between = line.substr(shapes[0].end, shapes[1].begin - shapes[0].end);
   Side first = side_in(before, true), second = side_in(between, true);
@@ -246,11 +236,33 @@ void read_two_shapes(std::string_view line, TextFacts& facts) {
     first = side_in(between, false);
     second = side_in(after, false);
   }
-  const bool is_model_first = first != second && (first == Side::Model || second == Side::File);
-  const bool is_file_first = !is_model_first;  // loaders that do not say name the checkpoint's first
-  const Shape saved = as_outputs_first(name, shapes[is_file_first ? 0 : 1].shape);
-  const Shape wanted = as_outputs_first(name, shapes[is_file_first ? 1 : 0].shape);
-  if (saved != wanted) facts.mismatched.push_back({name, saved, wanted});
+  return first == second || (first != Side::Model && second != Side::File);
+}
+
+/// Keras stops at the first variable that differs: its layer's other tensors are not told, and where only the outputs
+/// differ it is as good as without a name.
+bool is_of_lone_outputs(std::string_view name, const Shape& saved, const Shape& wanted) {
+  return only_axis(saved, wanted) == std::size_t{0} && (name.ends_with(".kernel") || name.ends_with(".bias"));
+}
+
+void read_two_shapes(std::string_view line, TextFacts& facts) {
+  const auto shapes = shapes_in(line);
+  if (facts.find(Symptom::KernelTurned) != nullptr) return;  // then the axes differ, not the extents
+  if (shapes.size() == 1 && line.find("is invalid for input") != std::string_view::npos)
+    note_unfilled_shape(line, shapes[0].shape, facts);
+  if (shapes.size() != 2 || shapes[0].shape == shapes[1].shape) return;
+  const std::string variable = variable_in(line);
+  std::string name = name_in(line);
+  if (name.empty()) name = variable;
+  if (name.empty()) name = layer_in(line, shapes[0].shape.size());
+  const std::size_t file = is_file_first(line, shapes) ? 0 : 1;
+  const Shape saved = as_outputs_first(name, shapes[file].shape),
+              wanted = as_outputs_first(name, shapes[1 - file].shape);
+  if (name.empty() || (name == variable && is_of_lone_outputs(name, saved, wanted))) {
+    if (has_any(lowered(line), kShapeWords)) note_nameless_shapes(line, shapes[0].shape, shapes[1].shape, facts);
+  } else if (saved != wanted) {
+    facts.mismatched.push_back({name, saved, wanted});
+  }
 }
 
 // Names that are not there, or not wanted.
@@ -278,13 +290,14 @@ std::string told_name(std::string_view line) {
 /// Reads a text line by line; a heading's side (`missing keys:`) goes on over the lines of names below it.
 class AbsentNames {
  public:
-  explicit AbsentNames(TextFacts& facts) : facts_(facts) {}
+  AbsentNames(TextFacts& facts, std::string_view text) : facts_(facts), loops_(text) {}
 
   void read(std::string_view line) {
     auto cues = cues_in(lowered(line));
     if (cues.empty() && heading_) cues.push_back({0, *heading_});
     heading_.reset();
     if (cues.empty()) return;
+    if (const auto name = loops_.name_in(line, cues)) return keep(*name, cue_of(cues, 0).is_unwanted);
     std::size_t names = 0;
     for_each_word(line, [&](std::string_view word, std::size_t at) {
       const std::string_view name = bare(word);
@@ -295,6 +308,8 @@ class AbsentNames {
     if (names == 0) keep(told_name(line), cues.front().is_unwanted);
     if (names > 0 || line.ends_with(':')) heading_ = cues.back().is_unwanted;
   }
+
+  bool are_printed() const { return loops_.has_long(); }
 
   void close() { facts_.is_first_only = facts_.missing.size() + facts_.unexpected.size() == 1; }
 
@@ -308,6 +323,7 @@ class AbsentNames {
   }
 
   TextFacts& facts_;
+  PrintedLoops loops_;
   std::optional<bool> heading_;
 };
 
@@ -341,8 +357,9 @@ void read_count(std::string_view line, TextFacts& facts) {
 
 void recognise_sentences(const PlainText& text, TextFacts& facts) {
   if (facts.tells_keys()) return;
-  AbsentNames names(facts);
-  const bool is_unknown = facts.sightings.empty();  // names in a text that is understood otherwise are its examples
+  AbsentNames names(facts, text.lined);
+  // names in a text that is understood otherwise are its examples
+  const bool is_unknown = facts.sightings.empty() || names.are_printed();
   for (std::string_view rest = text.lined; !rest.empty();) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));

@@ -13,6 +13,7 @@
 //   first)
 #include <algorithm>
 
+#include "diagnose/text/nameless_shapes.hpp"
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
 
@@ -102,13 +103,9 @@ void read_script(std::string_view text, TextFacts& facts) {
   }
 }
 
-/// Keras keeps a kernel's window in front and its outputs last; said as PyTorch would.
+/// A dense layer's inputs stand first, too.
 Shape as_outputs_first(const Shape& shape) {
-  constexpr std::int64_t kLargestWindow = 11;
-  if (shape.size() == 2) return {shape[1], shape[0]};
-  if (shape.size() == 4 && shape[0] == shape[1] && shape[0] <= kLargestWindow && shape[2] > 0)
-    return shape[2] == shape[3] && shape[2] <= kLargestWindow ? shape : Shape{shape[3], shape[2], shape[0], shape[1]};
-  return shape;
+  return shape.size() == 2 ? Shape{shape[1], shape[0]} : with_outputs_first(shape);
 }
 
 /// Keras, by name: Layer #389 (named "conv2d_59"), weight <tf.Variable ...> has shape (1, 1, 1024, 18), but the saved

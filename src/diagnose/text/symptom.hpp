@@ -40,6 +40,7 @@ enum class Symptom : std::uint8_t {
   AbsentClass,       ///< unpickling or building needs a class that is not there; `detail`: its name
   AbsentModule,      ///< ... a module of Python; `detail`: its name
   AbsentOperator,    ///< TorchScript's code calls an operator that is not registered; `detail`: its name
+  ModuleAttribute,   ///< a library's module lacks a function that the code calls; `detail`: the module
   ForeignAttribute,  ///< an object of another version lacks an attribute; `detail`: which
   UnknownArgument,   ///< a constructor gets an option that it does not know, or lacks one; `detail`: which
   UnsafePickle,      ///< the reader refuses what the pickle would call; `detail`: the global
@@ -81,25 +82,29 @@ enum class Symptom : std::uint8_t {
   BadName,        ///< a name that the format or framework does not allow
   SharedTensors,  ///< safetensors refuses tensors that share memory
   // Shapes and layers, told by a message instead of a list.
-  LayerCount,      ///< Keras: other numbers of layers
-  LayerCountsFar,  ///< ... half as many again, or more, which no option of one network makes; `detail`: both
-  LayerWeights,    ///< Keras: other numbers of weights in a layer
-  UnbuiltLayer,    ///< Keras: a layer without variables yet
-  KernelShape,     ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
-  KernelOutputs,   ///< Keras: of one kernel or bias, the last axis alone differs; `detail`: both extents
-  KernelTurned,    ///< Keras: the window stands at the other end of the axes
-  AxesTurned,      ///< Keras: a conversion between layouts meets axes that it does not fit
-  InputWidth,      ///< a convolution gets another number of channels
-  SameShapeCopy,   ///< "While copying the parameter ..." with equal shapes
-  RunningStats,    ///< statistics of InstanceNorm from before 0.4
-  RenamedOnLoad,   ///< a loader's own renaming has gone wrong
-  OtherModel,      ///< the reader says that it is another model
-  OtherOption,     ///< an option of the checkpoint and of the model differ, told by name
-  ClassCount,      ///< numbers of classes differ, told by number
-  InputSize,       ///< an input of another size than the model was made for
-  VocabularySize,  ///< a vocabulary and a table of other sizes, told in words
-  EmptyIndex,      ///< index out of range in an embedding
-  MissingCount,    ///< how many keys are missing, and not which; `detail`: the number
+  LayerCount,        ///< Keras: other numbers of layers
+  LayerCountsFar,    ///< ... half as many again, or more, which no option of one network makes; `detail`: both
+  LayerWeights,      ///< Keras: other numbers of weights in a layer
+  LayerOfOneKind,    ///< Keras: ... and the two layers are of one kind; `detail`: both names
+  LayerOfOldName,    ///< Keras: ... and the file has the kind as Keras 1 called it; `detail`: both names
+  LayerOfOtherKind,  ///< Keras: ... and they are of two kinds; `detail`: both names
+  UnbuiltLayer,      ///< Keras: a layer without variables yet
+  KernelShape,       ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
+  KernelOutputs,     ///< Keras: of one kernel or bias, the last axis alone differs; `detail`: both extents
+  KernelTurned,      ///< Keras: the window stands at the other end of the axes
+  AxesTurned,        ///< Keras: a conversion between layouts meets axes that it does not fit
+  InputWidth,        ///< a convolution gets another number of channels
+  SameShapeCopy,     ///< "While copying the parameter ..." with equal shapes
+  RunningStats,      ///< statistics of InstanceNorm from before 0.4
+  RenamedOnLoad,     ///< a loader's own renaming has gone wrong
+  TensorCount,       ///< GGUF: the reader knows another number of tensors for this model
+  OtherModel,        ///< the reader says that it is another model
+  OtherOption,       ///< an option of the checkpoint and of the model differ, told by name
+  ClassCount,        ///< numbers of classes differ, told by number
+  InputSize,         ///< an input of another size than the model was made for
+  VocabularySize,    ///< a vocabulary and a table of other sizes, told in words
+  EmptyIndex,        ///< index out of range in an embedding
+  MissingCount,      ///< how many keys are missing, and not which; `detail`: the number
   // Distributed.
   ShardWords,   ///< FSDP, DeepSpeed, Megatron, DCP: shards, ranks, world sizes
   ShardReader,  ///< a message that only the reader of distributed checkpoints has

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/utf8.hpp"
+#include "diagnose/text/keras_layers.hpp"
 #include "diagnose/text/phrases.hpp"
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
@@ -330,6 +331,7 @@ void recognise_symptoms(const PlainText& plain, TextFacts& facts) {
   read_key_errors(text, facts);
   read_kernel_shapes(text, facts);
   read_layer_counts(text, facts);
+  read_layer_pair(text, facts);
   read_absent_shard(text, facts);
   read_absent_variable(text, facts);
   read_native_program(text, facts);

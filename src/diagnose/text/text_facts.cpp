@@ -2,6 +2,7 @@
 #include "diagnose/text/text_facts.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/utf8.hpp"
@@ -85,6 +86,37 @@ void remove_repeats(TextFacts& facts) {
   keep_first(facts.mismatched, [](const Mismatch& row) { return row.key; });
 }
 
+/// A loader that skips a tensor for its shape lists it as missing, too: it is there.
+void remove_skipped(TextFacts& facts) {
+  std::unordered_set<std::string_view> shown;
+  for (const Mismatch& row : facts.mismatched) shown.insert(row.key);
+  const auto is_shown = [&](const std::string& name) { return shown.count(name) > 0; };
+  for (auto* names : {&facts.missing, &facts.unexpected})
+    names->erase(std::remove_if(names->begin(), names->end(), is_shown), names->end());
+}
+
+/// The weight of a linear layer that a framework keeps as [in, out]: the bias beside it has the extents of its last
+/// axis. Said as PyTorch would.
+void turn_by_bias(TextFacts& facts) {
+  constexpr std::string_view kWeight = ".weight", kBias = ".bias";
+  std::unordered_map<std::string_view, const Mismatch*> biases;
+  for (const Mismatch& row : facts.mismatched)
+    if (row.key.ends_with(kBias))
+      biases.emplace(std::string_view(row.key).substr(0, row.key.size() - kBias.size()), &row);
+  const auto is_turned = [](const Shape& weight, const Shape& bias) {
+    return weight.size() == 2 && bias.size() == 1 && weight[0] != bias[0] && weight[1] == bias[0];
+  };
+  for (Mismatch& row : facts.mismatched) {
+    if (!row.key.ends_with(kWeight)) continue;
+    const auto bias = biases.find(std::string_view(row.key).substr(0, row.key.size() - kWeight.size()));
+    if (bias == biases.end() || !is_turned(row.checkpoint, bias->second->checkpoint) ||
+        !is_turned(row.model, bias->second->model))
+      continue;
+    std::swap(row.checkpoint[0], row.checkpoint[1]);
+    std::swap(row.model[0], row.model[1]);
+  }
+}
+
 }  // namespace
 
 TextFacts read_text(std::string_view text) {
@@ -93,6 +125,8 @@ TextFacts read_text(std::string_view text) {
   TextFacts facts;
   for (const Recognise recognise : kRecognisers) recognise(readable, facts);
   remove_repeats(facts);
+  remove_skipped(facts);
+  turn_by_bias(facts);
   return facts;
 }
 

@@ -57,7 +57,7 @@ std::optional<AdapterConfig> adapter_config_beside(const std::string& file) {
   const bool is_folder = io::path_kind(file) == io::PathKind::Folder;
   const std::string beside = ((is_folder ? path : path.parent_path()) / "adapter_config.json").string();
   if (io::path_kind(beside) != io::PathKind::File) return std::nullopt;
-  return read(model::parse_document(io::read_text(beside, Limits{}), beside), beside);
+  return read(model::parse_document(io::read_text(beside, Limits{}), beside).root, beside);
 }
 
 }  // namespace tenon::apply_plan

@@ -25,7 +25,11 @@ constexpr std::uint64_t kWriteOut = std::uint64_t{8} << 20U;
 
 Where at(const std::string& path) { return Where{.file = path, .member = {}, .key = {}, .byte = {}}; }
 
-/// Follows symbolic links at the last component, so that the link stays and its target is replaced.
+/// A file system that cannot reserve blocks says so here; the bytes are then found out of place when they are written.
+bool cannot_reserve(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == ENODEV; }
+
+}  // namespace
+
 std::string resolve_links(Fs& fs, const std::string& path) {
   paths::path target = path;
   for (int hops = 0; hops < 40; ++hops) {
@@ -36,11 +40,6 @@ std::string resolve_links(Fs& fs, const std::string& path) {
   }
   return target.string();
 }
-
-/// A file system that cannot reserve blocks says so here; the bytes are then found out of place when they are written.
-bool cannot_reserve(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == ENODEV; }
-
-}  // namespace
 
 AtomicFile::AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes, Fs& fs)
     : fs_(fs),

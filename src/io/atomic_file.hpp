@@ -24,6 +24,9 @@ struct SyncFailed : Error {
   using Error::Error;
 };
 
+/// Where symbolic links at the last component lead: what a save to `path` replaces.
+std::string resolve_links(Fs& fs, const std::string& path);
+
 class AtomicFile {
  public:
   /// Creates the temporary. `expected_bytes` is the size to come: refused early when the disk cannot hold it.

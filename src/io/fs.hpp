@@ -25,6 +25,7 @@ struct FileState {
   std::uint64_t inode = 0;
   std::uint64_t size = 0;
   bool is_folder = false;
+  std::uint64_t device = 0;  ///< on which the inode is one of its own
 };
 
 enum class Overwrite : std::uint8_t { No, Yes };

@@ -153,7 +153,7 @@ class SystemFs final : public Fs {
   std::optional<FileState> state(const std::string& path) override {
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-    return FileState{status.st_ino, static_cast<std::uint64_t>(status.st_size), S_ISDIR(status.st_mode)};
+    return FileState{status.st_ino, static_cast<std::uint64_t>(status.st_size), S_ISDIR(status.st_mode), status.st_dev};
   }
   std::optional<std::string> read_link(const std::string& path) override {
     std::array<char, 4096> target{};

@@ -252,7 +252,7 @@ Blueprint read(const Json& document, const std::string& file, const Limits& limi
 }  // namespace
 
 Blueprint parse_blueprint(std::string_view text, const std::string& file, const Limits& limits) {
-  return read(model::parse_document(text, file, limits), file, limits);
+  return read(model::parse_document(text, file, limits).root, file, limits);
 }
 
 Listing read_blueprint(const std::string& path, const Limits& limits) {

@@ -138,7 +138,8 @@ std::string writer_of(const Json& document) {
 }  // namespace
 
 Blueprint config_blueprint(std::string_view text, const std::string& file, const Limits& limits) {
-  const Json document = parse_document(text, file, limits);
+  const JsonTree tree = parse_document(text, file, limits);
+  const Json& document = tree.root;
   if (!document.is_object())
     throw Error(Code::Corrupt, {file, {}, {}, {}}, "the configuration is no JSON object", "{...}",
                 document.type_name());

@@ -1,6 +1,7 @@
 #include "model/json_document.hpp"
 
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <tenon/error.hpp>
@@ -14,42 +15,71 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Goes through the text before it is parsed (the parser keeps its own stack on the heap, so depth costs no C++ stack)
-/// and stops what a tree would hide. A callback of the parser could do this in one pass, but the parser then searches
-/// each array again for every element: quadratic in a listing of many tensors.
-class Watch final : public nlohmann::json_sax<Json> {
- public:
-  Watch(const std::string& file, const Limits& limits) : file_(file), limits_(limits) {}
+/// Takes the values out from the leaves up, so that no destructor meets one with something in it.
+void dissolve(Json& value) noexcept {
+  if (!value.is_structured()) return;
+  for (Json& child : value) dissolve(child);
+  value.clear();
+}
 
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(Json::number_integer_t) override { return true; }
-  bool number_unsigned(Json::number_unsigned_t) override { return true; }
-  bool number_float(Json::number_float_t, const std::string&) override { return true; }
-  bool string(std::string&) override { return true; }
-  bool binary(Json::binary_t&) override { return true; }
-  bool start_object(std::size_t) override { return open(); }
-  bool start_array(std::size_t) override { return open(); }
+/// Builds the tree and stops what a tree would hide. The parser keeps its own stack on the heap, so that depth costs no
+/// C++ stack before it is refused. A callback of the parser could not do it: the parser then searches each array again
+/// for every element, which is quadratic in a listing of many tensors.
+class Builder final : public nlohmann::json_sax<Json> {
+ public:
+  Builder(Json& root, const std::string& file, const Limits& limits) : root_(root), file_(file), limits_(limits) {}
+
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(Json::number_integer_t value) override { return put(value); }
+  bool number_unsigned(Json::number_unsigned_t value) override { return put(value); }
+  bool number_float(Json::number_float_t value, const std::string&) override { return put(value); }
+  bool string(std::string& value) override { return put(std::move(value)); }
+  bool binary(Json::binary_t&) override { return false; }  // no text has one
+  bool start_object(std::size_t) override { return open(Json::value_t::object); }
+  bool start_array(std::size_t) override { return open(Json::value_t::array); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
   bool key(std::string& key) override {
     see_key(key);
+    key_ = std::move(key);
     return true;
   }
-  /// The parse that follows meets the same error and says where it is.
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) override {
+    if (const auto* syntax = dynamic_cast<const Json::parse_error*>(&error)) throw *syntax;
+    if (const auto* number = dynamic_cast<const Json::out_of_range*>(&error)) throw *number;
+    return false;
+  }
 
  private:
-  bool open() {
+  /// The place of a value that begins.
+  Json& place() {
+    if (open_.empty()) return root_;
+    Json& parent = *open_.back();
+    if (parent.is_array()) return parent.emplace_back();
+    return parent[key_];
+  }
+
+  template <typename Value>
+  bool put(Value value) {
+    place() = Json(std::move(value));
+    return true;
+  }
+
+  bool open(Json::value_t kind) {
     if (keys_.size() >= limits_.json_depth)
       throw base::limit_error({file_, {}, {}, {}}, "the JSON document is nested too deep",
                               {&Limits::json_depth, limits_}, "more");
     keys_.emplace_back();
+    Json& value = place();
+    value = Json(kind);
+    open_.push_back(&value);
     return true;
   }
 
   bool close() {
     keys_.pop_back();
+    open_.pop_back();
     return true;
   }
 
@@ -59,21 +89,27 @@ class Watch final : public nlohmann::json_sax<Json> {
                   "names once only", "`" + key + "` again");
   }
 
+  Json& root_;
   const std::string& file_;
   const Limits& limits_;
   std::vector<std::set<std::string>> keys_;
+  std::vector<Json*> open_;  ///< from the root down; nothing is added to one while its child is open
+  std::string key_;
 };
 
 }  // namespace
 
-Json parse_document(std::string_view text, const std::string& file, const Limits& limits) {
+JsonTree::~JsonTree() { dissolve(root); }
+
+JsonTree parse_document(std::string_view text, const std::string& file, const Limits& limits) {
   if (text.size() > limits.json_file_bytes)
     throw base::limit_error({file, {}, {}, {}}, "the JSON document is too long", {&Limits::json_file_bytes, limits},
                             base::plural(text.size(), "byte"));
-  Watch watch(file, limits);
+  JsonTree tree;
+  Builder builder(tree.root, file, limits);
   try {
-    Json::sax_parse(text, &watch);
-    return Json::parse(text);
+    Json::sax_parse(text, &builder);
+    return tree;
   } catch (const Json::parse_error& error) {
     throw Error(Code::Corrupt, {file, {}, {}, error.byte}, "the text is not valid JSON", "one JSON document",
                 base::to_valid_utf8(error.what()), "correct the file at that byte");

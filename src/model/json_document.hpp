@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -11,7 +12,20 @@
 
 namespace tenon::model {
 
+/// A tree that ends without asking for memory. The destructor of a `nlohmann::json` with something in it moves all of
+/// it onto a vector first; where memory has failed, that ends the process.
+struct JsonTree {
+  JsonTree() = default;
+  ~JsonTree();
+  JsonTree(JsonTree&& other) noexcept : root(std::move(other.root)) {}
+  JsonTree(const JsonTree&) = delete;
+  JsonTree& operator=(const JsonTree&) = delete;
+  JsonTree& operator=(JsonTree&&) = delete;
+
+  nlohmann::json root;
+};
+
 /// Throws Error: Corrupt (with byte; no JSON, a member named twice, text that is no UTF-8), Limit (too deep, too long).
-nlohmann::json parse_document(std::string_view text, const std::string& file, const Limits& limits = {});
+JsonTree parse_document(std::string_view text, const std::string& file, const Limits& limits = {});
 
 }  // namespace tenon::model

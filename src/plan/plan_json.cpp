@@ -40,7 +40,8 @@ std::string to_json(const Plan& plan) {
 }
 
 Plan parse_plan(std::string_view text, const std::string& file) {
-  const Json document = model::parse_document(text, file);
+  const model::JsonTree tree = model::parse_document(text, file);
+  const Json& document = tree.root;
   if (!document.is_object() || !document.contains("ops") || !document["ops"].is_array())
     throw Error(Code::Invalid, {file, {}, "ops", {}}, "the document is no plan", "{\"ops\": [...]}",
                 "no list of operations");

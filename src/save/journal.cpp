@@ -4,7 +4,6 @@
 #include <charconv>
 #include <filesystem>
 #include <optional>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -154,21 +153,25 @@ void recover(io::Fs& fs, const std::string& folder) {
   }
 }
 
-std::vector<JournalRow> shards_of_index(io::Fs& fs, const std::string& path) {
+std::set<std::string> files_of_index(io::Fs& fs, const std::string& path) {
   auto text = io::read_small_file(fs, path, kMaxIndexBytes);
   // An error that passes must not leave the shards of the old index behind for good.
   if (!text) text = io::read_small_file(fs, path, kMaxIndexBytes);
   if (!text) return {};
-  const std::string folder = paths::path(path).parent_path().string();
-  std::vector<JournalRow> rows;
   try {
-    for (const std::string& name : files_named_in(*text, path)) {
-      if (!is_one_component(name)) continue;
-      const auto state = fs.state(io::path_in(folder, name));
-      if (state && !state->is_folder) rows.push_back({name, state->inode, state->size});
-    }
+    return files_named_in(*text, path);
   } catch (const Error&) {
     return {};  // no index that tenon reads: nothing of it is touched
+  }
+}
+
+std::vector<JournalRow> shards_of_index(io::Fs& fs, const std::string& path) {
+  const std::string folder = paths::path(path).parent_path().string();
+  std::vector<JournalRow> rows;
+  for (const std::string& name : files_of_index(fs, path)) {
+    if (!is_one_component(name)) continue;
+    const auto state = fs.state(io::path_in(folder, name));
+    if (state && !state->is_folder) rows.push_back({name, state->inode, state->size});
   }
   return rows;
 }

@@ -12,6 +12,7 @@
 // inode and size agree. Names are single components of the journal's folder.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,9 @@ class Removal {
 
 /// Finishes or undoes what dead writers began in `folder`; nothing while a live one is giving names there.
 void recover(io::Fs& fs, const std::string& folder);
+
+/// The values of the index's weight_map, each once; none when it is missing or no index.
+std::set<std::string> files_of_index(io::Fs& fs, const std::string& path);
 
 /// The files beside it that the index at `path` names and that exist; none when it is missing or no index.
 std::vector<JournalRow> shards_of_index(io::Fs& fs, const std::string& path);

@@ -131,7 +131,7 @@ formats::Layout index_layout(const Outputs& outputs, const SaveOptions& options,
 }
 
 Outputs checked_outputs(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options,
-                        std::uint64_t first_generation = 1) {
+                        std::uint64_t skipped_generations = 0) {
   refuse_no_tensors(snapshot, path);
   refuse_placeholders(snapshot, path);
   Outputs outputs;
@@ -150,9 +150,10 @@ Outputs checked_outputs(io::Fs& fs, const Snapshot& snapshot, const std::string&
     return outputs;
   }
   refuse_two_of_a_name(whole, path);
+  saving::refuse_index_elsewhere(fs, path);
   // What must not be replaced must not be evaded either.
   const std::uint64_t generation =
-      options.existing == Existing::Replace ? saving::free_generation(fs, path, count, first_generation) : 1;
+      options.existing == Existing::Replace ? saving::next_generation(fs, path, skipped_generations) : 1;
   for (std::size_t i = 0; i < count; ++i) {
     std::string shard = saving::shard_path(path, i + 1, count, generation);
     formats::Layout layout = lay_out({outputs.shards[i], shard, options.objects, options.digests}, options.format);
@@ -195,9 +196,9 @@ class Teller {
 };
 
 SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options,
-                     std::uint64_t first_generation) {
+                     std::uint64_t skipped_generations) {
   saving::recover(fs, io::folder_of(path));
-  Outputs outputs = checked_outputs(fs, snapshot, path, options, first_generation);
+  Outputs outputs = checked_outputs(fs, snapshot, path, options, skipped_generations);
   Teller teller(options.progress, outputs);
   std::vector<std::unique_ptr<io::AtomicFile>> files;
   std::vector<std::string> digests;
@@ -232,16 +233,16 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
 SaveReport saving::save_through(io::Fs& fs, const Snapshot& snapshot, const std::string& path,
                                 const SaveOptions& options) {
   constexpr int kAttempts = 20;  // of which all but one fail only while others save there
-  std::uint64_t generation = 1;
+  std::uint64_t skipped = 0;
   for (int attempt = 1;; ++attempt) {
     try {
-      return save_once(fs, snapshot, path, options, generation);
+      return save_once(fs, snapshot, path, options, skipped);
     } catch (const io::SyncFailed&) {
       if (attempt > 1) throw;
     } catch (const saving::NamesTaken&) {
       if (attempt == kAttempts || options.existing == Existing::Refuse) throw;
       // Somewhere else: two writers that count in step would meet again and again.
-      generation = 2 + static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) % 1000;
+      skipped = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) % 1000;
     }
   }
 }

@@ -1,20 +1,28 @@
 // Source of names and index: transformers, save_pretrained(max_shard_size=...), and huggingface_hub serialization.
 #include "save/shards.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
+#include <tenon/error.hpp>
 
 #include "base/json_text.hpp"
+#include "io/atomic_file.hpp"
+#include "save/journal.hpp"
 
 namespace tenon::saving {
 
 namespace {
 
 namespace paths = std::filesystem;
+
+constexpr std::uint64_t kMaxGeneration = std::uint64_t{1} << 62U;
 
 std::uint64_t bytes_of(const SnapshotTensor& tensor) { return byte_size(tensor.shape, tensor.dtype); }
 
@@ -69,13 +77,56 @@ std::string shard_path(const std::string& path, std::size_t number, std::size_t 
   return io::path_in(whole.parent_path().string(), name);
 }
 
-std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t count, std::uint64_t first) {
-  for (std::uint64_t generation = first;; ++generation) {
-    bool taken = false;
-    for (std::size_t i = 1; i <= count && !taken; ++i)
-      taken = fs.state(shard_path(path, i, count, generation)).has_value();
-    if (!taken) return generation;
-  }
+namespace {
+
+/// Takes digits from the front; nothing where there are none or too many.
+std::optional<std::uint64_t> take_number(std::string_view& text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{}) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return number;
+}
+
+bool take(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+/// The inverse of shard_path; 0 for a name that is none of `whole`'s shards.
+std::uint64_t generation_of(std::string_view name, const paths::path& whole) {
+  const std::string stem = whole.stem().string(), extension = whole.extension().string();
+  if (!take(name, stem)) return 0;
+  std::uint64_t generation = 1;
+  if (take(name, ".g")) generation = take_number(name).value_or(0);
+  const bool is_shard = take(name, "-") && take_number(name) && take(name, "-of-") && take_number(name);
+  // What is about to overflow is not tenon's.
+  return is_shard && name == extension && generation < kMaxGeneration ? generation : 0;
+}
+
+}  // namespace
+
+std::uint64_t next_generation(io::Fs& fs, const std::string& path, std::uint64_t skipped) {
+  const paths::path whole(path);
+  std::uint64_t greatest = 0;
+  for (const std::string& name : fs.list(io::folder_of(path)))
+    greatest = std::max(greatest, generation_of(name, whole));
+  for (const std::string& name : files_of_index(fs, index_path(path)))
+    greatest = std::max(greatest, generation_of(name, whole));
+  return greatest + 1 + skipped;
+}
+
+void refuse_index_elsewhere(io::Fs& fs, const std::string& path) {
+  const std::string index = index_path(path), target = io::resolve_links(fs, index);
+  const std::string folder = io::folder_of(index), other = io::folder_of(target);
+  if (other == folder) return;
+  const auto here = fs.state(folder), there = fs.state(other);
+  if (here && there && here->device == there->device && here->inode == there->inode) return;
+  throw Error(Code::Refused, {index, {}, {}, {}},
+              "the index is a link into another folder, and shards stand beside one",
+              "an index in the folder of its shards", "a link to " + target,
+              "save to the folder that the link leads to, or remove the link first");
 }
 
 std::string index_path(const std::string& path) { return path + ".index.json"; }

@@ -24,8 +24,14 @@ std::vector<Snapshot> cut_into_shards(const Snapshot& snapshot, std::uint64_t ma
 /// that the old ones stay whole until the new index stands.
 std::string shard_path(const std::string& path, std::size_t number, std::size_t count, std::uint64_t generation);
 
-/// The first generation from `first` on whose names are all free; 1 is not written.
-std::uint64_t free_generation(io::Fs& fs, const std::string& path, std::size_t count, std::uint64_t first);
+/// One more than the greatest generation that a file of the folder or the index at its place has a name of; 1 where
+/// there is none. Names of removed shards do not come back, so that who holds an older index finds its shards or
+/// nothing, never another save's under the same names. `skipped` more are left out.
+std::uint64_t next_generation(io::Fs& fs, const std::string& path, std::uint64_t skipped);
+
+/// Readers look for shards beside the name by which they open an index. One that is a link into another folder has two
+/// such places, and a save could make only one of them whole. Throws Error Refused.
+void refuse_index_elsewhere(io::Fs& fs, const std::string& path);
 
 /// `dir/model.safetensors` -> `dir/model.safetensors.index.json`.
 std::string index_path(const std::string& path);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include <tenon/blueprint.hpp>
 #include <tenon/diagnose.hpp>
 #include <tenon/listing.hpp>
 #include <tenon/plan.hpp>
@@ -24,6 +26,7 @@
 #include <tenon/scan.hpp>
 #include <tenon/verify.hpp>
 
+#include "faults/effort.hpp"
 #include "faults/memory_folder.hpp"
 #include "support/memory_checkpoint.hpp"
 
@@ -65,10 +68,15 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
                         : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
 }
 
-/// How many allocations a scenario may have before the quick run leaves some out.
-std::uint64_t points_at_most() {
-  const char* text = std::getenv("TENON_TORTURE");
-  return text != nullptr && std::strtol(text, nullptr, 10) > 1 ? kForEver : 400;
+/// How many allocations a scenario may have before some are left out: in the quick run few, else what its time is
+/// enough for, by what one run took.
+std::uint64_t points_at_most(std::chrono::steady_clock::duration of_one) {
+  if (!test::is_long()) return 400;
+  const test::Until end = test::end_of_test();
+  if (end == test::kNoEnd) return kForEver;
+  constexpr int kRunsOfAPoint = 4;  // fails once, fails for ever, and as much again to put the folder in order
+  const auto time = (end - std::chrono::steady_clock::now()) / kRunsOfAPoint;
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(time / std::max(of_one, decltype(of_one){1}), 20));
 }
 
 std::size_t open_descriptors() {
@@ -163,7 +171,7 @@ class OutOfMemory : public test::MemoryFolder, public testing::WithParamInterfac
   }
 
   void sweep(const char* how, const std::function<std::uint64_t(std::uint64_t)>& last_of) {
-    const std::uint64_t step = std::max<std::uint64_t>(1, total_ / points_at_most());
+    const std::uint64_t step = std::max<std::uint64_t>(1, total_ / at_most_);
     for (std::uint64_t n = 1, wrong = 0; wrong < 5; n += step) {
       const std::string what = fault(n, last_of(n));
       const bool fired = failed > 0;
@@ -180,6 +188,7 @@ class OutOfMemory : public test::MemoryFolder, public testing::WithParamInterfac
   Files old_, new_;
   std::string answer_;
   std::uint64_t total_ = 0;
+  std::uint64_t at_most_ = kForEver;
   std::uint64_t points_ = 0;
   bool returned_ = false;
 };
@@ -189,10 +198,12 @@ TEST_P(OutOfMemory, EveryAllocationFails) {
   old_ = files();
   GetParam().act(folder().string());  // tables that are made once
   prepare();
+  const auto began = std::chrono::steady_clock::now();
   {
     const Armed counting(kForEver, kForEver);
     answer_ = GetParam().act(folder().string());
   }
+  at_most_ = points_at_most(std::chrono::steady_clock::now() - began);
   total_ = allocations;
   new_ = files();
   prepare();
@@ -251,9 +262,6 @@ std::string explained(const std::string& folder) {
   return verdict(explain(input));
 }
 
-// What follows has its input made before: values of nlohmann::json allocate in their destructors, where an exception
-// ends the process. docs/reliability.md says so.
-
 /// A checkpoint whose names differ from the target's, and what diagnosing finds.
 std::string diagnosed(const std::string& folder) {
   test::MemoryCheckpoint target;
@@ -265,10 +273,34 @@ std::string diagnosed(const std::string& folder) {
   return all;
 }
 
+constexpr const char* kPlan = R"({"ops": [{"op": "strip_prefix", "prefix": "layer.", "applicability": "exact"},
+                             {"op": "cast", "pattern": "1.*", "dtype": "int32", "applicability": "exact"}]})";
+
+std::string parsed_plan(const std::string&) {
+  std::string all;
+  for (const Op& op : parse_plan(kPlan).ops) all += std::string(op_name(op.operation)) + " ";
+  return all;
+}
+
+/// Refused at its end, with all of the tree standing.
+std::string cut_document(const std::string&) {
+  try {
+    static_cast<void>(parse_plan(std::string_view(kPlan).substr(0, 180)));
+  } catch (const Error& error) {
+    if (error.code == Code::Corrupt && error.where.byte) return "refused";
+    throw;
+  }
+  return "taken";
+}
+
+std::string parsed_blueprint(const std::string&) {
+  static const std::string text = test::get(golden("custom_layer_state") + "/target.blueprint.json");
+  return std::to_string(parse_blueprint(text, "target.blueprint.json").tensors.size());
+}
+
 /// A plan, rehearsed and carried out.
 std::string applied(const std::string& folder) {
-  static const Plan plan = parse_plan(R"({"ops": [{"op": "strip_prefix", "prefix": "layer.", "applicability": "exact"},
-                             {"op": "cast", "pattern": "1.*", "dtype": "int32", "applicability": "exact"}]})");
+  const Plan plan = parse_plan(kPlan);
   test::MemoryCheckpoint target;
   for (const char* name : {"0.weight", "1.weight", "2.weight"})
     target.add(name, name[0] == '1' ? DType::Int32 : DType::UInt8, {4, 25}, std::vector<std::int32_t>(100));
@@ -302,6 +334,9 @@ std::vector<Scenario> scenarios() {
         Scenario{"scan_torch_legacy", [](const std::string&) { return scanned(data("checkpoint.legacy.pt")); }},
         Scenario{"explain_missing_keys", [](const std::string&) { return explained("wrapper_prefix_text"); }},
         Scenario{"explain_unreadable", [](const std::string&) { return explained("corrupt_file_text"); }},
+        Scenario{"parse_plan", parsed_plan},
+        Scenario{"parse_a_cut_document", cut_document},
+        Scenario{"parse_blueprint", parsed_blueprint},
         Scenario{"diagnose", diagnosed, saving('a', "m.safetensors", Format::Safetensors)},
         Scenario{"apply_a_plan", applied, saving('a', "m.safetensors", Format::Safetensors)}})
     all.push_back(row);

@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <iostream>
 #include <stdexcept>
 #include <string>
@@ -14,6 +13,7 @@
 #include <tenon/checkpoint.hpp>
 #include <tenon/save.hpp>
 
+#include "faults/effort.hpp"
 #include "faults/memory_folder.hpp"
 
 namespace tenon {
@@ -22,10 +22,7 @@ namespace {
 constexpr std::size_t kTensors = 3;
 constexpr std::size_t kBytes = 6'000;
 
-std::uint64_t opens() {
-  const char* text = std::getenv("TENON_TORTURE");
-  return text != nullptr && std::strtol(text, nullptr, 10) > 1 ? 100'000 : 2'000;
-}
+std::uint64_t opens() { return test::is_long() ? 100'000 : 2'000; }
 
 Snapshot version(char mark) {
   Snapshot snapshot;
@@ -78,7 +75,9 @@ TEST_P(ReplacedFiles, ReadersSeeOneVersionAndKeepIt) {
   std::thread writing = writer(stop);
   std::uint64_t wrong = 0, changes = 0;
   Checkpoint last = first;
-  for (std::uint64_t i = 0; i < opens(); ++i) {
+  const test::Until end = test::end_of_test();
+  std::uint64_t i = 0;
+  for (; i < opens() && !test::is_over(end); ++i) {
     try {
       const char before = mark_of(last);
       Checkpoint now = read();
@@ -96,7 +95,7 @@ TEST_P(ReplacedFiles, ReadersSeeOneVersionAndKeepIt) {
   EXPECT_EQ(wrong, 0U);
   EXPECT_GT(changes, 5U);
   EXPECT_EQ(mark_of(first), 'a');
-  std::cout << "readers during replacing, " << GetParam().name << ": " << opens() << " opens, " << changes
+  std::cout << "readers during replacing, " << GetParam().name << ": " << i << " opens, " << changes
             << " of another version, " << wrong << " wrong\n";
 }
 
@@ -110,8 +109,9 @@ TEST_P(ReplacedFiles, ACheckpointIsSavedOverItself) {
 
 TEST_P(ReplacedFiles, TwoWritersLeaveOneWholeVersionAndNothingElse) {
   const std::size_t saves = opens() / 50;
+  const test::Until end = test::end_of_test();
   const auto many = [&](char mark) {
-    for (std::size_t i = 0; i < saves; ++i) EXPECT_NO_THROW(write(mark));
+    for (std::size_t i = 0; i < saves && !test::is_over(end); ++i) EXPECT_NO_THROW(write(mark));
   };
   std::thread other(many, 'x');
   many('y');

@@ -145,13 +145,14 @@ void Outcome::add(const Outcome& other) {
   false_ok += other.false_ok;
   left_behind += other.left_behind;
   not_cleaned += other.not_cleaned;
+  is_cut_short = is_cut_short || other.is_cut_short;
   examples.insert(examples.end(), other.examples.begin(), other.examples.end());
 }
 
 std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
   out << outcome.points << " points: " << outcome.torn << " torn, " << outcome.lost << " lost, " << outcome.false_ok
       << " acknowledged and lost, " << outcome.left_behind << " left behind, " << outcome.not_cleaned
-      << " not cleaned by the next save";
+      << " not cleaned by the next save" << (outcome.is_cut_short ? ", cut short" : "");
   for (const std::string& example : outcome.examples) out << "\n  " << example;
   return out;
 }
@@ -164,11 +165,17 @@ FaultyFs::Choose kill_at(std::uint64_t n) {
   };
 }
 
+Outcome cut_short(Judge& judge) {
+  judge.outcome.is_cut_short = true;
+  return judge.outcome;
+}
+
 }  // namespace
 
-Outcome kill_sweep(const Writer& writer, Before before) {
+Outcome kill_sweep(const Writer& writer, Before before, Until end_of_time) {
   Judge judge(writer, before);
   for (std::uint64_t n = 1;; ++n) {
+    if (is_over(end_of_time)) return cut_short(judge);
     ModelFs fs = start(writer, before);
     FaultyFs faulty(fs, kill_at(n));
     const End end = run_until_killed(writer, faulty);
@@ -183,9 +190,10 @@ Outcome kill_sweep(const Writer& writer, Before before) {
   }
 }
 
-Outcome power_cut_sweep(const Writer& writer, Before before, std::size_t states) {
+Outcome power_cut_sweep(const Writer& writer, Before before, std::size_t states, Until end_of_time) {
   Judge judge(writer, before);
   for (std::uint64_t n = 1;; ++n) {
+    if (is_over(end_of_time)) return cut_short(judge);
     ModelFs fs = start(writer, before);
     FaultyFs faulty(fs, kill_at(n));
     const End end = run_until_killed(writer, faulty);
@@ -200,10 +208,11 @@ Outcome power_cut_sweep(const Writer& writer, Before before, std::size_t states)
   }
 }
 
-Outcome error_sweep(const Writer& writer, Before before) {
+Outcome error_sweep(const Writer& writer, Before before, Until end_of_time) {
   Judge judge(writer, before);
   const std::vector<Call> calls = calls_of(writer, before);
   for (std::size_t i = 0; i < calls.size(); ++i) {
+    if (is_over(end_of_time)) return cut_short(judge);
     const std::uint64_t n = i + 1;
     // Without unlink nothing can be removed; and when names may or may not be on the disk, the journal must stay.
     const bool tidies_up = calls[i] != Call::Unlink && calls[i] != Call::SyncFolder && calls[i] != Call::Open;
@@ -226,11 +235,12 @@ Outcome error_sweep(const Writer& writer, Before before) {
   return judge.outcome;
 }
 
-Outcome full_disk_sweep(const Writer& writer, Before before, std::uint64_t step) {
+Outcome full_disk_sweep(const Writer& writer, Before before, std::uint64_t step, Until end_of_time) {
   Judge judge(writer, before);
   for (const bool knows : {true, false})       // does the disk tell how much is free?
     for (const bool reserves : {true, false})  // can it reserve?
       for (std::uint64_t room = 0;; room += step) {
+        if (is_over(end_of_time)) return cut_short(judge);
         ModelFs fs = start(writer, before);
         std::uint64_t used = 0;
         for (const std::string& path : fs.paths()) used += fs.content(path)->size();

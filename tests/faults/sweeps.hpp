@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "faults/effort.hpp"
 #include "faults/writers.hpp"
 
 namespace tenon::test {
@@ -21,6 +22,7 @@ struct Outcome {
   std::uint64_t false_ok = 0;      ///< acknowledged, and not there
   std::uint64_t left_behind = 0;   ///< files beside the checkpoint after a save that returned or failed by an error
   std::uint64_t not_cleaned = 0;   ///< the next save failed, or files of the dead writer outlived it
+  bool is_cut_short = false;       ///< the time was over before the points were
   std::vector<std::string> examples;
 
   bool is_clean() const { return torn + lost + false_ok + left_behind + not_cleaned == 0; }
@@ -31,13 +33,13 @@ std::ostream& operator<<(std::ostream& out, const Outcome& outcome);
 enum class Before : std::uint8_t { Nothing, OldVersion };
 
 /// The process is killed at every call.
-Outcome kill_sweep(const Writer& writer, Before before);
+Outcome kill_sweep(const Writer& writer, Before before, Until end = kNoEnd);
 /// The power goes at every call, and right after the save was acknowledged; at most `states` disks a point.
-Outcome power_cut_sweep(const Writer& writer, Before before, std::size_t states);
+Outcome power_cut_sweep(const Writer& writer, Before before, std::size_t states, Until end = kNoEnd);
 /// Every call fails with each errno, once and from then on for ever; reads and writes stop short. After an
 /// acknowledged save the power goes.
-Outcome error_sweep(const Writer& writer, Before before);
+Outcome error_sweep(const Writer& writer, Before before, Until end = kNoEnd);
 /// The disk holds `step` bytes more each time, from nothing to enough.
-Outcome full_disk_sweep(const Writer& writer, Before before, std::uint64_t step);
+Outcome full_disk_sweep(const Writer& writer, Before before, std::uint64_t step, Until end = kNoEnd);
 
 }  // namespace tenon::test

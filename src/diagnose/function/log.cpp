@@ -23,7 +23,7 @@ constexpr std::size_t kMostAncestors = 1'000;
 std::string metrics_path(const std::string& path) { return path + ".log.jsonl"; }
 
 /// Null for a line that is no JSON: a crash may cut one, and the others still count.
-Json row_of(const std::string& line, const std::string& path, const Limits& limits) {
+model::JsonTree row_of(const std::string& line, const std::string& path, const Limits& limits) {
   try {
     return model::parse_document(line, path, limits);
   } catch (const Error&) {
@@ -40,8 +40,8 @@ void read_metrics(Log& log, const Limits& limits) {
     const std::string line = text.substr(begin, end - begin);
     begin = end + 1;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    if (const Json row = row_of(line, path, limits); row.is_object())
-      log.metrics.push_back(row.dump(-1, ' ', false, Json::error_handler_t::replace));
+    if (const model::JsonTree row = row_of(line, path, limits); row.root.is_object())
+      log.metrics.push_back(row.root.dump(-1, ' ', false, Json::error_handler_t::replace));
     else
       ++log.damaged_lines;
   }

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "base/cursor.hpp"
 #include "base/digest.hpp"
+#include "base/whole_root.hpp"
 
 namespace tenon::base {
 namespace {
@@ -21,6 +24,15 @@ TEST(Text, NumbersAreReadable) {
   EXPECT_EQ(plural(2'000, "key"), "2,000 keys");
   EXPECT_EQ(shape_text(std::vector<std::int64_t>{64, 3}), "[64, 3]");
   EXPECT_EQ(shape_text(std::vector<std::int64_t>{}), "[]");
+}
+
+TEST(WholeRoot, IsExactForEveryNumber) {
+  EXPECT_EQ(whole_root(0), 0);
+  EXPECT_EQ(whole_root(256), 16);
+  EXPECT_EQ(whole_root(257), std::nullopt);
+  EXPECT_EQ(whole_root(-4), std::nullopt);
+  EXPECT_EQ(whole_root(3'037'000'499LL * 3'037'000'499LL), 3'037'000'499LL);  // the largest square
+  EXPECT_EQ(whole_root(std::numeric_limits<std::int64_t>::max()), std::nullopt);
 }
 
 TEST(Text, GlobsMatchWholeNames) {

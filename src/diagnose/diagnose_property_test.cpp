@@ -256,7 +256,8 @@ TEST(AnyText, GetsAnAnswerThatHoldsTogether) {
 
 // A text may put any two shapes side by side.
 TEST(AnyText, ShapesOfUnequalRanksGetAnAnswer) {
-  const std::vector<std::string> shapes{"", "65", "9, 64", "1, 197, 768", "64, 3, 7, 7", "8, 3, 2, 14, 14"};
+  const std::vector<std::string> shapes{
+      "", "65", "9, 64", "1, 197, 768", "64, 3, 7, 7", "8, 3, 2, 14, 14", "1, 9223372036854775807, 768"};
   for (const char* module :
        {"lm_head", "fc", "conv1", "embed", "pos_embed", "attn.qkv", "patch_embed.proj", "blocks.0"})
     for (const char* leaf : {"weight", "bias", "relative_position_bias_table"})

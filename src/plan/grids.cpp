@@ -1,16 +1,15 @@
 #include "plan/grids.hpp"
 
-#include <cmath>
+#include "base/whole_root.hpp"
 
 namespace tenon::plan {
 namespace {
 
 /// [g, g] for g * g positions, g > 0.
 std::optional<Shape> square(std::int64_t positions) {
-  if (positions < 1) return std::nullopt;
-  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(positions))));
-  if (side > 3'000'000'000 || side * side != positions) return std::nullopt;
-  return Shape{side, side};
+  const auto side = base::whole_root(positions);
+  if (side.value_or(0) < 1) return std::nullopt;
+  return Shape{*side, *side};
 }
 
 bool fills(const Shape& grid, std::int64_t positions) {

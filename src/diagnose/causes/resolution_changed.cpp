@@ -4,9 +4,9 @@
 //   pos_embed [1, 257, 384] against [1, 197, 384]   257 = 16^2 + 1, 197 = 14^2 + 1
 //   relative_position_bias_table [169, 4] against [529, 4]   169 = (2 * 7 - 1)^2, 529 = (2 * 12 - 1)^2
 #include <algorithm>
-#include <cmath>
 
 #include "base/text.hpp"
+#include "base/whole_root.hpp"
 #include "diagnose/families.hpp"
 #include "diagnose/phrases.hpp"
 #include "diagnose/reading.hpp"
@@ -20,9 +20,8 @@ namespace {
 /// "16 x 16 + 1" of 257; "" when the number is no square with up to two tokens more.
 std::string grid_text(std::int64_t count) {
   for (std::int64_t tokens = 0; tokens <= 2; ++tokens) {
-    const auto side = static_cast<std::int64_t>(
-        std::llround(std::sqrt(static_cast<double>(std::max<std::int64_t>(count - tokens, 0)))));
-    if (side > 1 && side * side == count - tokens)
+    const std::int64_t side = base::whole_root(count - tokens).value_or(0);
+    if (side > 1)
       return std::to_string(side) + " x " + std::to_string(side) + (tokens > 0 ? " + " + std::to_string(tokens) : "");
   }
   return {};

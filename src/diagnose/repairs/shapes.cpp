@@ -1,6 +1,5 @@
 // Tables and filters whose extents follow from the input: resized, cut, filled up or summed.
-#include <cmath>
-
+#include "base/whole_root.hpp"
 #include "diagnose/families.hpp"
 #include "diagnose/names.hpp"
 #include "diagnose/repairs/repairs.hpp"
@@ -9,10 +8,7 @@
 namespace tenon::diagnosis {
 namespace {
 
-bool is_square(std::int64_t count) {
-  const auto side = std::llround(std::sqrt(static_cast<double>(std::max<std::int64_t>(count, 0))));
-  return side > 1 && side * side == count;
-}
+bool is_square(std::int64_t count) { return base::whole_root(count).value_or(0) > 1; }
 
 /// Squares of places behind the same number of tokens, 0 to 2, on both sides.
 bool are_grids(std::int64_t a, std::int64_t b) {

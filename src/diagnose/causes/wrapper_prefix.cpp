@@ -476,17 +476,6 @@ std::string_view below_wrappers(std::string_view name, std::string_view level) {
   return name;
 }
 
-/// All rows are of one part within the blocks of a network: `layers.#.mamba.`, which was put into them.
-bool are_within_blocks(const std::vector<OpenName>& rows) {
-  std::vector<std::string> templates;
-  for (const OpenName& row : rows) templates.push_back(template_of(row.name));
-  std::vector<OpenName> names;
-  for (const std::string& name : templates) names.push_back({name, 0, nullptr});
-  const std::string_view common = common_module(names);
-  const auto index = common.find("#.");
-  return index != std::string_view::npos && index + 2 < common.size();
-}
-
 /// All names of the only side shown stand below one level, and a network begins there.
 std::optional<Finding> from_one_level(const Case& facts) {
   constexpr std::size_t kLeast = 6;

@@ -63,32 +63,11 @@ constexpr Reading kReadings[] = {
      "see which they are    tenon check FILE --against MODEL"},
 };
 
-/// Only modules that quantise are missing: they were added to the model.
-std::optional<Finding> quantisers(const Case& facts) {
-  const auto& missing = facts.gap.missing;
-  const bool are_quantisers = !missing.empty() && facts.gap.unexpected.empty() && facts.gap.mismatched.empty() &&
-                              std::all_of(missing.begin(), missing.end(), [&](std::size_t index) {
-                                const Family family = family_of(facts.want(index).name);
-                                return family == Family::Quantised || family == Family::BatchCounter;
-                              });
-  if (!are_quantisers || facts.knowledge == Knowledge::Whole) return std::nullopt;
-  Finding finding = say(facts, {0.4,
-                                "modules that quantise were added to the model",
-                                "they come with quantisation-aware training, and a plain checkpoint has none",
-                                {base::plural(missing.size(), "missing key") + ", all of them of such modules"},
-                                {"load the plain weights before these modules are added"}});
-  finding.cause.keys = missing.size();
-  return finding;
-}
-
 }  // namespace
 
 std::optional<Finding> find_new_modules(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  if (rows.empty()) {
-    if (auto finding = quantisers(facts)) return finding;
-    return read_sightings(facts, kReadings);
-  }
+  if (rows.empty()) return read_sightings(facts, kReadings);
   if (rows.missing.empty() || rows.missing.size() < rows.unexpected.size()) return std::nullopt;
   if (facts.knowledge == Knowledge::Whole && facts.gap.matched.size() < rows.missing.size()) return std::nullopt;
   const auto levels = first_levels(rows.missing);

@@ -226,6 +226,31 @@ const Principle kPrinciples[] = {
            names.push_back("layer1." + number_text(i) + "." + leaf);
        return error_of(names, {});
      }},
+    {"WhatBeginsWithinANetworkIsNoWrappers", "different_config", "",
+     [](Network& n) {
+       const std::string stage = "backbone.backbone." + n.word();
+       return error_of(
+           {}, joined(Network::blocks(stage + "2.1.m.", 1, 1), Network::blocks(stage + "3.1.m.", 3, n.number(2, 6))));
+     }},
+    {"APartPutIntoTheBlocksIsNew", "new_modules", "",
+     [](Network& n) {
+       const std::string part = n.word();
+       Names missing;
+       for (std::size_t i = 0; i < n.number(3, 6); ++i)
+         for (const char* leaf : {"in.weight", "in.bias", "out.weight", "out.bias"})
+           missing.push_back("net.layer." + number_text(i) + "." + part + "." + leaf);
+       return error_of(missing, {"cls.weight", "cls.bias"});
+     }},
+    {"WidthsWithinBlocksAreNoHead", "different_config", "",
+     [](Network& n) {
+       const std::string layer = n.word();
+       std::string shapes;
+       for (std::size_t i = 0; i < n.number(2, 5); ++i) {
+         const std::string name = "blocks." + number_text(i) + "." + layer + ".linear.";
+         shapes += pair_text(name + "weight", "9216, 64", "6144, 64") + pair_text(name + "bias", "9216", "6144");
+       }
+       return error_of({}, {}, shapes);
+     }},
     {"LayersOfTheSameNamesAreRenamed", "renamed_modules", "",
      [](Network& n) {
        const std::string old = n.word(), now = n.word() + "s";

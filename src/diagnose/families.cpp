@@ -272,7 +272,7 @@ bool is_quantised(std::string_view name, std::string_view leaf, unsigned signs) 
   if (leaf.starts_with("bitsandbytes__") || has_part(name, "quant_state") || has_part(name, "activation_post_process"))
     return true;
   return has_part(name, "uantizer") || has_part(name, "_quant.") || has_part(name, "fake_quant") ||
-         has_part(name, "quant_");
+         has_part(name, "quant_") || has_part(name, "_output_scale.");
 }
 
 bool is_weight_norm(std::string_view name, unsigned signs) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "diagnose/names.hpp"
 #include "diagnose/shape_relation.hpp"
 
 namespace tenon::diagnosis {
@@ -59,7 +60,8 @@ std::optional<Ends> changed_ends(const std::vector<OpenPair>& rows) {
   };
   for (const OpenPair& row : rows) {
     const auto axis = only_axis(*row.have, *row.want);
-    if (!axis || *axis > 1) return std::nullopt;
+    const bool is_table = axis == std::size_t{0} && row.have->size() == 2 && is_called_embedding(module_of(row.name));
+    if (!axis || *axis > 1 || is_table) return std::nullopt;  // a table's rows are symbols, and no layer's
     if (row.have->size() > 1) (*axis == 0 ? of_rows : of_columns).insert(extents(row, *axis));
   }
   Ends ends;

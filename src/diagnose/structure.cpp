@@ -341,6 +341,16 @@ std::vector<OpenName> deeper_stages(const std::vector<OpenName>& rows) {
   return stages.size() >= 2 && has_row && !has_first ? found : std::vector<OpenName>();
 }
 
+bool are_within_blocks(const std::vector<OpenName>& rows) {
+  std::vector<std::string> templates;
+  for (const OpenName& row : rows) templates.push_back(template_of(row.name));
+  std::vector<OpenName> names;
+  for (const std::string& name : templates) names.push_back({name, 0, nullptr});
+  const std::string_view common = common_module(names);
+  const auto index = common.find("#.");
+  return index != std::string_view::npos && index + 2 < common.size();
+}
+
 bool are_of_one_word(const std::vector<OpenName>& rows) {
   const std::string_view word = rows.front().name.substr(0, rows.front().name.find('_') + 1);
   return !word.empty() && word.find('.') == std::string_view::npos &&

@@ -65,6 +65,9 @@ bool are_normalisations(const std::vector<OpenName>& rows);
 /// then other names are likelier than another network.
 bool are_kindred(const OpenRows& rows);
 
+/// All rows are of one part within the blocks of a network: `layers.#.mamba.`, which was put into them.
+bool are_within_blocks(const std::vector<OpenName>& rows);
+
 /// All names begin with one word of several (`template_embedder.`, `template_stack.`): one branch of a network.
 bool are_of_one_word(const std::vector<OpenName>& rows);
 

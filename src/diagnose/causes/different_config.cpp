@@ -28,6 +28,7 @@ constexpr Reading kReadings[] = {
     {Symptom::AxesTurned, 0.5, "a tensor of the file has other axes than its layer", kWhy, kHelp},
     {Symptom::LayerWeights, 0.5, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::LayerCount, 0.7, "the model has another number of layers than the file", kWhy, kHelp},
+    {Symptom::InputSpace, 0.5, "the environment's options are not those of the saved policy", kWhy, kHelp},
     {Symptom::OtherOption, 0.75, "an option of the checkpoint is not that of the model", kWhy, kHelp},
     {Symptom::EmptyIndex, 0.4, "an index goes beyond a table", kWhy, kHelp},
 };

@@ -478,7 +478,10 @@ std::optional<Finding> backbone_of_classifier(const Case& facts) {
   const auto is_end = [](const OpenName& row) { return is_of_end(row.name); };
   const bool is_norm_only = std::all_of(rows.unexpected.begin(), rows.unexpected.end(),
                                         [](const OpenName& row) { return is_normalisation(first_level(row.name)); });
-  if (is_norm_only || !std::all_of(rows.unexpected.begin(), rows.unexpected.end(), is_end) ||
+  const bool are_heads = std::all_of(rows.unexpected.begin(), rows.unexpected.end(),
+                                     [](const OpenName& row) { return is_called_head(first_level(row.name)); });
+  if (is_norm_only || (are_heads && are_within_blocks(rows.missing)) ||
+      !std::all_of(rows.unexpected.begin(), rows.unexpected.end(), is_end) ||
       std::all_of(rows.missing.begin(), rows.missing.end(),
                   [](const OpenName& row) { return is_called_head(first_level(row.name)); }))
     return std::nullopt;
@@ -508,7 +511,7 @@ std::optional<Finding> head_for_another(const Case& facts) {
   const bool wanted = all_heads(facts.gap.missing, [&](std::size_t i) { return std::string_view(facts.want(i).name); });
   if (saved == wanted || (saved ? facts.gap.missing : facts.gap.unexpected).size() > kFewLayers) return std::nullopt;
   const OpenRows rows = open_rows(facts);
-  Finding finding = say(facts, {0.66,
+  Finding finding = say(facts, {are_within_blocks(rows.missing) ? 0.5 : 0.66,
                                 std::string(saved ? "all that the checkpoint has too much is its head: "
                                                   : "all that the model lacks is its head: ") +
                                     list_text(first_levels(saved ? rows.unexpected : rows.missing)),
@@ -522,6 +525,9 @@ std::optional<Finding> head_for_another(const Case& facts) {
 }
 
 constexpr Reading kReadings[] = {
+    {Symptom::OutputSpace, 0.75, "the environment takes other actions than the saved policy gives",
+     "a policy's last layer has one row for each action of its environment",
+     "build the environment as it was: same release, same wrappers"},
     {Symptom::ClassCount, 0.75, "the file and the model have other numbers of classes", kWhy,
      "build the model with the saved number of classes, or load the other layers alone"},
     {Symptom::KernelOutputs, 0.7, "a layer has another number of outputs in the file than in the model (%)", kWhy,

@@ -19,6 +19,9 @@ namespace tenon::diagnosis {
 namespace {
 
 constexpr Reading kReadings[] = {
+    {Symptom::InputSpace, 0.75, "the environment gives other observations than the saved policy takes",
+     "a policy's first layer is as wide as the observations of its environment",
+     "build the environment as it was: same release, same wrappers"},
     {Symptom::InputWidth, 0.6, "a convolution gets another number of channels than its weight has",
      "the first layer was built or saved for other input",
      "build the model for the checkpoint's input, or change the input"},

@@ -74,6 +74,9 @@ constexpr Reading kReadings[] = {
      "were "
      "converted before, have other axes",
      "load with the release and backend that saved it, layer by layer in the same order"},
+    {Symptom::AxesOfOne, 0.75, "axes of one element were added or taken away",
+     "releases and libraries keep vectors with and without axes of one element",
+     "reshape the tensor: no value changes"},
     {Symptom::KernelTurned, 0.75, "the kernel's window stands at the other end of its axes",
      "Keras keeps kernels as height, width, in, out, and PyTorch as out, in, height, width",
      "permute the kernels, or take the file that was saved for this framework"},

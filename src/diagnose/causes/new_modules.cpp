@@ -33,6 +33,10 @@ bool is_upper_part(std::string_view level) {
 /// Subtrees of the model in which everything is missing; one or a few say that parts were added.
 double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree, bool is_first_only) {
   const bool is_remainder = rows.unexpected.size() * 8 <= rows.missing.size();  // what is left over is a layer or two
+  // A head that is left over is of the file's task; a part within the blocks that are there is no other task's.
+  const bool is_put_in = are_within_blocks(rows.missing) && !rows.unexpected.empty() &&
+                         std::all_of(rows.unexpected.begin(), rows.unexpected.end(),
+                                     [](const OpenName& row) { return is_called_head(first_level(row.name)); });
   const double only = !rows.mismatched.empty() ? 0.6 : rows.unexpected.empty() ? 1 : is_remainder ? 0.9 : 0.6;
   const double focus = is_one_subtree ? 1 : levels <= 3 ? 0.85 : 0.6;
   const bool is_all =
@@ -43,6 +47,7 @@ double confidence(const OpenRows& rows, std::size_t levels, bool is_one_subtree,
   const double plain = quantised.size() * 3 >= rows.missing.size() ? 0.5 : 1;  // then that explains them
   const bool are_extras = std::all_of(rows.missing.begin(), rows.missing.end(),
                                       [](const OpenName& row) { return family_of(row.name) == Family::Training; });
+  if (is_put_in) return 0.76;
   if (are_extras) return (is_first_only ? 0.4 : 0.7) * only;  // losses and critics, which files for use leave out
   if (are_normalisations(rows.missing)) return 0.45 * only;   // an option, or folding
   const bool is_everything = is_all && begins_network(rows.missing.front().name);
@@ -58,32 +63,11 @@ constexpr Reading kReadings[] = {
      "see which they are    tenon check FILE --against MODEL"},
 };
 
-/// Only modules that quantise are missing: they were added to the model.
-std::optional<Finding> quantisers(const Case& facts) {
-  const auto& missing = facts.gap.missing;
-  const bool are_quantisers = !missing.empty() && facts.gap.unexpected.empty() && facts.gap.mismatched.empty() &&
-                              std::all_of(missing.begin(), missing.end(), [&](std::size_t index) {
-                                const Family family = family_of(facts.want(index).name);
-                                return family == Family::Quantised || family == Family::BatchCounter;
-                              });
-  if (!are_quantisers || facts.knowledge == Knowledge::Whole) return std::nullopt;
-  Finding finding = say(facts, {0.4,
-                                "modules that quantise were added to the model",
-                                "they come with quantisation-aware training, and a plain checkpoint has none",
-                                {base::plural(missing.size(), "missing key") + ", all of them of such modules"},
-                                {"load the plain weights before these modules are added"}});
-  finding.cause.keys = missing.size();
-  return finding;
-}
-
 }  // namespace
 
 std::optional<Finding> find_new_modules(const Case& facts) {
   const OpenRows rows = open_rows(facts);
-  if (rows.empty()) {
-    if (auto finding = quantisers(facts)) return finding;
-    return read_sightings(facts, kReadings);
-  }
+  if (rows.empty()) return read_sightings(facts, kReadings);
   if (rows.missing.empty() || rows.missing.size() < rows.unexpected.size()) return std::nullopt;
   if (facts.knowledge == Knowledge::Whole && facts.gap.matched.size() < rows.missing.size()) return std::nullopt;
   const auto levels = first_levels(rows.missing);

@@ -30,6 +30,8 @@ constexpr Reading kReadings[] = {
      "save the state dict with the old release, and load it into a new model"},
     {Symptom::ModuleAttribute, 0.74, "a library is of another release than the code that calls it: `%`",
      "functions come and go with releases", "install the release that the code was written for"},
+    {Symptom::AxesOfOne, 0.5, "a release may keep these axes in another way",
+     "libraries changed with which axes they keep vectors", kReleases},
     {Symptom::UnknownArgument, 0.72, "a constructor's options are those of another release: `%`",
      "a description names options that the class does not have here, or lacks one", kReleases},
     {Symptom::OldKeras, 0.6, "the libraries that wrote and read it are of other ages",

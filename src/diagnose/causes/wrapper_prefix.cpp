@@ -382,56 +382,78 @@ bool is_first_layer(std::string_view rest) {
   return begins_network(rest) && std::count(rest.begin(), rest.end(), '.') <= 2;
 }
 
+/// What a wrapper's name in front says where the other side shows no name behind it.
+struct NameInFront {
+  std::string_view prefix;
+  bool strips = false;         ///< the file has it; otherwise the model
+  bool is_both = false;        ///< both sides show names
+  bool shares_forms = false;   ///< and names of one form: `layers.#.ln1.weight`
+  bool is_faint = false;       ///< the class that loads has that level before all of its names
+  bool is_bare_start = false;  ///< a first layer stands right behind it
+  std::size_t keys = 0;
+
+  /// A name that nothing but a wrapper has.
+  bool is_own_word() const { return prefix == "module." || prefix.front() == '_' || prefix == "base_model.model."; }
+  double confidence() const {
+    const bool is_encoder = prefix.find("encoder") != std::string_view::npos || prefix == "student.";
+    return is_faint        ? 0.42
+           : is_own_word() ? 0.78
+           : shares_forms  ? 0.76
+           : is_encoder    ? 0.65
+           : is_bare_start ? 0.62
+           : is_both       ? 0.5
+                           : 0.45;
+  }
+};
+
+std::optional<NameInFront> name_in_front(const Case& facts, const Sides& sides, std::string_view prefix) {
+  const auto starts = [&](const NamedShape& row) { return row.name.starts_with(prefix); };
+  const auto saved = static_cast<std::size_t>(std::count_if(sides.have.begin(), sides.have.end(), starts));
+  const auto wanted = static_cast<std::size_t>(std::count_if(sides.want.begin(), sides.want.end(), starts));
+  const bool strips = saved > 0 && saved * 5 >= sides.have.size() * 4 && wanted == 0;
+  const bool adds = wanted > 0 && wanted == sides.want.size() && saved == 0;
+  const bool is_sure = prefix == "module." || prefix.front() == '_' || !sides.have.empty();
+  // Every name of a wrapped model starts so: names of one side then say nothing of the other.
+  const bool is_own_level = prefix_of_class(facts.text->target_class) == prefix;
+  if ((!strips && (!adds || !is_sure)) || (is_own_level && strips)) return std::nullopt;
+  NameInFront found{prefix, strips, !sides.have.empty() && !sides.want.empty()};
+  const bool begins =
+      adds && sides.have.empty() && prefix == "module." && begins_below(sides.want.front().name, prefix);
+  found.is_faint = is_own_level && !begins && is_one_part(facts);
+  found.is_bare_start = strips && sides.want.empty() && starts(sides.have.front()) &&
+                        is_first_layer(sides.have.front().name.substr(prefix.size()));
+  found.shares_forms =
+      found.is_both && share_forms(strips ? sides.have : sides.want, prefix, strips ? sides.want : sides.have);
+  found.keys = saved + wanted;
+  return found;
+}
+
 /// Every, or nearly every, name of one side starts with a wrapper's name, and none of the other side does.
 std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
-  for (const std::string_view prefix : kTellingNames) {
-    const auto starts = [&](const NamedShape& row) { return row.name.starts_with(prefix); };
-    const auto saved = static_cast<std::size_t>(std::count_if(sides.have.begin(), sides.have.end(), starts));
-    const auto wanted = static_cast<std::size_t>(std::count_if(sides.want.begin(), sides.want.end(), starts));
-    const bool strips = saved > 0 && saved * 5 >= sides.have.size() * 4 && wanted == 0;
-    const bool adds = wanted > 0 && wanted == sides.want.size() && saved == 0;
-    const bool is_sure = prefix == "module." || prefix.front() == '_' || !sides.have.empty();
-    if (!strips && (!adds || !is_sure)) continue;
-    // Every name of a wrapped model starts so: names of one side then say nothing of the other.
-    const bool is_own_level = prefix_of_class(facts.text->target_class) == prefix;
-    if (is_own_level && strips) continue;
-    const bool begins =
-        adds && sides.have.empty() && prefix == "module." && begins_below(sides.want.front().name, prefix);
-    const bool is_bare_start = strips && sides.want.empty() && starts(sides.have.front()) &&
-                               is_first_layer(sides.have.front().name.substr(prefix.size()));
-    const bool is_faint = is_own_level && !begins && is_one_part(facts);
-    const bool is_both = !sides.have.empty() && !sides.want.empty();
-    const bool shares_forms =
-        is_both && share_forms(strips ? sides.have : sides.want, prefix, strips ? sides.want : sides.have);
-    Finding finding;
-    const bool is_own_word = prefix == "module." || prefix.front() == '_' || prefix == "base_model.model.";
-    const bool is_encoder = prefix.find("encoder") != std::string_view::npos || prefix == "student.";
-    finding.cause.confidence = is_faint        ? 0.42
-                               : is_own_word   ? 0.78
-                               : shares_forms  ? 0.76
-                               : is_encoder    ? 0.65
-                               : is_bare_start ? 0.62
-                               : is_both       ? 0.5
-                                               : 0.45;
-    finding.cause.summary = std::string(strips ? "unexpected" : "missing") + " keys start with " + quoted(prefix) +
-                            " and no " + (strips ? "missing" : "unexpected") + " key does";
-    finding.cause.place = place_of(facts);
-    finding.cause.why = why({std::string(strips ? prefix : ""), std::string(strips ? "" : prefix), 0, 0, {}});
-    finding.cause.keys = saved + wanted + (is_both ? std::min(sides.have.size(), sides.want.size()) : 0);
-    if (shares_forms) {  // then a rename from one block to another says nothing more
-      finding.told_want = facts.gap.missing;
-      finding.told_have = facts.gap.unexpected;
-    }
-    if (is_both && (is_own_word || shares_forms))
-      finding.cause.keys = sides.have.size() + sides.want.size();  // no name can fit before
-    finding.cause.evidence = {base::count_text(saved + wanted) + " of " +
-                              base::count_text(strips ? sides.have.size() : sides.want.size()) +
-                              " keys shown start with " + quoted(prefix)};
-    finding.cause.help = {strips ? "strip the prefix, or save unwrapped: model.module.state_dict()"
-                                 : "load into the model within the wrapper: model.module.load_state_dict(...)"};
-    return finding;
+  std::optional<NameInFront> found;
+  for (const std::string_view prefix : kTellingNames)
+    if ((found = name_in_front(facts, sides, prefix))) break;
+  if (!found) return std::nullopt;
+  const std::string prefix(found->prefix);
+  const std::string_view side = found->strips ? "unexpected" : "missing",
+                         other = found->strips ? "missing" : "unexpected";
+  const std::size_t shown = found->strips ? sides.have.size() : sides.want.size();
+  Finding finding = say(
+      facts,
+      {found->confidence(),
+       std::string(side) + " keys start with " + quoted(prefix) + " and no " + std::string(other) + " key does",
+       why({found->strips ? prefix : "", found->strips ? "" : prefix, 0, 0, {}}),
+       {base::count_text(found->keys) + " of " + base::count_text(shown) + " keys shown start with " + quoted(prefix)},
+       {found->strips ? "strip the prefix, or save unwrapped: model.module.state_dict()"
+                      : "load into the model within the wrapper: model.module.load_state_dict(...)"}});
+  finding.cause.keys = found->keys + (found->is_both ? std::min(sides.have.size(), sides.want.size()) : 0);
+  if (found->shares_forms) {  // then a rename from one block to another says nothing more
+    finding.told_want = facts.gap.missing;
+    finding.told_have = facts.gap.unexpected;
   }
-  return std::nullopt;
+  if (found->is_both && (found->is_own_word() || found->shares_forms))
+    finding.cause.keys = sides.have.size() + sides.want.size();  // no name can fit before
+  return finding;
 }
 
 /// Cut lists whose names meet only when indices are left out of account; or a level that stands in the middle.
@@ -474,17 +496,6 @@ std::string_view below_wrappers(std::string_view name, std::string_view level) {
   while (name.find('.') != std::string_view::npos && is_wrapper_level(first_level(name)))
     name.remove_prefix(first_level(name).size() + 1);
   return name;
-}
-
-/// All rows are of one part within the blocks of a network: `layers.#.mamba.`, which was put into them.
-bool are_within_blocks(const std::vector<OpenName>& rows) {
-  std::vector<std::string> templates;
-  for (const OpenName& row : rows) templates.push_back(template_of(row.name));
-  std::vector<OpenName> names;
-  for (const std::string& name : templates) names.push_back({name, 0, nullptr});
-  const std::string_view common = common_module(names);
-  const auto index = common.find("#.");
-  return index != std::string_view::npos && index + 2 < common.size();
 }
 
 /// All names of the only side shown stand below one level, and a network begins there.

@@ -52,6 +52,7 @@ constexpr Heading kHeadings[] = {
     {"issing params:", Side::Missing},
     {"issing in state_dict", Side::Missing},
     {"following keys are missing", Side::Missing},
+    {"missing required keys", Side::Missing},
     {"and are newly initialized", Side::Missing, true},
     {"are not found in the checkpoint", Side::Missing},
     {"not found in the checkpoint", Side::Missing},

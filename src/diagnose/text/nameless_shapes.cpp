@@ -50,6 +50,8 @@ void note_nameless_shapes(std::string_view line, const Shape& a, const Shape& b,
   Sighting seen{Symptom::KernelShape, "", std::string(line.substr(0, kExcerptBytes))};
   if (is_turned(a, b)) {
     seen.symptom = Symptom::KernelTurned;
+  } else if (equal_when_squeezed(a, b)) {
+    seen.symptom = Symptom::AxesOfOne;
   } else if (is_table_of_tokens(x, y)) {
     seen.symptom = Symptom::VocabularySize;
   } else if (are_outputs(x, y, is_last_only)) {

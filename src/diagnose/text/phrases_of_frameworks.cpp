@@ -54,6 +54,8 @@ constexpr Phrase kPhrases[] = {
     {"index out of range in self", Symptom::EmptyIndex},
     {"srcSelectDimSize", Symptom::EmptyIndex},
     {"out of bounds for embedding", Symptom::EmptyIndex},
+    {"bservation spaces do not match", Symptom::InputSpace},
+    {"ction spaces do not match", Symptom::OutputSpace},
     {"nput image size", Symptom::InputSize},
     {"mage size (", Symptom::InputSize},
     {"unknown model architecture", Symptom::OtherModel},

@@ -29,6 +29,9 @@ std::vector<Word> words_of(std::string_view line) {
     std::size_t begin = at, last = end;
     while (begin < last && kMarks.find(line[begin]) != std::string_view::npos) ++begin;
     while (last > begin && kMarks.find(line[last - 1]) != std::string_view::npos) --last;
+    // a logger's marks stand before the first word: `INFO:root:dec.ups.4.bias`
+    const auto colon = line.substr(0, last).rfind(':');
+    if (colon != std::string_view::npos && colon > begin) begin = colon + 1;
     if (last > begin) words.push_back({begin, line.substr(begin, last - begin)});
     at = end + 1;
   }

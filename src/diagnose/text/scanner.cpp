@@ -70,10 +70,23 @@ std::optional<std::string> Scanner::quoted() {
   return name;
 }
 
+std::optional<std::string> Scanner::name() {
+  const std::size_t start = at_;
+  if (!accept("(")) return quoted();
+  std::string levels;
+  while (const auto level = quoted()) {
+    levels += (levels.empty() ? "" : ".") + *level;
+    if (!accept(",")) break;
+  }
+  if (!levels.empty() && accept(")")) return levels;
+  at_ = start;
+  return std::nullopt;
+}
+
 std::vector<std::string> Scanner::quoted_list(bool& is_cut) {
   std::vector<std::string> names;
   for (;;) {
-    auto name = quoted();
+    auto name = this->name();
     if (!name) break;
     if (name->ends_with("...")) {
       is_cut = true;

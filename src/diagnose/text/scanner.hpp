@@ -33,6 +33,9 @@ class Scanner {
   /// A name in double or single quotes; spaces in it are line wraps and are taken out.
   std::optional<std::string> quoted();
 
+  /// A name in quotes, or one told level by level: `('decoder', 'norm', 'bias')` is `decoder.norm.bias`.
+  std::optional<std::string> name();
+
   /// Names in quotes between commas. `is_cut` is set when the list ends in "...".
   std::vector<std::string> quoted_list(bool& is_cut);
 

@@ -71,8 +71,8 @@ bool are_within_blocks(const std::vector<OpenName>& rows);
 /// All names begin with one word of several (`template_embedder.`, `template_stack.`): one branch of a network.
 bool are_of_one_word(const std::vector<OpenName>& rows);
 
-/// Blocks in two stages or more, in each of them from a later index on (`dark2.1.m.1`, `dark3.1.m.3`); the rows that are
-/// in such blocks, or none where a stage lacks its first block, too.
+/// Blocks in two stages or more, in each of them from a later index on (`dark2.1.m.1`, `dark3.1.m.3`); the rows that
+/// are in such blocks, or none where a stage lacks its first block, too.
 std::vector<OpenName> deeper_stages(const std::vector<OpenName>& rows);
 
 /// How alike two level names are, 0..1: shared letters in order.

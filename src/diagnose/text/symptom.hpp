@@ -92,7 +92,7 @@ enum class Symptom : std::uint8_t {
   KernelShape,       ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
   KernelOutputs,     ///< Keras: of one kernel or bias, the last axis alone differs; `detail`: both extents
   KernelTurned,      ///< Keras: the window stands at the other end of the axes
-  AxesOfOne,       ///< axes of one element came or went; the name is not told
+  AxesOfOne,         ///< axes of one element came or went; the name is not told
   AxesTurned,        ///< Keras: a conversion between layouts meets axes that it does not fit
   InputWidth,        ///< a convolution gets another number of channels
   SameShapeCopy,     ///< "While copying the parameter ..." with equal shapes
@@ -102,8 +102,8 @@ enum class Symptom : std::uint8_t {
   OtherModel,        ///< the reader says that it is another model
   OtherOption,       ///< an option of the checkpoint and of the model differ, told by name
   ClassCount,        ///< numbers of classes differ, told by number
-  InputSpace,      ///< reinforcement learning: the environment's observations are others than those saved
-  OutputSpace,     ///< ... its actions
+  InputSpace,        ///< reinforcement learning: the environment's observations are others than those saved
+  OutputSpace,       ///< ... its actions
   InputSize,         ///< an input of another size than the model was made for
   VocabularySize,    ///< a vocabulary and a table of other sizes, told in words
   EmptyIndex,        ///< index out of range in an embedding

@@ -312,6 +312,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"objects_in_fields", npy("[('a', '<f4'), ('b', '|O')]", "(1,)", kEvil), D, "os.system"},
         Row{"field_called_O", npy("[('O', '<f4')]", "(2,)", std::string(8, '\0')), S},
         Row{"short_npy", npy("'<f4'", "(9,)", "abcd"), M},
+        Row{"objects_behind_a_comma", npy("'f4,O'", "(1,)", kEvil), D, "os.system"},
+        Row{"objects_by_another_name", npy("'object'", "(1,)", kEvil), D, "os.system"},
         Row{"code_in_npy_header", npy("'<f4' + __import__('os')", "(1,)", "abcd"), M},
         Row{"safetensors",
             safetensors(R"({"__metadata__":{"note":"os.system"},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",

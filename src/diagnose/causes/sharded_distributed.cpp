@@ -113,13 +113,15 @@ bool is_cut_otherwise(const OpenPair& row) {
   return !is_turned && less >= kLeastWidth && (less * 2 == more || less * 4 == more || less * 8 == more);
 }
 
-/// A table of tokens is padded to a multiple before it is split: a half or a quarter but for the padding.
+/// A table of tokens is padded to a multiple before it is split: a half or a quarter but for the padding. Without any,
+/// it may as well be another vocabulary.
 bool is_cut_table(const OpenPair& row) {
-  constexpr std::int64_t kLeastRows = 8'192, kUnit = 64, kMostPadding = 1'024;
+  constexpr std::int64_t kLeastRows = 8'192, kUnit = 64, kMostPadding = 128;
   if (row.have->size() != 2 || only_axis(*row.have, *row.want) != std::size_t{0}) return false;
   const auto [part, whole] = std::minmax({(*row.have)[0], (*row.want)[0]});
   if (part < kLeastRows || part % kUnit != 0 || whole % kUnit != 0) return false;
-  return std::abs(part * 2 - whole) < kMostPadding || std::abs(part * 4 - whole) < kMostPadding;
+  const auto is_padding = [](std::int64_t rest) { return rest != 0 && std::abs(rest) <= kMostPadding; };
+  return is_padding(part * 2 - whole) || is_padding(part * 4 - whole);
 }
 
 /// A square layer within a block, one axis of it cut by a power of two: no option of a network makes that.

@@ -49,6 +49,19 @@ const DialectCase kShapes[] = {
     {"PartsAlongOtherAxes", "sharded_distributed",
      "The value updated is not the same shape as the original. Updated: (2560, 13696), original: (5120, 6848) for "
      "parameter 'zor.layers.0.mlp.proj.weight'"},
+    {"APaddedTableIsSplit", "sharded_distributed",
+     "size mismatch for word_embeddings.weight: copying a param with shape torch.Size([25216, 64]) from checkpoint, "
+     "the "
+     "shape in current model is torch.Size([50304, 64])."},
+    {"AnotherVocabularyIsNotSplit", "vocab_changed",
+     "size mismatch for word_embeddings.weight: copying a param with shape torch.Size([32000, 64]) from checkpoint, the "
+     "shape in current model is torch.Size([128256, 64])."},
+    {"ASquareLayerIsSplit", "sharded_distributed",
+     "size mismatch for zor.layers.15.dense.weight: copying a param with shape torch.Size([1024, 64]) from checkpoint, "
+     "the shape in current model is torch.Size([1024, 1024])."},
+    {"AnErrorsClassIsNoTensor", "resolution_changed",
+     "zor.core.LoadingException: Global shape mismatch for loaded ((1024, 768)) and expected ((512, 768)) tensor for "
+     "key model.position_embeddings.weight"},
     {"AnAssertionShowsShapesTwice", "different_config",
      "AssertionError: ('Pointer shape torch.Size([312]) and array shape (128,) mismatched', torch.Size([312]), "
      "(128,))"},

@@ -251,6 +251,13 @@ const Principle kPrinciples[] = {
        }
        return error_of({}, {}, shapes);
      }},
+    {"ALayerAloneIsNoNetwork", "different_architecture", "",
+     [](Network& n) { return error_of({"weight"}, Network::blocks(n.word() + ".", 0, n.number(1, 4))); }},
+    {"ABodyOfPlainLayersIsAnotherNetworks", "different_architecture", "",
+     [](Network& n) {
+       return error_of(
+           joined(Network::blocks("conv_body_down.", 0, n.number(2, 5)), Network::blocks("conv_body_up.", 0, 2)), {});
+     }},
     {"LayersOfTheSameNamesAreRenamed", "renamed_modules", "",
      [](Network& n) {
        const std::string old = n.word(), now = n.word() + "s";

@@ -67,12 +67,58 @@ std::optional<Finding> two_families(const Case& facts, const OpenRows& rows) {
   return finding;
 }
 
+/// The model is one layer (`weight`), and the file holds a network: a loss or a head was given the backbone's file.
+std::optional<Finding> one_layer(const Case& facts, const OpenRows& rows) {
+  constexpr std::size_t kMostOwn = 2, kLeastModules = 2;
+  const bool is_own = std::all_of(rows.missing.begin(), rows.missing.end(),
+                                  [](const OpenName& row) { return module_of(row.name).empty(); });
+  std::unordered_set<std::string_view> modules;
+  for (const OpenName& row : rows.unexpected) modules.insert(module_of(row.name));
+  if (facts.knowledge == Knowledge::Whole || rows.missing.empty() || rows.missing.size() > kMostOwn || !is_own ||
+      !is_plain_leaf(rows.missing.front().name) || modules.size() < kLeastModules || modules.count("") > 0)
+    return std::nullopt;
+  Finding finding = say(
+      facts, {0.75,
+              "the model is a single layer, and the file holds a network: " + list_text(first_levels(rows.unexpected)),
+              std::string(kWhy),
+              {base::plural(rows.missing.size(), "missing key") + " without a module, " +
+               base::plural(rows.unexpected.size(), "unexpected key") + " of several"},
+              {std::string(kHelp)}});
+  finding.cause.keys = rows.size();
+  picture_of(rows.missing, rows.unexpected, {}, finding.cause);
+  return finding;
+}
+
+/// Only layers that any network has, in blocks from the first one on: another network's body, and no part of a name.
+bool are_of_a_body(const std::vector<OpenName>& rows) {
+  constexpr std::string_view kWords[] = {"conv",     "bn",       "norm",      "layer", "layers", "block", "blocks",
+                                         "stage",    "body",     "down",      "up",    "skip",   "base",  "first",
+                                         "last",     "stages",   "net",       "model", "stem",   "res",   "residual",
+                                         "shortcut", "module",   "features",  "main",  "unit",   "basic", "relu",
+                                         "network",  "backbone", "downsample"};
+  const auto is_plain = [&](std::string_view module) {
+    for (std::size_t at = 0; at < module.size();) {
+      const std::size_t end = std::min(module.find_first_of("._0123456789", at), module.size());
+      const std::string_view word = module.substr(at, end - at);
+      if (!word.empty() && std::find(std::begin(kWords), std::end(kWords), word) == std::end(kWords)) return false;
+      at = end + 1;
+    }
+    return true;
+  };
+  return std::all_of(rows.begin(), rows.end(), [&](const OpenName& row) {
+    return is_plain(module_of(row.name)) && is_plain_leaf(leaf_of(row.name));
+  });
+}
+
 /// Everything is missing, from the first layer on, and the other side is not shown.
 std::optional<Finding> all_missing(const Case& facts, const OpenRows& rows) {
   constexpr std::size_t kLeast = 8;
   if (!rows.unexpected.empty() || rows.missing.size() < kLeast || are_normalisations(rows.missing)) return std::nullopt;
   const bool from_start = begins_network(rows.missing.front().name) && common_module(rows.missing).empty();
-  Finding finding = say(facts, {from_start ? 0.46 : 0.42,
+  const bool is_body = !from_start && rows.mismatched.empty() && are_of_a_body(rows.missing);
+  Finding finding = say(facts, {is_body      ? 0.6
+                                : from_start ? 0.46
+                                             : 0.42,
                                 "many of the model's tensors are not in the file, and the text does not show what is",
                                 std::string(kWhy),
                                 {base::plural(rows.missing.size(), "missing key") + ", 0 unexpected"},
@@ -274,6 +320,7 @@ std::optional<Finding> find_different_architecture(const Case& facts) {
   if (auto finding = foreign_width(facts, rows)) return finding;
   if (auto finding = other_rank(facts, rows)) return finding;
   if (auto finding = inner_width(facts, rows)) return finding;
+  if (auto finding = one_layer(facts, rows)) return finding;
   if (auto finding = two_families(facts, rows)) return finding;
   if (auto finding = all_missing(facts, rows)) return finding;
   if (auto finding = other_sizes(facts, rows)) return finding;

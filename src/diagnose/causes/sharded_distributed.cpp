@@ -4,6 +4,7 @@
 //   checkpoint [4096, 4096] against [0]   the model's own parameters are placeholders while it loads
 //   _flat_param, _fsdp_wrapped_module     FSDP's flattened parameters or its wrapper
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/text.hpp"
 #include "diagnose/families.hpp"
@@ -13,6 +14,7 @@
 #include "diagnose/rules.hpp"
 #include "diagnose/saying.hpp"
 #include "diagnose/shape_relation.hpp"
+#include "diagnose/structure.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -111,11 +113,33 @@ bool is_cut_otherwise(const OpenPair& row) {
   return !is_turned && less >= kLeastWidth && (less * 2 == more || less * 4 == more || less * 8 == more);
 }
 
+/// A table of tokens is padded to a multiple before it is split: a half or a quarter but for the padding. Without any,
+/// it may as well be another vocabulary.
+bool is_cut_table(const OpenPair& row) {
+  constexpr std::int64_t kLeastRows = 8'192, kUnit = 64, kMostPadding = 128;
+  if (row.have->size() != 2 || only_axis(*row.have, *row.want) != std::size_t{0}) return false;
+  const auto [part, whole] = std::minmax({(*row.have)[0], (*row.want)[0]});
+  if (part < kLeastRows || part % kUnit != 0 || whole % kUnit != 0) return false;
+  const auto is_padding = [](std::int64_t rest) { return rest != 0 && std::abs(rest) <= kMostPadding; };
+  return is_padding(part * 2 - whole) || is_padding(part * 4 - whole);
+}
+
+/// A square layer within a block, one axis of it cut by a power of two: no option of a network makes that.
+bool is_cut_square(const OpenPair& row) {
+  const auto axis = only_axis(*row.have, *row.want);
+  if (!axis || row.have->size() != 2) return false;
+  const auto [part, whole] = std::minmax({(*row.have)[*axis], (*row.want)[*axis]});
+  const bool is_part = part * 2 == whole || part * 4 == whole || part * 8 == whole || part * 16 == whole;
+  return is_part && whole == (*row.have)[1 - *axis] && whole >= 512 &&
+         template_of(row.name).find(".#.") != std::string::npos;
+}
+
 std::optional<Finding> from_parts(const Case& facts, const OpenRows& rows) {
   auto found = rows_where(rows.mismatched, is_flattened);
   const bool is_flat = !found.empty();
   if (!is_flat) found = parts_of_ranks(rows.mismatched);
-  if (found.empty()) found = rows_where(rows.mismatched, is_cut_otherwise);
+  for (const auto is_cut : {is_cut_otherwise, is_cut_table, is_cut_square})
+    if (found.empty()) found = rows_where(rows.mismatched, is_cut);
   if (found.empty()) return std::nullopt;
   Finding finding =
       say(facts, {(is_flat ? 0.6 : 0.4) + 0.25 * share_of(found.size(), rows.mismatched.size()),

@@ -102,6 +102,7 @@ bool explains_enough(const Case& facts, const PrefixFit& fit, const Sides& sides
   // `blocks.1.` against `blocks.0.0.`: the same part, counted in another way.
   const bool is_counted_otherwise = is_replaced && first_level(fit.strip) == first_level(fit.add);
   if (is_counted_otherwise && facts.knowledge == Knowledge::Partial) return false;
+  if (facts.knowledge == Knowledge::Partial && fit.keys == 1 && !fit.rivals.empty()) return false;  // any layer fits
   const bool is_of_wrappers = has_wrapper_level(fit.strip) || has_wrapper_level(fit.add);
   if (is_replaced && !is_of_wrappers && facts.knowledge == Knowledge::Partial) return false;  // a part was renamed
   if (facts.knowledge == Knowledge::Partial && is_of_one_part(fit)) return false;
@@ -460,7 +461,7 @@ std::optional<Finding> from_name_alone(const Case& facts, const Sides& sides) {
 std::optional<Finding> from_levels(const Case& facts) {
   const OpenRows rows = open_rows(facts);
   const auto edit = best_edit(rows.missing, rows.unexpected);
-  if (!edit) return std::nullopt;
+  if (!edit || (edit->missing.size() < 2 && module_of(edit->missing.front().name).empty())) return std::nullopt;
   const bool is_level = edit->from.empty() || edit->to.empty();
   const std::string& level = edit->from.empty() ? edit->to : edit->from;
   const double explained = share_of(edit->missing.size(), std::min(rows.missing.size(), rows.unexpected.size()));

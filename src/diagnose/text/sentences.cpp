@@ -95,7 +95,8 @@ std::string name_in(std::string_view line) {
   for_each_word(line, [&](std::string_view word, std::size_t) {
     const std::string_view plain = bare(word);
     const bool is_table = plain.find('_') != std::string_view::npos && is_position_table(plain);
-    if (name.empty() && (is_dotted_name(plain) || is_table)) name = plain;
+    const bool is_error = plain.ends_with("Error") || plain.ends_with("Exception");
+    if (name.empty() && !is_error && (is_dotted_name(plain) || is_table)) name = plain;
   });
   return name;
 }

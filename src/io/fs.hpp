@@ -64,6 +64,8 @@ class Fs {
   virtual int rename(const std::string& from, const std::string& to, Overwrite overwrite) = 0;
   virtual int unlink(const std::string& path) = 0;
   virtual std::optional<FileState> state(const std::string& path) = 0;
+  /// Is there surely nothing of that name? False where it cannot be told: what state() has no answer for may be there.
+  virtual bool is_missing(const std::string& path) = 0;
   virtual std::optional<std::string> read_link(const std::string& path) = 0;
   virtual std::vector<std::string> list(const std::string& folder) = 0;
   virtual std::optional<std::uint64_t> free_bytes(const std::string& folder) = 0;

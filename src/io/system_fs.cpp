@@ -155,6 +155,10 @@ class SystemFs final : public Fs {
     if (::stat(path.c_str(), &status) != 0) return std::nullopt;
     return FileState{status.st_ino, static_cast<std::uint64_t>(status.st_size), S_ISDIR(status.st_mode), status.st_dev};
   }
+  bool is_missing(const std::string& path) override {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
+  }
   std::optional<std::string> read_link(const std::string& path) override {
     std::array<char, 4096> target{};
     const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());

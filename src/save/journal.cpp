@@ -30,9 +30,20 @@ bool is_one_component(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\0\n", 3)) == name.npos;
 }
 
-bool is_still(io::Fs& fs, const std::string& path, const JournalRow& row) {
+/// Twice: an error that passes must not leave files behind.
+std::optional<io::FileState> state_of(io::Fs& fs, const std::string& path) {
   const auto state = fs.state(path);
-  return state && !state->is_folder && state->inode == row.inode && state->size == row.bytes;
+  return state || fs.is_missing(path) ? state : fs.state(path);
+}
+
+enum class Found : std::uint8_t { Same, Other, Untold };
+
+/// What stands under a name of a journal: the file that was meant, another or none, or what nobody can tell.
+Found look_for(io::Fs& fs, const std::string& path, const JournalRow& row) {
+  const auto state = state_of(fs, path);
+  if (!state) return fs.is_missing(path) ? Found::Other : Found::Untold;
+  const bool is_same = !state->is_folder && state->inode == row.inode && state->size == row.bytes;
+  return is_same ? Found::Same : Found::Other;
 }
 
 std::string line_of(std::string_view kind, const JournalRow& row) {
@@ -54,11 +65,10 @@ std::optional<std::uint64_t> number_of(std::string_view word) {
 }
 
 /// Nothing for a journal that was cut or is none: its writer died before it gave the first name.
-std::optional<Journal> read_journal(io::Fs& fs, const std::string& path) {
-  const auto text = io::read_small_file(fs, path, kMaxJournalBytes);
-  if (!text || !text->ends_with("end\n")) return std::nullopt;
+std::optional<Journal> parse_journal(std::string_view text) {
+  if (!text.ends_with("end\n")) return std::nullopt;
   Journal journal;
-  std::string_view rest = *text;
+  std::string_view rest = text;
   for (bool first = true; !rest.empty(); first = false) {
     std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));
@@ -133,24 +143,38 @@ Removal::Removal(io::Fs& fs, const std::string& folder, std::vector<JournalRow> 
 
 bool Removal::run() const {
   bool all = true;
-  for (const JournalRow& row : rows_)
-    if (is_still(fs_, row.name, row) && fs_.unlink(row.name) < 0) all = false;
+  for (const JournalRow& row : rows_) {
+    const Found found = look_for(fs_, row.name, row);
+    if (found == Found::Untold || (found == Found::Same && fs_.unlink(row.name) < 0)) all = false;
+  }
   return all;
 }
 
-void recover(io::Fs& fs, const std::string& folder) {
-  const auto journals = io::stale_temporaries(fs, folder, io::Temporary::Journal);
-  if (journals.empty()) return;
-  const FolderLock lock(fs, folder, io::Wait::No);
-  if (!lock.is_held()) return;
-  for (const std::string& path : journals) {
-    bool is_done = true;
-    if (auto journal = read_journal(fs, path)) {
-      const bool has_happened = is_still(fs, io::path_in(folder, journal->index.name), journal->index);
-      is_done = Removal(fs, folder, std::move(has_happened ? journal->replaced : journal->made)).run();
-    }
-    if (is_done) fs.unlink(path);
+namespace {
+
+/// Whether nothing of it is left to do.
+bool carry_out(io::Fs& fs, const std::string& folder, Journal journal) {
+  // A look that fails must not pass for a save that has not happened: its shards would be removed.
+  const Found index = look_for(fs, io::path_in(folder, journal.index.name), journal.index);
+  if (index == Found::Untold) return false;
+  return Removal(fs, folder, std::move(index == Found::Same ? journal.replaced : journal.made)).run();
+}
+
+}  // namespace
+
+void recover(io::Fs& fs, const std::string& folder, const FolderLock& held) {
+  if (!held.is_held()) return;
+  for (const std::string& path : io::stale_temporaries(fs, folder, io::Temporary::Journal)) {
+    const auto text = io::read_small_file(fs, path, kMaxJournalBytes);
+    if (!text) continue;  // it may be whole: the next save looks again
+    auto journal = parse_journal(*text);
+    if (!journal || carry_out(fs, folder, std::move(*journal))) fs.unlink(path);
   }
+}
+
+void recover(io::Fs& fs, const std::string& folder) {
+  if (io::stale_temporaries(fs, folder, io::Temporary::Journal).empty()) return;
+  recover(fs, folder, FolderLock(fs, folder, io::Wait::No));
 }
 
 std::set<std::string> files_of_index(io::Fs& fs, const std::string& path) {
@@ -170,7 +194,7 @@ std::vector<JournalRow> shards_of_index(io::Fs& fs, const std::string& path) {
   std::vector<JournalRow> rows;
   for (const std::string& name : files_of_index(fs, path)) {
     if (!is_one_component(name)) continue;
-    const auto state = fs.state(io::path_in(folder, name));
+    const auto state = state_of(fs, io::path_in(folder, name));
     if (state && !state->is_folder) rows.push_back({name, state->inode, state->size});
   }
   return rows;

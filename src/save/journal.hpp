@@ -68,6 +68,9 @@ class Removal {
 
 /// Finishes or undoes what dead writers began in `folder`; nothing while a live one is giving names there.
 void recover(io::Fs& fs, const std::string& folder);
+/// The same for who holds the lock and is about to replace an index: with it goes what tells whether a dead writer's
+/// save has happened, so that a journal which could not be read before is tried again.
+void recover(io::Fs& fs, const std::string& folder, const FolderLock& held);
 
 /// The values of the index's weight_map, each once; none when it is missing or no index.
 std::set<std::string> files_of_index(io::Fs& fs, const std::string& path);

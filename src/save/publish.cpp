@@ -33,6 +33,7 @@ class SeveralFiles {
 
   void publish() {
     const FolderLock lock(fs_, folder_, io::Wait::Yes);
+    recover(fs_, folder_, lock);
     Journal journal;
     journal.index = row_of(*files_.back());
     for (std::size_t i = 0; i + 1 < files_.size(); ++i) journal.made.push_back(row_of(*files_[i]));

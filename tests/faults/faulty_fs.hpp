@@ -129,6 +129,7 @@ class FaultyFs final : public io::Fs {
   std::optional<io::FileState> state(const std::string& path) override {
     return before(Call::Ask) < 0 ? std::nullopt : inner_.state(path);
   }
+  bool is_missing(const std::string& path) override { return before(Call::Ask) == 0 && inner_.is_missing(path); }
   std::optional<std::string> read_link(const std::string& path) override {
     return before(Call::Ask) < 0 ? std::nullopt : inner_.read_link(path);
   }

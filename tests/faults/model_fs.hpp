@@ -70,6 +70,7 @@ class ModelFs final : public io::Fs {
   int rename(const std::string& from, const std::string& to, io::Overwrite overwrite) override;
   int unlink(const std::string& path) override;
   std::optional<io::FileState> state(const std::string& path) override;
+  bool is_missing(const std::string& path) override { return !state(path); }
   std::optional<std::string> read_link(const std::string&) override { return std::nullopt; }
   std::vector<std::string> list(const std::string& folder) override;
   std::optional<std::uint64_t> free_bytes(const std::string&) override;

@@ -52,15 +52,21 @@ class Judge {
     }
   }
 
+  /// A reader after a save over what `old` says: `old` or the new one, which has to be there when it was acknowledged.
+  void read_after(ModelFs& fs, End end, char old, const std::string& what) {
+    old_ = old;
+    read(fs, end, what);
+  }
+
   /// Nothing may lie about after a save that returned or threw.
   void tidy(ModelFs& fs, const std::string& what) {
     if (!writer_.left_behind(fs).empty()) note(outcome.left_behind, what + ": " + writer_.left_behind(fs).front(), ' ');
   }
 
   /// The next save, by another process: it must work and take the dead one's files away.
-  void next_save(const ModelFs::Disk& disk, const std::string& what) {
+  void next_save(const ModelFs::Disk& disk, const std::string& what, const std::string& name = "model-2-2") {
     ModelFs fs(disk);
-    fs.writer_name = "model-2-2";
+    fs.writer_name = name;
     try {
       writer_.save(fs, {'c'});
     } catch (const std::exception& error) {
@@ -93,7 +99,7 @@ std::vector<int> errors_of(Call call) {
     case Call::Rename: return {EIO, ENOSPC, EROFS};
     case Call::Open: return {EMFILE, EACCES};
     case Call::Lock: return {ENOLCK};
-    case Call::Ask: return {};
+    case Call::Ask:
     case Call::Read:
     case Call::Sync:
     case Call::SyncFolder:
@@ -233,6 +239,40 @@ Outcome error_sweep(const Writer& writer, Before before, Until end_of_time) {
     one_error(writer, before, is_short, where + " stops short", tidies_up, judge);
   }
   return judge.outcome;
+}
+
+namespace {
+
+/// A save by another process after one that was killed; its m-th call fails. Whether it had so many.
+bool one_failing_recovery(const Writer& writer, const ModelFs::Disk& disk, std::uint64_t m, const std::string& killed,
+                          Judge& judge) {
+  ModelFs fs(disk);
+  const char before = writer.read(fs);
+  fs.writer_name = "model-2-2";
+  FaultyFs faulty(fs, [m](std::uint64_t call, Call) {
+    return call == m ? std::optional(Fault{Fault::Kind::Error, EIO}) : std::nullopt;
+  });
+  const std::string what = killed + ", then call " + std::to_string(m) + " fails";
+  const End end = run(writer, faulty);
+  judge.read_after(fs, end, before, what);
+  judge.next_save(fs.after_kill(), what, "model-3-3");
+  return faulty.faults() > 0;
+}
+
+}  // namespace
+
+Outcome recovery_sweep(const Writer& writer, Before before, Until end_of_time) {
+  Judge judge(writer, before);
+  for (std::uint64_t n = 1;; ++n) {
+    ModelFs fs = start(writer, before);
+    FaultyFs faulty(fs, kill_at(n));
+    run_until_killed(writer, faulty);
+    if (faulty.faults() == 0) return judge.outcome;
+    const ModelFs::Disk disk = fs.after_kill();
+    const std::string killed = "killed at call " + std::to_string(n);
+    for (std::uint64_t m = 1; one_failing_recovery(writer, disk, m, killed, judge); ++m)
+      if (is_over(end_of_time)) return cut_short(judge);
+  }
 }
 
 Outcome full_disk_sweep(const Writer& writer, Before before, std::uint64_t step, Until end_of_time) {

@@ -39,6 +39,8 @@ Outcome power_cut_sweep(const Writer& writer, Before before, std::size_t states,
 /// Every call fails with each errno, once and from then on for ever; reads and writes stop short. After an
 /// acknowledged save the power goes.
 Outcome error_sweep(const Writer& writer, Before before, Until end = kNoEnd);
+/// The process is killed at every call, and of the next save, by another process, every call fails once.
+Outcome recovery_sweep(const Writer& writer, Before before, Until end = kNoEnd);
 /// The disk holds `step` bytes more each time, from nothing to enough.
 Outcome full_disk_sweep(const Writer& writer, Before before, std::uint64_t step, Until end = kNoEnd);
 

@@ -64,6 +64,13 @@ TEST(FaultSweep, AnErrorAtEveryCall) {
   std::cout << outcome.acknowledged << " saved all the same\n";
 }
 
+TEST(FaultSweep, AnErrorAtEveryCallOfTheSaveAfterAKill) {
+  std::vector<Writer> writers = {single_writer(100, false)};
+  const std::vector<std::size_t> counts = is_long() ? std::vector<std::size_t>{2, 3, 6} : std::vector<std::size_t>{2};
+  for (const std::size_t shards : counts) writers.push_back(sharded_writer(shards, 600));
+  expect_clean("error after a kill", over(writers, recovery_sweep), 3'000);
+}
+
 TEST(FaultSweep, ADiskThatIsFullAtEveryByteCount) {
   const auto sweep = [](const Writer& w, Before b, Until end) { return full_disk_sweep(w, b, 4096, end); };
   expect_clean("full disk", over(writers_under_test(), sweep), 300);

@@ -96,7 +96,7 @@ double stacked_each(const Sizes& many, const Sizes& one) {
   double explained = 0;
   for (const auto& [whole, wholes] : one)
     for (const auto& [part, parts] : many)
-      if (part < whole && part > 0 && whole % part == 0 && parts == wholes * (whole / part)) {
+      if (part < whole && part > 0 && whole % part == 0 && parts % wholes == 0 && parts / wholes == whole / part) {
         explained += static_cast<double>(whole) * static_cast<double>(wholes);
         break;
       }
@@ -109,7 +109,8 @@ double stacked_together(const Sizes& many, const Sizes& one) {
   for (const auto& [part, parts] : many) {
     std::int64_t wholes = 0;
     for (const auto& [whole, count] : one)
-      if (part > 1 && part < whole && whole % part == 0) wholes += whole / part * count;
+      if (part > 1 && part < whole && whole % part == 0)
+        wholes += std::min(whole / part, parts + 1) * count;  // more than there are parts is too many, however many
     if (wholes == parts) explained += static_cast<double>(part) * static_cast<double>(parts);
   }
   return explained;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <map>
 
+#include "base/checked.hpp"
 #include "match/hash.hpp"
 #include "match/score.hpp"
 
@@ -56,6 +57,15 @@ std::vector<Group> groups_of(const View& view, const std::vector<Tags>& bits) {
   return groups;
 }
 
+/// a : b as c : d.
+bool have_one_ratio(const Member& a, const Member& b, const Member& c, const Member& d) {
+  const auto product = [](const Member& x, const Member& y) {
+    return base::checked_multiply(static_cast<std::uint64_t>(x.elements), static_cast<std::uint64_t>(y.elements));
+  };
+  const auto outer = product(a, d);
+  return outer && outer == product(b, c);
+}
+
 /// Weights sum up, share an axis, and each bias has the part of the whole's bias that its weight has of the weight.
 bool adds_up(const View& one, std::uint32_t whole, const View& many, const Group& group) {
   const Member& fused = one.module(whole).main();
@@ -74,7 +84,7 @@ bool adds_up(const View& one, std::uint32_t whole, const View& many, const Group
   if (bias == nullptr) return true;
   for (const auto& [bit, part] : group)
     if (const Member* own = many.module(part).find(Leaf::Bias))
-      if (own->elements * fused.elements != bias->elements * many.module(part).main().elements) return false;
+      if (!have_one_ratio(*own, *bias, many.module(part).main(), fused)) return false;
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <random>
 
@@ -463,6 +464,26 @@ TEST(Match, TakesAnythingForAName) {
   Rows other = odd;
   for (Row& row : other) row.name += "x";
   applied(odd, other);
+}
+
+// Experts one by one against experts stacked, projections against their fusion: sizes are added and multiplied.
+TEST(Match, TakesAnyShapeThatASideMayHave) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max(), kHalf = std::int64_t{1} << 62;
+  for (const Shape& shape :
+       {Shape{kMost}, Shape{kHalf, kHalf}, Shape{2, kHalf}, Shape{kMost / 3}, Shape{3, kMost / 3}}) {
+    Rows parts, wholes;
+    for (const char* part : {"q", "k", "v"}) {
+      parts.push_back({std::string("attn.") + part + "_proj.weight", shape});
+      parts.push_back({std::string("attn.") + part + "_proj.bias", {shape[0]}});
+      parts.push_back({std::string("experts.") + std::to_string(parts.size() / 3) + ".weight", {kMost / 3}});
+    }
+    wholes.push_back({"attn.qkv.weight", shape});
+    wholes.push_back({"attn.qkv.bias", {kMost}});
+    wholes.push_back({"experts.weight", {3, kMost / 3}});
+    applied(parts, wholes);
+    applied(wholes, parts);
+    EXPECT_EQ(applied(parts, parts).size(), parts.size());
+  }
 }
 
 }  // namespace

@@ -23,12 +23,13 @@ std::uint64_t hash_of(std::span<const Token> tokens, std::size_t count) {
   return hash;
 }
 
-/// Extents multiplied; saturates, so that hostile shapes overflow nothing.
+/// Extents multiplied; saturates where no tensor is, so that what hostile shapes add up to overflows nothing, either.
 std::int64_t elements_of(const Shape& shape) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 56;
   std::int64_t product = 1;
   for (const std::int64_t extent : shape)
-    if (__builtin_mul_overflow(product, extent, &product)) return INT64_MAX;
-  return product;
+    if (__builtin_mul_overflow(product, extent, &product)) return kMost;
+  return std::min(product, kMost);
 }
 
 /// Numbers by value, words by letters, numbers first.

@@ -117,7 +117,7 @@ std::optional<Finding> packed_shapes(const Case& facts, const OpenRows& rows) {
         row.want->size() == 2 && row.want->back() == 1 && row.have->size() == 2 && row.have->back() > 1;
     const std::int64_t packed = element_count(in_file ? *row.have : *row.want),
                        plain = element_count(in_file ? *row.want : *row.have);
-    return in_file != in_model && packed > 1'000 && (packed * 2 == plain || packed == plain);
+    return in_file != in_model && packed > 1'000 && (packed == plain || (plain % 2 == 0 && packed == plain / 2));
   });
   if (found.empty()) return std::nullopt;
   Finding finding = say(facts, {0.9,

@@ -54,7 +54,8 @@ const DialectCase kShapes[] = {
      "the "
      "shape in current model is torch.Size([50304, 64])."},
     {"AnotherVocabularyIsNotSplit", "vocab_changed",
-     "size mismatch for word_embeddings.weight: copying a param with shape torch.Size([32000, 64]) from checkpoint, the "
+     "size mismatch for word_embeddings.weight: copying a param with shape torch.Size([32000, 64]) from checkpoint, "
+     "the "
      "shape in current model is torch.Size([128256, 64])."},
     {"ASquareLayerIsSplit", "sharded_distributed",
      "size mismatch for zor.layers.15.dense.weight: copying a param with shape torch.Size([1024, 64]) from checkpoint, "

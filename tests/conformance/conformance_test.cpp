@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -83,6 +85,21 @@ TEST_P(Readable, GivesItsExpectedListing) {
   EXPECT_EQ(found, wanted);
 }
 INSTANTIATE_TEST_SUITE_P(Files, Readable, testing::ValuesIn(files(false)), test_name);
+
+TEST_P(Readable, GivesTheSameBytesReadIntoMemoryOfTheCallers) {
+  for (const ReadMode mode : {ReadMode::Map, ReadMode::Copy}) {
+    const std::string path = (kData / GetParam()).string();
+    const Checkpoint viewed = open(path), checkpoint = open(path, {.mode = mode});
+    for (std::size_t i = 0; i < viewed.tensors().size(); ++i) {
+      const TensorInfo& info = viewed.tensors()[i];
+      if (info.storage == kNoStorage || info.dtype == DType::Unknown || info.dtype == DType::String) continue;
+      std::vector<std::byte> expected(byte_size(info.shape, info.dtype)), found(expected.size());
+      copy_dense(viewed.tensor(i), expected);
+      checkpoint.read(i, found);
+      EXPECT_EQ(found == expected, true) << info.name;
+    }
+  }
+}
 
 TEST_P(Readable, IsWholeForVerify) {
   const VerifiedFile verified = verify((kData / GetParam()).string());

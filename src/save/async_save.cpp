@@ -1,7 +1,6 @@
 #include <tenon/async_save.hpp>
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdlib>
 #include <exception>
 #include <functional>
@@ -19,20 +18,27 @@ namespace tenon {
 
 struct AsyncSaver::State {
   io::Arena arena;
+  std::mutex joining;  ///< guards the thread, which the end of the process joins as well
   std::thread thread;
-  std::mutex mutex;  ///< guards the three below
-  std::condition_variable is_idle;
+  std::atomic<std::thread::id> writer;  ///< while it writes
+  std::mutex mutex;                     ///< guards the three below
   bool is_writing = false;
   std::optional<SaveReport> report;
   std::exception_ptr error;
   std::atomic<bool> is_given_up{false};
 
-  void wait_until_idle() {
-    std::unique_lock lock(mutex);
-    is_idle.wait(lock, [this] { return !is_writing; });
+  void join() {
+    const std::lock_guard lock(joining);
+    if (thread.joinable()) thread.join();
+  }
+
+  /// Where a progress function calls exit(), the writer cannot wait for itself.
+  void join_at_exit() {
+    if (writer != std::this_thread::get_id()) join();
   }
 
   void write(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
+    writer = std::this_thread::get_id();
     std::optional<SaveReport> written;
     std::exception_ptr failed;
     try {
@@ -46,7 +52,7 @@ struct AsyncSaver::State {
       report = std::move(written);
       error = failed;
     }
-    is_idle.notify_all();
+    writer = std::thread::id{};
   }
 
   void throw_error() {
@@ -89,18 +95,18 @@ class LivingSavers {
 }  // namespace
 
 AsyncSaver::AsyncSaver() : state_(std::make_unique<State>()) {
-  LivingSavers::get().add([state = state_.get()] { state->wait_until_idle(); }, state_.get());
+  LivingSavers::get().add([state = state_.get()] { state->join_at_exit(); }, state_.get());
 }
 
 AsyncSaver::~AsyncSaver() {
-  if (state_->thread.joinable()) state_->thread.join();
+  state_->join();
   LivingSavers::get().remove(state_.get());
 }
 
 void AsyncSaver::save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options, Busy busy) {
   rehearse_save(snapshot, path, options);
   state_->is_given_up = busy == Busy::Replace;
-  if (state_->thread.joinable()) state_->thread.join();
+  state_->join();
   state_->is_given_up = false;
   state_->throw_error();
   Snapshot copy = saving::copied_into(state_->arena, snapshot);
@@ -112,6 +118,7 @@ void AsyncSaver::save(const Snapshot& snapshot, const std::string& path, const S
   state_->report.reset();
   state_->is_writing = true;
   try {
+    const std::lock_guard lock(state_->joining);
     state_->thread = std::thread([state = state_.get(), copy = std::move(copy), path, quiet = std::move(quiet)] {
       state->write(copy, path, quiet);
     });
@@ -122,7 +129,7 @@ void AsyncSaver::save(const Snapshot& snapshot, const std::string& path, const S
 }
 
 std::optional<SaveReport> AsyncSaver::wait() {
-  if (state_->thread.joinable()) state_->thread.join();
+  state_->join();
   state_->throw_error();
   const std::lock_guard lock(state_->mutex);
   return std::exchange(state_->report, std::nullopt);

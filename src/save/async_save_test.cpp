@@ -159,6 +159,23 @@ TEST_F(AsyncSave, TheEndOfTheProcessWaits) {
   EXPECT_EQ(entries(), 1U);
 }
 
+TEST_F(AsyncSave, AProgressFunctionMayEndTheProcess) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(20);  // a wait for itself would never end
+    Model model;
+    AsyncSaver saver;
+    saver.save(model.snapshot(), path("m"), {.progress = [](auto, auto) { std::exit(7); }});
+    saver.wait();
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
+  EXPECT_FALSE(std::filesystem::exists(path("m")));
+}
+
 TEST_F(AsyncSave, TensorsThatShareBytesShareThemInTheFile) {
   Model model;
   Snapshot snapshot = model.snapshot();

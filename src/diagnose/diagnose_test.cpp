@@ -539,6 +539,17 @@ INSTANTIATE_TEST_SUITE_P(
         ExplainCase{"Nothing", "all went well", {}, std::nullopt}, ExplainCase{"Empty", "", {}, std::nullopt}),
     [](const auto& row) { return row.param.name; });
 
+// Prose that tells a shape and one name that is absent: the name is not the first of many, and there may be none.
+TEST(Explain, TellsAShapeBesideANameThatIsAbsent) {
+  for (const char* text :
+       {"[4) e.w (6]\n_quant.absent", "shape of conv.weight is [4], expected [6]\nencoder.scale is absent",
+        "conv.weight has shape [4] and not [6]\nnot found: encoder.scale\n"}) {
+    const Report report = explain({text, {}, {}});
+    EXPECT_EQ(report.difference.mismatched.size(), 1U) << text;
+    EXPECT_FALSE(report.causes.empty()) << text;
+  }
+}
+
 TEST(Explain, FilesDecideOverTheText) {
   const Report report = explain({"KeyError: 'unexpected key \"x\" in state_dict'", listing_of(kNet), listing_of(kNet)});
   EXPECT_EQ(report.fits, true);

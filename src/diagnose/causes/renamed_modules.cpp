@@ -210,7 +210,8 @@ std::optional<Finding> by_leaves(const Case& facts, const OpenRows& rows) {
 
 /// The program asks for its names one by one, and stopped at the first that is not there.
 std::optional<Finding> first_name(const Case& facts, const OpenRows& rows) {
-  if (facts.text == nullptr || !facts.text->is_first_only || rows.size() != 1) return std::nullopt;
+  if (facts.text == nullptr || !facts.text->is_first_only || rows.size() != 1 || !rows.mismatched.empty())
+    return std::nullopt;
   const bool in_file = rows.missing.empty();
   const std::string_view name = in_file ? rows.unexpected.front().name : rows.missing.front().name;
   Finding finding = say(facts, {in_file ? 0.42 : 0.6,

@@ -593,7 +593,7 @@ std::optional<Finding> from_nothing(const Case& facts) {
   if (rows.missing.size() < kLeast || !rows.unexpected.empty() || !rows.mismatched.empty() ||
       !common_module(rows.missing).empty() || are_normalisations(rows.missing))
     return std::nullopt;
-  const bool is_sequence = rows.missing.front().name.front() == '0';
+  const bool is_sequence = rows.missing.front().name.starts_with('0');
   const auto is_plain = [](const OpenName& row) {
     return family_of(row.name) == Family::None || family_of(row.name) == Family::NormStatistics;
   };

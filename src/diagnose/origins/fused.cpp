@@ -107,7 +107,8 @@ bool settle_cut(Fused& fused, bool is_transposing) {
 bool is_transposing(const Case& facts) {
   std::size_t turned = 0, kept = 0;
   for (const auto& origin : facts.origins->of) {
-    if (!origin || !origin->match.apply || origin->specs[0].shape->size() != 2) continue;
+    if (!origin || !origin->match.apply) continue;
+    if (!origin->specs[0].shape || origin->specs[0].shape->size() != 2) continue;
     if (origin->match.how == match::How::Transpose) ++turned;
     if (origin->match.how == match::How::Rename) ++kept;
   }

@@ -108,6 +108,7 @@ Groups groups_of(const Case& facts) {
   for (std::size_t i = 0; i < facts.origins->of.size(); ++i) {
     const auto& origin = facts.origins->of[i];
     if (!origin || !origin->match.apply || origin->match.from.size() != 1) continue;
+    if (!origin->specs[0].shape || !facts.want(i).shape) continue;  // a text tells some names without their shapes
     if (!bears_its_name(*origin, facts.want(i), state)) continue;
     const Relaid tensor{i, *origin->specs[0].shape, *facts.want(i).shape};
     const match::How how = origin->match.how;

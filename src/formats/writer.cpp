@@ -1,12 +1,15 @@
 #include "formats/writer.hpp"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <variant>
 
 #include <tenon/error.hpp>
+#include <tenon/save.hpp>
 
 #include "base/text.hpp"
 #include "base/utf8.hpp"
@@ -83,3 +86,15 @@ std::vector<std::string> names_that_stand_twice(const Snapshot& snapshot) {
 }
 
 }  // namespace tenon::formats
+
+namespace tenon {
+
+std::optional<Format> format_from_suffix(std::string_view path) {
+  constexpr std::array<std::string_view, 6> kTorch{".pt", ".pth", ".bin", ".ckpt", ".th", ".model"};
+  if (path.ends_with(".safetensors")) return Format::Safetensors;
+  if (path.ends_with(".npz")) return Format::Npz;
+  const bool torch = std::any_of(kTorch.begin(), kTorch.end(), [&](std::string_view s) { return path.ends_with(s); });
+  return torch ? std::optional(Format::PytorchZip) : std::nullopt;
+}
+
+}  // namespace tenon

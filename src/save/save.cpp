@@ -5,7 +5,6 @@
 #include <tenon/save.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -258,14 +257,6 @@ SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, cons
 
 SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
   return saving::save_through(io::system_fs(), snapshot, path, options);
-}
-
-std::optional<Format> format_from_suffix(std::string_view path) {
-  constexpr std::array<std::string_view, 6> kTorch{".pt", ".pth", ".bin", ".ckpt", ".th", ".model"};
-  if (path.ends_with(".safetensors")) return Format::Safetensors;
-  if (path.ends_with(".npz")) return Format::Npz;
-  const bool torch = std::any_of(kTorch.begin(), kTorch.end(), [&](std::string_view s) { return path.ends_with(s); });
-  return torch ? std::optional(Format::PytorchZip) : std::nullopt;
 }
 
 }  // namespace tenon

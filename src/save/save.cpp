@@ -16,6 +16,7 @@
 
 #include <tenon/error.hpp>
 
+#include "base/meter.hpp"
 #include "base/text.hpp"
 #include "formats/npz.hpp"
 #include "formats/safetensors.hpp"
@@ -175,30 +176,17 @@ SaveReport report_of(const Outputs& outputs) {
   return report;
 }
 
-/// Tells of every few megabytes, over all files.
-class Teller {
- public:
-  Teller(const Progress& progress, const Outputs& outputs) : progress_(progress) {
-    for (const Output& output : outputs.files) all_ += output.layout.file_bytes;
-  }
-  void add(std::uint64_t bytes) {
-    constexpr std::uint64_t kStep = std::uint64_t{4} << 20U;
-    done_ += bytes;
-    if (!progress_ || (done_ < next_ && done_ < all_)) return;
-    next_ = done_ + kStep;
-    progress_(done_, all_);
-  }
-
- private:
-  const Progress& progress_;
-  std::uint64_t done_ = 0, next_ = 0, all_ = 0;
-};
+std::uint64_t bytes_of(const std::vector<Output>& files) {
+  std::uint64_t bytes = 0;
+  for (const Output& output : files) bytes += output.layout.file_bytes;
+  return bytes;
+}
 
 SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& path, const SaveOptions& options,
                      std::uint64_t skipped_generations) {
   saving::recover(fs, io::folder_of(path));
   Outputs outputs = checked_outputs(fs, snapshot, path, options, skipped_generations);
-  Teller teller(options.progress, outputs);
+  base::Meter meter(options.progress, bytes_of(outputs.files));
   std::vector<std::unique_ptr<io::AtomicFile>> files;
   std::vector<std::string> digests;
   for (std::size_t i = 0; i < outputs.files.size(); ++i) {
@@ -214,7 +202,7 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
       throw saving::NamesTaken(error);
     }
     digests.push_back(saving::write_digested(output.layout, *files.back(),
-                                             [&](std::span<const std::byte> bytes) { teller.add(bytes.size()); }));
+                                             [&](std::span<const std::byte> bytes) { meter.add(bytes.size()); }));
     files.back()->finish(options.durability);
   }
   // Made before the names are given: a save that has happened must not fail for want of memory.

@@ -1,4 +1,4 @@
-// load and check: everything that can fail comes before the first copy.
+// load and check: everything that can fail comes before the first copy; damage, too, but with Checking::WhileReading.
 #include <optional>
 #include <utility>
 

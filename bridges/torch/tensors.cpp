@@ -42,15 +42,22 @@ bool readable_in_place(const TensorView& stored) {
 
 }  // namespace
 
+bool is_dense_on_cpu(const ::torch::Tensor& live) {
+  return live.is_cpu() && live.is_contiguous() && !live.is_conj() && !live.is_neg();
+}
+
+std::span<std::byte> memory_of(const ::torch::Tensor& live) {
+  return {static_cast<std::byte*>(live.data_ptr()),
+          static_cast<std::size_t>(extent(live)) * static_cast<std::size_t>(live.element_size())};
+}
+
 Tensor borrow(const ::torch::Tensor& live) {
   auto here = std::make_shared<::torch::Tensor>(live.detach().resolve_conj().resolve_neg().to(::torch::kCPU));
-  const auto itemsize = static_cast<std::size_t>(here->element_size());
   Tensor tensor;
   tensor.dtype = *dtype_of(here->scalar_type());
   tensor.shape = here->sizes().vec();
   tensor.stride = here->strides().vec();
-  tensor.storage = {static_cast<const std::byte*>(here->data_ptr()),
-                    static_cast<std::size_t>(extent(*here)) * itemsize};
+  tensor.storage = memory_of(*here);
   tensor.owner = std::move(here);
   return tensor;
 }
@@ -64,8 +71,7 @@ void Copier::prepare(Tensor& stored, DType live) {
 namespace {
 
 bool is_same_bytes(const ::torch::Tensor& live, const TensorView& stored) {
-  return live.is_cpu() && live.is_contiguous() && !live.is_conj() && !live.is_neg() &&
-         scalar_type_of(stored.dtype) == live.scalar_type() && is_dense(stored);
+  return is_dense_on_cpu(live) && scalar_type_of(stored.dtype) == live.scalar_type() && is_dense(stored);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include <torch/torch.h>
@@ -14,9 +15,15 @@ namespace tenon::torch_bridge {
 /// Lazy conj and neg bits are resolved. Needs a strided tensor of a shared dtype (see dtypes.hpp).
 Tensor borrow(const ::torch::Tensor& live);
 
+/// True where the elements stand dense, row-major and without lazy bits in memory of the CPU.
+bool is_dense_on_cpu(const ::torch::Tensor& live);
+
+/// Of a tensor on the CPU: its bytes from the first element to the last, gaps included.
+std::span<std::byte> memory_of(const ::torch::Tensor& live);
+
 /// Copies stored tensors into live ones, straight from where they are mapped. Where both sides are the same bytes (one
-/// dtype, dense, on the CPU) they are copied in pieces on two threads, at last; tensors that LibTorch
-/// cannot read as they lie (byte order, alignment) pass one after another through a buffer as large as the largest.
+/// dtype, dense, on the CPU) they are copied in pieces on two threads, at last; tensors that LibTorch cannot read as
+/// they lie (byte order, alignment) pass one after another through a buffer as large as the largest.
 class Copier {
  public:
   /// Before the first copy: takes the memory that `stored` will need, so that no copy fails for want of it. A dtype

@@ -125,7 +125,8 @@ SaveReport save_optimizer(const ::torch::nn::Module& module, const ::torch::opti
 
 /// Restores what save_optimizer() or save() wrote. All or nothing, as load() is: missing and unexpected names, shapes
 /// and dtypes are one LoadError, and so are parameters that share a group here and had other options when they were
-/// saved. Steps, running averages and options are taken bit for bit; options.repair has no meaning here.
+/// saved. Steps, running averages and options are taken bit for bit; options.repair and options.checking have no
+/// meaning here.
 LoadReport load_optimizer(const ::torch::nn::Module& module, ::torch::optim::Optimizer& optimizer,
                           const std::string& path, const LoadOptions& options = {});
 

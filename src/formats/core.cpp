@@ -144,8 +144,8 @@ void CheckpointCore::read(std::uint32_t index, std::span<std::byte> out) const {
   const io::MappedFile& from = *files[place.file];
   from.require_unchanged();
   const std::uint64_t begin = place_in_file(index).offset;
-  const bool is_checked = bytes_check == Check::Yes;
-  const bool by_blocks = is_checked && has_digests(place);
+  const bool by_blocks = bytes_check == Check::Yes && has_digests(place);
+  const bool by_checksum = bytes_check == Check::Yes && !by_blocks && place.crc32;
   const auto& [sums, row] = place.digests;
   const std::uint64_t step = by_blocks ? sums->block_bytes() : kPiece;
   std::uint32_t checksum = 0;
@@ -154,9 +154,9 @@ void CheckpointCore::read(std::uint32_t index, std::span<std::byte> out) const {
     from.read(begin + at, piece);
     if (by_blocks && !sums->block_matches(row, at / step, piece))
       refuse_block(index, at / step, {begin + at, piece.size()});
-    if (is_checked && !by_blocks && place.crc32) checksum = base::crc32(piece, checksum);
+    if (by_checksum) checksum = base::crc32(piece, checksum);
   }
-  if (is_checked && !by_blocks && place.crc32) check_crc32(index, checksum);
+  if (by_checksum) check_crc32(index, checksum);
 }
 
 void CheckpointCore::refuse_block(std::uint32_t index, std::uint64_t block, ByteRange place) const {

@@ -12,20 +12,14 @@
 #include "base/cursor.hpp"
 #include "formats/open.hpp"
 #include "sign.hpp"
+#include "small_limits.hpp"
 
 namespace {
 
-/// Small enough that honest work stays below a second and half a gigabyte.
-tenon::OpenOptions small_limits(bool salvage) {
+tenon::OpenOptions options_of(bool salvage) {
   tenon::OpenOptions options;
   options.salvage = salvage ? tenon::Salvage::Yes : tenon::Salvage::No;
-  options.limits.pickle_nodes = 1'000'000;
-  options.limits.pickle_opcodes = 1'000'000;
-  options.limits.walked_paths = 100'000;
-  options.limits.object_values = 100'000;
-  options.limits.inflated_record_bytes = 16 << 20;
-  options.limits.gunzipped_bytes = 16 << 20;
-  options.limits.expanded_view_bytes = 16 << 20;
+  options.limits = tenon::fuzz::small_limits();
   return options;
 }
 
@@ -50,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto bytes = tenon::base::as_bytes(text);
   const auto file = tenon::io::MappedFile::of_bytes(std::vector<std::byte>(bytes.begin(), bytes.end()), "fuzzed");
   for (const bool salvage : {false, true}) try {
-      const auto core = tenon::formats::open_core({"/nonexistent/fuzzed", file, small_limits(salvage)});
+      const auto core = tenon::formats::open_core({"/nonexistent/fuzzed", file, options_of(salvage)});
       read_all(tenon::Checkpoint(core));
     } catch (const tenon::Error&) {
     }

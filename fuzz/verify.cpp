@@ -11,6 +11,7 @@
 
 #include "base/cursor.hpp"
 #include "sign.hpp"
+#include "small_limits.hpp"
 #include "verify/verify_file.hpp"
 
 namespace {
@@ -19,15 +20,10 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-tenon::VerifyOptions small_limits(tenon::Finite finite) {
+tenon::VerifyOptions options_of(tenon::Finite finite) {
   tenon::VerifyOptions options;
   options.finite = finite;
-  options.limits.pickle_nodes = 1'000'000;
-  options.limits.pickle_opcodes = 1'000'000;
-  options.limits.walked_paths = 100'000;
-  options.limits.object_values = 100'000;
-  options.limits.inflated_record_bytes = 16 << 20;
-  options.limits.gunzipped_bytes = 16 << 20;
+  options.limits = tenon::fuzz::small_limits();
   options.limits.expanded_view_bytes = 1 << 16;  // a view may repeat its bytes, and each tensor may be one
   return options;
 }
@@ -43,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       tenon::io::MappedFile::of_bytes(std::vector<std::byte>(bytes.begin(), bytes.end()), "/nonexistent/fuzzed");
   for (const auto finite : {tenon::Finite::Ignore, tenon::Finite::Require}) try {
       const tenon::VerifiedFile answer =
-          tenon::verification::verify_file(file, "/nonexistent/fuzzed", small_limits(finite));
+          tenon::verification::verify_file(file, "/nonexistent/fuzzed", options_of(finite));
       require(answer.ok == answer.problems.empty());
       for (const tenon::Problem& problem : answer.problems) require(!problem.what.empty());
     } catch (const tenon::Error&) {

@@ -570,7 +570,7 @@ class _Run:
         self.stack = []
         self.rows = []  # outputs of submodules
         self.samples = []
-        self.sampled = None  # the tensor that was sampled last, and after how many calls: its module returns it, too
+        self.sampled = self.sample = None  # the last one: of which tensor, after how many calls; its module returns it, too
         self.done = set()
         self.recorder = _Recorder(self)
         self.is_deterministic = True
@@ -782,7 +782,10 @@ class _Undisturbed:
         for module in self.modules:
             for value in vars(module).values():
                 if type(value) in _CONTAINERS:
-                    self._keep_container(value, 0) if value else self.empty.append(value)
+                    if value:
+                        self._keep_container(value, 0)
+                    else:
+                        self.empty.append(value)
         held = self.inputs + [tensor for _, tensor, _, _ in self.registered]
         held += [value for _, values in members for value in values.values() if isinstance(value, torch.Tensor)]
         self.held = {}  # memory -> the tensors in it

@@ -112,8 +112,8 @@ def load(bench):
         return
     foreign, own = bench.main_pt(), bench.main_own("safetensors")
     bench.libtorch.ask("model", foreign)
-    first = lambda path: lambda: bench.libtorch.ask("load", path)
-    into = lambda path: lambda: bench.libtorch.ask("load", path, "once")
+    checked_first = lambda path: lambda: bench.libtorch.ask("load", path)
+    while_reading = lambda path: lambda: bench.libtorch.ask("load", path, "once")
     title = "load {} into a model, verified while reading".format(size_text(bench.megabytes))
     title_first = "load {} into a model, verified first".format(size_text(bench.megabytes))
     for torch in bench.torches:
@@ -121,18 +121,18 @@ def load(bench):
         ways = [("first in a process", False, True), ("into warm memory", False, False)] + ([("mmap", True, False)] if torch.mmap else [])
         for way, mmap, fresh in ways:
             yield Comparison("load", title + " (.pt)", "torch {} load + load_state_dict, {}".format(torch.version, way),
-                             lambda: torch.worker.ask(do="load_into", path=foreign, mmap=mmap, fresh=fresh), into(foreign), None if mmap else 8)
+                             lambda: torch.worker.ask(do="load_into", path=foreign, mmap=mmap, fresh=fresh), while_reading(foreign), None if mmap else 8)
         if torch.safetensors:
             yield Comparison("load-own", title + " (.safetensors)", "safetensors {} safe_open + copy_".format(torch.safetensors),
-                             lambda: torch.worker.ask(do="safetensors_into", path=own), into(own))
+                             lambda: torch.worker.ask(do="safetensors_into", path=own), while_reading(own))
     for path, case, suffix in ((foreign, "load", " (.pt)"), (own, "load-own", " (.safetensors)")):
         limit = lambda path=path: bench.limits.ask("pread", path, 2)
-        yield Comparison(case, title + suffix, "limit: pread into warm memory, 2 threads", limit, into(path), 0.85)
-        yield Comparison(case, title_first + suffix, "limit: pread into warm memory, 2 threads", limit, first(path))
+        yield Comparison(case, title + suffix, "limit: pread into warm memory, 2 threads", limit, while_reading(path), 0.85)
+        yield Comparison(case, title_first + suffix, "limit: pread into warm memory, 2 threads", limit, checked_first(path))
     small = bench.main_pt(min(100, bench.megabytes))
     bench.libtorch.ask("model", small)
     yield Comparison("load-libtorch", "load {} into a model, verified while reading (.pt)".format(size_text(min(100, bench.megabytes))), "LibTorch pickle_load",
-                     lambda: bench.libtorch.ask("pickle_load", small), into(small), 50, pairs=3)
+                     lambda: bench.libtorch.ask("pickle_load", small), while_reading(small), 50, pairs=3)
 
 
 def save(bench):

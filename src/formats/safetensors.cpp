@@ -486,8 +486,8 @@ Layout lay_out_safetensors(const WriteRequest& request) {
   std::erase_if(metadata, [](const auto& pair) { return pair.first == kDigestsKey; });
   if (!digests.empty()) metadata.emplace_back(kDigestsKey, digests);
   // The official writer's bytes where nothing of tenon's own is in the file. Elsewhere the tensors begin where a line
-  // of the processor's cache does, as they do in the memory they are read into: the kernel copies such a file twice as
-  // fast.
+  // of the processor's cache does, as they do in the memory they are read into: the kernel copies faster between the
+  // two.
   std::string header = header_text(order, std::move(metadata), digests.empty() ? 8 : 64);
   if (!digests.empty()) layout.digests = take_places(header, digests, order);
   layout.file_bytes = sizeof(std::uint64_t) + header.size();

@@ -161,12 +161,17 @@ def unregistered(model, optimizer=None):
 def example_inputs(seed, *specs):
     """Inputs from tenon's generator: (shape, dtype) or (shape, dtype, below) each; `below` bounds integers.
 
-    Floating values are multiples of 1/64 in [-2, 2). The inputs are filled one after another from one sequence, so that
-    the blueprint needs their seed only and any runtime can make them again.
+    A dtype is torch's or its name, `"float32"`. Floating values are multiples of 1/64 in [-2, 2). The inputs are filled
+    one after another from one sequence, so that the blueprint needs their seed only and any runtime can make them again.
+    Raises TypeError for anything else than a dtype.
     """
     values, position = [], 0
     for spec in specs:
         shape, dtype = tuple(spec[0]), spec[1]
+        if isinstance(dtype, str):
+            dtype = getattr(torch, dtype, None)
+        if not isinstance(dtype, torch.dtype):
+            raise TypeError("tenon_blueprint: {!r} is no dtype; use torch.float32 or \"float32\"".format(spec[1]))
         count = math.prod(shape)
         draws = [_splitmix64(seed + position + i) for i in range(count)]
         position += count

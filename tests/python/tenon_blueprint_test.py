@@ -1206,6 +1206,14 @@ class Agreement(FolderTest):
         self.assertEqual(values.double().reshape(-1).tolist(), floating)
         self.assertEqual(indexes.tolist(), integers)
 
+    def test_example_inputs_take_the_name_of_a_dtype(self):
+        (named,) = tenon_blueprint.example_inputs(3, ((2, 2), "float16"))
+        (given,) = tenon_blueprint.example_inputs(3, ((2, 2), torch.float16))
+        self.assertEqual(named.dtype, torch.float16)
+        self.assertTrue(torch.equal(named, given))
+        with self.assertRaisesRegex(TypeError, "'half precision' is no dtype"):
+            tenon_blueprint.example_inputs(3, ((2, 2), "half precision"))
+
     def test_probe_says_what_the_model_computed(self):
         model = trained(Tied(True)).eval()
         (x,) = rows(4)

@@ -42,7 +42,6 @@ import random
 import re
 import struct
 import sys
-import tempfile
 import time
 import types
 import warnings
@@ -134,8 +133,9 @@ def write(model, path, inputs=None, optimizer=None, training=None, parent=None, 
 def embed(path, document):
     """Puts a blueprint into a checkpoint: a `.safetensors` file or one that `torch.save` wrote.
 
-    All readers still read the file. It is copied beside itself, synced and renamed; a crash leaves the old one. Raises
-    ValueError for other files.
+    All readers still read the file. It is copied beside itself, synced and renamed; a crash leaves the old one. The
+    digests that tenon stores in a `.safetensors` file hold no longer and are taken out. Raises ValueError for other
+    files, and for an archive that has a blueprint or such digests already.
     """
     path = os.fspath(path)
     with open(path, "rb") as source:
@@ -1528,15 +1528,18 @@ def _other_changes(before, after):
 
 
 def _replace(path, fill):
-    """`fill(out)` writes a temporary file beside `path`, which is synced and renamed. An error leaves nothing."""
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(prefix="." + os.path.basename(path) + ".", suffix=".tmp", dir=folder)
+    """`fill(out)` writes a temporary file beside what `path` leads to, which is synced and renamed. An error leaves
+    nothing; mode, owner and links stay."""
+    path = os.path.realpath(path)
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, _temporary_name(os.path.basename(path)))
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o600)  # nobody else's to read before it has the old file's mode
     try:
-        mode = os.stat(path).st_mode & 0o7777 if os.path.exists(path) else 0o666 & ~_umask()
         with os.fdopen(handle, "w+b") as out:
             fill(out)
             out.flush()
-            os.fchmod(out.fileno(), mode) if hasattr(os, "fchmod") else None
+            _keep_attributes(path, out)
             os.fsync(out.fileno())
         os.replace(temporary, path)
     except BaseException:
@@ -1548,6 +1551,32 @@ def _replace(path, fill):
             os.fsync(folder_handle)
         finally:
             os.close(folder_handle)
+
+
+def _temporary_name(name):
+    """As tenon's own saves are called while they are written, so that its next one removes what a killed process left:
+    `.<name>.tenon-<boot>-<process>-<start>-<number>.tmp`."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            boot = file.read().replace("-", "")[:12]
+        with open("/proc/self/stat") as file:
+            start = file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        boot, start = "unknown", "0"
+    return ".{}.tenon-{}-{}-{}-{}.tmp".format(name[:100], boot, os.getpid(), start, os.urandom(6).hex())
+
+
+def _keep_attributes(path, out):
+    """Mode and owner of the old file, if there is one; a new file obeys the umask."""
+    if not hasattr(os, "fchmod"):
+        return
+    old = os.stat(path) if os.path.exists(path) else None
+    if old is not None and (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+        try:
+            os.fchown(out.fileno(), old.st_uid, old.st_gid)
+        except PermissionError:
+            pass  # another's file in a folder of ours: the new one is ours
+    os.fchmod(out.fileno(), old.st_mode & 0o7777 if old is not None else 0o666 & ~_umask())
 
 
 def _umask():
@@ -1576,6 +1605,9 @@ def _embed_zip(path, document):
     record = roots.pop() + "/tenon.blueprint.json"
     if record in names:
         raise ValueError("tenon_blueprint: " + path + " has a blueprint already; save the checkpoint again first")
+    if record.rpartition("/")[0] + "/tenon.digests" in names:
+        raise ValueError("tenon_blueprint: " + path + " holds tenon's digests, which tell of any byte that is added; "
+                         "use write(), or make the file with --no-digests")
 
     def fill(out):
         with open(path, "rb") as source:
@@ -1593,7 +1625,9 @@ def _embed_safetensors(path, document):
             if size > os.path.getsize(path) - 8:
                 raise ValueError("tenon_blueprint: " + path + " is cut or no safetensors file")
             header = json.loads(source.read(size).decode())
-            header.setdefault("__metadata__", {})["tenon.blueprint"] = _to_json(document)
+            metadata = header.setdefault("__metadata__", {})
+            metadata["tenon.blueprint"] = _to_json(document)
+            metadata.pop("tenon.digests", None)
             text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
             text += b" " * (-len(text) % 8)
             out.write(struct.pack("<Q", len(text)) + text)

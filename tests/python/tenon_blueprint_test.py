@@ -1163,6 +1163,47 @@ class Embedded(FolderTest):
         self.assertEqual(self.check(path, model, images(3))["proved"], "function")
         self.assertEqual(self.check(path, ConvNet(act=nn.Tanh()), images(3))["fits"], False)
 
+    def test_a_file_with_digests_stays_whole(self):
+        model = trained(ConvNet())
+        foreign = self.folder / "model.pth"
+        torch.save(model.state_dict(), foreign)
+        document = tenon_blueprint.blueprint(model, inputs=images(2))
+        own = self.folder / "model.safetensors"
+        self.tenon("convert", foreign, own)
+        self.assertIn("tenon.digests", safetensors_parts(own.read_bytes())[0]["__metadata__"])
+        tenon_blueprint.embed(own, document)
+        self.assertTrue(json.loads(self.tenon("verify", own, "--json").stdout)["files"][0]["ok"])
+        archive = self.folder / "own.pt"
+        self.tenon("convert", foreign, archive)
+        before = archive.read_bytes()
+        with self.assertRaisesRegex(ValueError, "holds tenon's digests"):
+            tenon_blueprint.embed(archive, document)
+        self.assertEqual(archive.read_bytes(), before)
+
+    def test_links_mode_and_long_names_are_kept(self):
+        model = trained(ConvNet())
+        path = self.folder / ("n" * 251 + ".pth")
+        torch.save(model.state_dict(), path)
+        os.chmod(path, 0o640)
+        link = self.folder / "link.pth"
+        link.symlink_to(path.name)
+        tenon_blueprint.embed(link, tenon_blueprint.blueprint(model, inputs=images(2)))
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(path.stat().st_mode & 0o777, 0o640)
+        self.assertEqual(sorted(os.listdir(self.folder)), sorted([link.name, path.name]))
+        self.assertEqual(self.check(path, model, images(2))["proved"], "function")
+
+    def test_what_a_killed_write_left_goes_with_the_next_save(self):
+        path = self.folder / "model.pth"
+        torch.save(trained(ConvNet()).state_dict(), path)
+        script = ("import os, sys; sys.path.insert(0, sys.argv[2]); import tenon_blueprint\n"
+                  "tenon_blueprint._replace(sys.argv[1], lambda out: os._exit(9))")
+        folder = os.path.dirname(tenon_blueprint.__file__)
+        subprocess.run([sys.executable, "-c", script, str(path), folder], check=False)
+        self.assertEqual(len(os.listdir(self.folder)), 2)
+        self.tenon("convert", path, self.folder / "out.safetensors")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["model.pth", "out.safetensors"])
+
     def test_other_files_are_refused_and_untouched(self):
         document = tenon_blueprint.blueprint(Tied(True))
         empty_zip = b"PK\x05\x06" + bytes(18)

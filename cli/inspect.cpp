@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "exit_code.hpp"
+#include "progress.hpp"
 #include "session.hpp"
 
 namespace tenon::cli {
@@ -23,19 +24,22 @@ std::string verdict(const Checkpoint& checkpoint) {
                      base::plural(checkpoint.tensors().size(), "tensor"), base::bytes_text(checkpoint.file_bytes()));
 }
 
+std::string report(const Checkpoint& checkpoint, const Options& options, const Session& session) {
+  if (session.quiet && !session.json) return verdict(checkpoint);
+  ProgressLine line(session, "reading");  // is gone when the report is written
+  InspectOptions show = options.show;
+  if (show.digest || show.stats) show.progress = line.of_bytes();
+  if (session.json) return render_json(checkpoint, show);
+  TextStyle style = session.answer_style();
+  style.all = options.all;
+  return render_text(checkpoint, show, style);
+}
+
 int run(const Options& options, Session& session) {
   require_path(options.file);
   const Salvage salvage = options.salvage ? Salvage::Yes : Salvage::No;
-  const Checkpoint checkpoint =
-      open(options.file, {.mode = ReadMode::Map, .salvage = salvage, .limits = session.limits});
-  TextStyle style = session.answer_style();
-  style.all = options.all;
-  if (session.json)
-    session.answer(render_json(checkpoint, options.show));
-  else if (session.quiet)
-    session.answer(verdict(checkpoint));
-  else
-    session.answer(render_text(checkpoint, options.show, style));
+  const Checkpoint checkpoint = open(options.file, session.open_options(salvage));
+  session.answer(report(checkpoint, options, session));
   return kYes;
 }
 
@@ -51,6 +55,7 @@ void add_inspect(CLI::App& app, Session& session) {
   command->add_flag("--digest", options->show.digest, "SHA-256 of every tensor's values");
   command->add_flag("--stats", options->show.stats, "Least, greatest, mean and deviation of every tensor");
   command->add_flag("--salvage", options->salvage, "List what is whole of a damaged file");
+  add_no_check(command, session);
   command->add_flag("--all", options->all, "Do not cut long lists");
   on_run(command, session, [options](Session& s) { return run(*options, s); });
 }

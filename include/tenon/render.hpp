@@ -14,6 +14,7 @@
 #include <tenon/export.hpp>
 #include <tenon/log.hpp>
 #include <tenon/plan.hpp>
+#include <tenon/progress.hpp>
 #include <tenon/scan.hpp>
 #include <tenon/verify.hpp>
 
@@ -29,6 +30,7 @@ struct TextStyle {
 struct InspectOptions {
   bool digest = false;
   bool stats = false;
+  Progress progress = {};  ///< told the bytes of the rows that are written; digests and statistics take long
 };
 
 /// The adapt line of a report's end, or why there is none.

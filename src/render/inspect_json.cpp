@@ -9,6 +9,7 @@
 
 #include <tenon/error.hpp>
 
+#include "base/meter.hpp"
 #include "base/utf8.hpp"
 #include "model/json_document.hpp"
 #include "render/json_value.hpp"
@@ -177,7 +178,11 @@ std::string render_json(const Checkpoint& checkpoint, const InspectOptions& opti
   std::string out = head.dump();
   out.pop_back();                                               // the brace is closed below
   out.reserve(out.size() + checkpoint.tensors().size() * 256);  // pages that no row reaches cost nothing
-  append_rows(out, "tensors", checkpoint.tensors(), [&](std::size_t i) { append_tensor(out, checkpoint, i, options); });
+  base::Meter meter(options.progress, rendering::bytes_of(checkpoint, checkpoint.tensors().size()));
+  append_rows(out, "tensors", checkpoint.tensors(), [&](std::size_t i) {
+    append_tensor(out, checkpoint, i, options);
+    meter.add(rendering::tensor_bytes(checkpoint, checkpoint.tensors()[i]));
+  });
   append_rows(out, "objects", checkpoint.objects(),
               [&](std::size_t i) { append(out, object_json(checkpoint.objects()[i])); });
   rendering::Members metadata;

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/meter.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "render/json_value.hpp"
@@ -128,7 +129,11 @@ void tensors(const Checkpoint& checkpoint, const InspectOptions& options, Page& 
   if (count == 0) return;
   std::vector<Row> rows{{"tensor", "dtype", "shape", "bytes", ""}};
   const std::size_t shown = shown_of(count, kTableRows, page);
-  for (std::size_t i = 0; i < shown; ++i) rows.push_back(row_of(checkpoint, i, options));
+  base::Meter meter(options.progress, rendering::bytes_of(checkpoint, shown));
+  for (std::size_t i = 0; i < shown; ++i) {
+    rows.push_back(row_of(checkpoint, i, options));
+    meter.add(rendering::tensor_bytes(checkpoint, checkpoint.tensors()[i]));
+  }
   page.line();
   print_rows(rows, page);
   more(count - shown, page);

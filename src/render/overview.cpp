@@ -41,13 +41,18 @@ std::uint64_t tensor_bytes(const Checkpoint& checkpoint, const TensorInfo& info)
   return byte_size(info.shape, info.dtype);
 }
 
+std::uint64_t bytes_of(const Checkpoint& checkpoint, std::size_t count) {
+  std::uint64_t bytes = 0;
+  for (const TensorInfo& info : checkpoint.tensors().first(count)) bytes = sum(bytes, tensor_bytes(checkpoint, info));
+  return bytes;
+}
+
 Totals totals(const Checkpoint& checkpoint) {
   Totals result;
-  for (const TensorInfo& info : checkpoint.tensors()) {
-    ++result.tensors;
+  result.tensors = checkpoint.tensors().size();
+  result.bytes = bytes_of(checkpoint, checkpoint.tensors().size());
+  for (const TensorInfo& info : checkpoint.tensors())
     result.parameters = sum(result.parameters, static_cast<std::uint64_t>(element_count(info.shape)));
-    result.bytes = sum(result.bytes, tensor_bytes(checkpoint, info));
-  }
   return result;
 }
 

@@ -28,6 +28,9 @@ Totals totals(const Checkpoint& checkpoint);
 /// Dense bytes of a tensor; of one whose type is unknown, the bytes that the file has for it.
 std::uint64_t tensor_bytes(const Checkpoint& checkpoint, const TensorInfo& info);
 
+/// tensor_bytes() of the first `count` tensors together; the sum stops at 2^64-1.
+std::uint64_t bytes_of(const Checkpoint& checkpoint, std::size_t count);
+
 /// How many tensors view a storage that another one views, too.
 std::uint64_t sharing_tensors(const Checkpoint& checkpoint);
 

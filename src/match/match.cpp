@@ -9,6 +9,7 @@
 
 #include "match/blocks.hpp"
 #include "match/hash.hpp"
+#include "match/identical.hpp"
 #include "match/orientation.hpp"
 #include "match/shapes.hpp"
 #include "match/values.hpp"
@@ -21,94 +22,6 @@ constexpr std::uint64_t kShared = 0x7368617265640000;  // seed of the paths that
 constexpr std::size_t kLeastList = 3;                  // blocks of a list that show a pattern
 constexpr std::size_t kMostOdd = 3;                    // one module of so many may be a block's own
 constexpr double kApply = 0.95;                        // surer matches are done unasked
-
-/// Which tensors bear one name and shape on both sides, and which are left.
-struct Named {
-  std::vector<Match> identical;
-  std::vector<std::size_t> source_left, target_left;
-};
-
-/// `a.b.layers` and `weight` of `a.b.layers.0.weight`: a numbered row of single modules.
-struct Numbered {
-  std::string_view row, leaf;
-};
-std::optional<Numbered> numbered(std::string_view name) {
-  const auto leaf = name.rfind('.');
-  if (leaf == std::string_view::npos || leaf == 0) return std::nullopt;
-  const auto number = name.rfind('.', leaf - 1);
-  if (number == std::string_view::npos || number == 0) return std::nullopt;
-  const std::string_view digits = name.substr(number + 1, leaf - number - 1);
-  if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
-  return Numbered{name.substr(0, number), name.substr(leaf)};
-}
-
-std::string_view above(std::string_view path) {
-  const auto dot = path.rfind('.');
-  return dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
-}
-
-/// Rows that may be shifted: `mlp.layers.0, 1, 2` became `mlp.proj_in, mlp.layers.0, mlp.proj_out`. There equal names
-/// do not mean equal tensors, and nothing tells which is which: a row whose source has a module that the target lacks,
-/// while beside the target's row a module of the same shape is without its name.
-std::set<std::string_view> shifted_rows(const Listing& source, const Listing& target, const Named& named) {
-  std::set<std::string_view> rows;
-  std::map<std::pair<std::string_view, Shape>, std::set<std::string_view>> open;  // by what holds the row, and shape
-  for (const std::size_t i : named.source_left)
-    if (const auto part = numbered(source.tensors[i].name); part && !above(part->row).empty())
-      open[{above(part->row), *source.tensors[i].shape}].insert(part->row);
-  for (const std::size_t j : named.target_left) {
-    const std::string_view name = target.tensors[j].name;
-    const auto found = open.find({above(above(name)), *target.tensors[j].shape});
-    if (found != open.end() && !numbered(name)) rows.insert(found->second.begin(), found->second.end());
-  }
-  return rows;
-}
-
-/// Takes shifted rows, and what stands beside them, out of what is matched.
-void doubt_shifted_rows(const Listing& source, const Listing& target, Named& named) {
-  const auto rows = shifted_rows(source, target, named);
-  if (rows.empty()) return;
-  std::set<std::string_view> holders;
-  for (const std::string_view row : rows) holders.insert(above(row));
-  const auto is_doubtful = [&](std::string_view name) {
-    const auto part = numbered(name);
-    return (part && rows.contains(part->row)) || holders.contains(above(above(name)));
-  };
-  bool any = false;
-  for (Match& match : named.identical) {
-    const auto part = numbered(target.tensors[match.to].name);
-    if (!part || !rows.contains(part->row)) continue;
-    match.apply = false;
-    match.confidence = 0.5;
-    any = true;
-  }
-  if (!any) return;
-  std::erase_if(named.source_left, [&](std::size_t i) { return is_doubtful(source.tensors[i].name); });
-  std::erase_if(named.target_left, [&](std::size_t j) { return is_doubtful(target.tensors[j].name); });
-}
-
-Named identical_names(const Listing& source, const Listing& target) {
-  std::unordered_map<std::string_view, std::size_t> by_name;
-  by_name.reserve(source.tensors.size());
-  for (std::size_t i = 0; i < source.tensors.size(); ++i) by_name.emplace(source.tensors[i].name, i);
-  std::vector<bool> used(source.tensors.size(), false);
-  Named named;
-  for (std::size_t j = 0; j < target.tensors.size(); ++j) {
-    const TensorSpec& want = target.tensors[j];
-    const auto found = by_name.find(want.name);
-    const bool fits = found != by_name.end() && (!want.shape || !source.tensors[found->second].shape ||
-                                                 *want.shape == *source.tensors[found->second].shape);
-    if (fits) {
-      named.identical.push_back({j, {found->second}, How::Identical, 0, 1, 1, true, {}});
-      used[found->second] = true;
-    } else if (want.shape) {
-      named.target_left.push_back(j);
-    }
-  }
-  for (std::size_t i = 0; i < used.size(); ++i)
-    if (!used[i] && source.tensors[i].shape) named.source_left.push_back(i);
-  return named;
-}
 
 WordWeights weights_of(const Side& source, const Side& target, const Words& words) {
   std::vector<double> count(words.size(), 0);
@@ -303,9 +216,9 @@ class Matcher {
 
   Matching run() {
     Named named = identical_names(source_listing_, target_listing_);
-    doubt_shifted_rows(source_listing_, target_listing_, named);
     result_.matches = std::move(named.identical);
     if (!named.source_left.empty() && !named.target_left.empty()) match_rest(named);
+    take_back(named.reopened, source_listing_, target_listing_, result_.matches);
     orient_identical(source_listing_, target_listing_, result_.matches);
     settle_by_values(source_listing_, target_listing_, result_.matches);
     std::sort(result_.matches.begin(), result_.matches.end(),

@@ -55,6 +55,10 @@ void settle_orientation(const Listing& source, const Listing& target, std::vecto
       ++(tallies[reach][key_of(row, reach)].*(have == want ? &Tally::equal : &Tally::transposed));
   }
   for (Oriented& row : rows) {
+    const Tally& near = tallies[Near][key_of(row, Near)];
+    const bool is_alone = row.match.how == How::Transpose && !row.is_table && near.transposed > 0 && near.equal > 0;
+    if (is_alone && row.source_leaf == row.target_leaf)
+      row.match.confidence = std::min(row.match.confidence, kAmbiguous);
     if (!is_single(row) || row.is_table || !is_square(*target.tensors[row.match.to].shape)) continue;
     Verdict told;
     for (int reach = Near; reach <= SameSide && !told.is_known; ++reach)

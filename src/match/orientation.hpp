@@ -16,7 +16,8 @@ struct Oriented {
 };
 
 /// Sets `how` of square matrices to what their siblings show; where these disagree or there are none and the leaves are
-/// called differently, lowers the confidence below what is applied.
+/// called differently, lowers the confidence below what is applied. So it does for matrices that would have to be turned
+/// while others of their leaf are not: rather is another the partner.
 void settle_orientation(const Listing& source, const Listing& target, std::vector<Oriented>& rows);
 
 /// The same for square matrices that bear one name on both sides: within blocks (a number in the name), where all

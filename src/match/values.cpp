@@ -16,6 +16,9 @@ namespace {
 
 using Size = std::pair<std::int64_t, DType>;
 
+// Bytes overrule names; but where that many would have to be read, names that are nearly certain are believed.
+constexpr std::uint64_t kMostRenamedBytes = std::uint64_t{2} << 30U;
+
 struct Print {
   std::uint64_t any_order = 0;
   std::size_t tensor = 0;
@@ -94,8 +97,9 @@ class Settler {
 
   void run() {
     std::set<std::size_t> used, filled;
+    const bool may_overrule = renamed_bytes() <= kMostRenamedBytes;
     for (const Match& match : matches_) {
-      if (!match.apply) continue;
+      if (!match.apply || (may_overrule && is_renamed(match))) continue;
       filled.insert(match.to);
       used.insert(match.from.begin(), match.from.end());
     }
@@ -109,6 +113,21 @@ class Settler {
   }
 
  private:
+  /// Names led to it, one to one.
+  static bool is_renamed(const Match& match) {
+    return match.from.size() == 1 && match.parts == 1 && match.how != How::Identical;
+  }
+
+  std::uint64_t renamed_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const Match& match : matches_)
+      if (match.apply && is_renamed(match) && size_of(target_, match.to)) {
+        const TensorSpec& spec = target_.tensors[match.to];
+        bytes += 2 * byte_size(*spec.shape, *spec.dtype);
+      }
+    return bytes;
+  }
+
   using Prints = std::map<std::uint64_t, std::vector<std::size_t>>;
 
   static std::size_t width_of(const Listing& listing, std::size_t index) {
@@ -135,7 +154,8 @@ class Settler {
     const auto how = arrangement(bytes_of(source_, from), *source_.tensors[from].shape, bytes_of(target_, to),
                                  *target_.tensors[to].shape, width_of(source_, from));
     if (!how) return;
-    std::erase_if(matches_, [&](const Match& match) { return match.to == to; });
+    std::erase_if(matches_,
+                  [&](const Match& match) { return match.to == to || (is_renamed(match) && match.from[0] == from); });
     matches_.push_back({to, {from}, *how, 0, 1, 1, true, {}});
   }
 

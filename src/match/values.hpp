@@ -10,9 +10,9 @@
 
 namespace tenon::match {
 
-/// Replaces or adds matches for targets whose match is not applied. Only tensors that no applied match uses are read,
-/// and only where both sides have ones of that size and dtype. Values that several tensors share (zeros, ones) tell
-/// nothing.
+/// Replaces or adds matches for targets whose match is not applied or goes by another name. Only tensors that no other
+/// match uses are read, and only where both sides have ones of that size and dtype; beyond 2 GiB of renamed tensors only
+/// what is not applied. Values that several tensors share (zeros, ones) tell nothing.
 void settle_by_values(const Listing& source, const Listing& target, std::vector<Match>& matches);
 
 }  // namespace tenon::match

@@ -26,6 +26,39 @@ TEST(Values, SettleWhatNamesLeaveOpen) {
   EXPECT_TRUE(matching.matches[0].apply && matching.matches[1].apply);
 }
 
+TEST(Values, OverruleNames) {
+  const std::vector<float> one{1, 2, 3, 4}, other{5, 6, 7, 8};
+  const Checkpoint a = MemoryCheckpoint()
+                           .add("enc.q_proj.weight", DType::Float32, {2, 2}, one)
+                           .add("enc.k_proj.weight", DType::Float32, {2, 2}, other)
+                           .checkpoint();
+  const Checkpoint b = MemoryCheckpoint()
+                           .add("e.query.weight", DType::Float32, {2, 2}, other)
+                           .add("e.key.weight", DType::Float32, {2, 2}, one)
+                           .checkpoint();
+  const Matching matching = match(list(a), list(b));
+  ASSERT_EQ(matching.matches.size(), 2U);
+  EXPECT_EQ(matching.matches[0].from, std::vector<std::size_t>{1});
+  EXPECT_EQ(matching.matches[1].from, std::vector<std::size_t>{0});
+  EXPECT_TRUE(matching.matches[0].apply && matching.matches[1].apply);
+}
+
+TEST(Values, OverruleNumbersOfARowThatWasNumberedAnew) {
+  const auto row = [](std::initializer_list<const char*> names) {
+    MemoryCheckpoint made;
+    float value = 0;
+    for (const char* name : names) {
+      made.add(name, DType::Float32, {2}, std::vector<float>{value, value + 1});
+      value += 2;
+    }
+    return made.checkpoint();
+  };
+  const Matching matching = match(list(row({"net.0.weight", "net.2.weight", "net.4.weight", "net.6.weight"})),
+                                  list(row({"net.0.weight", "net.3.weight", "net.6.weight", "net.9.weight"})));
+  ASSERT_EQ(matching.matches.size(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(matching.matches[i].from, std::vector<std::size_t>{i});
+}
+
 TEST(Values, TellNothingWhereSeveralShareThem) {
   const auto ones = [](const char* x, const char* y) {
     return MemoryCheckpoint()

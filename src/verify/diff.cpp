@@ -86,14 +86,20 @@ Partners by_name(const Checkpoint& a, const Checkpoint& b) {
   return partners;
 }
 
-/// Adds those that the matcher is sure of and that hold their values in one order.
+/// Adds those that the matcher is sure of and that hold their values in one order. They go before equal names, which
+/// mean nothing in a row that was numbered anew.
 void add_matched(const Checkpoint& a, const Checkpoint& b, Partners& partners, DiffReport& report) {
   const auto matching = match::match(list(a), list(b));
+  std::vector<bool> is_renamed(a.tensors().size(), false), is_taken(b.tensors().size(), false);
   for (const match::Match& match : matching.matches) {
-    if (!match.apply || match.how != match::How::Rename || partners[match.from[0]]) continue;
-    partners[match.from[0]] = match.to;
-    report.renamed.push_back({a.tensors()[match.from[0]].name, b.tensors()[match.to].name});
+    if (!match.apply || match.how != match::How::Rename) continue;
+    const std::size_t from = match.from[0];
+    partners[from] = match.to;
+    is_renamed[from] = is_taken[match.to] = true;
+    report.renamed.push_back({a.tensors()[from].name, b.tensors()[match.to].name});
   }
+  for (std::size_t i = 0; i < partners.size(); ++i)
+    if (!is_renamed[i] && partners[i] && is_taken[*partners[i]]) partners[i].reset();
 }
 
 }  // namespace

@@ -69,6 +69,21 @@ TEST(Diff, TellsHowFarItIs) {
   EXPECT_EQ(last, 24U);
 }
 
+TEST(Diff, FollowsOrderInARowThatWasNumberedAnew) {
+  const auto row = [](const char* second, const char* third) {
+    return MemoryCheckpoint()
+        .add("0.weight", DType::Float64, {2}, std::vector<double>{1, 2})
+        .add(second, DType::Float64, {2}, std::vector<double>{3, 4})
+        .add(third, DType::Float64, {2}, std::vector<double>{5, 6})
+        .checkpoint();
+  };
+  const Checkpoint a = row("2.weight", "4.weight"), b = row("4.weight", "8.weight");
+  EXPECT_FALSE(diff(a, b).same);
+  const DiffReport report = diff(a, b, DiffNames::Matched);
+  EXPECT_TRUE(report.same);
+  EXPECT_EQ(report.identical, 3U);
+}
+
 TEST(Diff, FollowsRenamesWhenAsked) {
   const auto checkpoint = [](const char* query, const char* norm, double last) {
     return MemoryCheckpoint()

@@ -8,6 +8,7 @@
 #include <tenon/error.hpp>
 
 #include "exit_code.hpp"
+#include "io/lost_pages.hpp"
 
 namespace tenon::cli {
 
@@ -25,6 +26,7 @@ extern "C" void on_interrupt(int) {
 }  // namespace
 
 void throw_if_interrupted() {
+  io::throw_if_pages_were_lost();  // before the file that is being written gets its name
   if (is_interrupted != 0)
     throw Error(Code::Cancelled, {}, "interrupted", {}, {}, "the old output, if there is one, is untouched");
 }
@@ -39,6 +41,7 @@ void catch_interrupts() {
     if (::sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
       ::sigaction(signal, &action, nullptr);
   }
+  io::outlive_lost_pages();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
 }

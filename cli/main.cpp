@@ -25,6 +25,7 @@
 #include "exit_code.hpp"
 #include "help_format.hpp"
 #include "interrupt.hpp"
+#include "io/lost_pages.hpp"
 #include "session.hpp"
 #include "usage.hpp"
 
@@ -99,6 +100,11 @@ int run(Session& session) {
   try {
     return session.run(session);
   } catch (const Error& error) {
+    try {
+      io::throw_if_pages_were_lost();  // what was wrong may have been the zeros
+    } catch (const Error& cause) {
+      return report_error_once(session, cause);
+    }
     if (error.where.file == "standard output") session.json = false;
     return report_error_once(session, error);
   } catch (const std::bad_alloc&) {

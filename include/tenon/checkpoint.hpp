@@ -113,7 +113,7 @@ struct Object {
 
 enum class ReadMode : std::uint8_t {
   Map,   ///< private read-only mapping
-  Copy,  ///< read into memory: for file systems where a mapping can raise SIGBUS
+  Copy,  ///< read into memory: for files that others may cut while they are read, where a mapping raises SIGBUS
 };
 enum class Salvage : std::uint8_t {
   No,   ///< damage is an Error

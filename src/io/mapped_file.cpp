@@ -203,11 +203,13 @@ void MappedFile::take(int descriptor, ReadMode mode) {
     void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, opened.number, 0);
     if (start == MAP_FAILED) refuse(path_, errno);
     bytes_ = {static_cast<const std::byte*>(start), size};
+    range_.emplace(bytes_, path_);
   }
   descriptor_ = std::exchange(opened.number, -1);
 }
 
 MappedFile::~MappedFile() {
+  range_.reset();  // before the addresses can be anyone else's
   if (identity_ && !copy_ && !bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   if (descriptor_ >= 0) ::close(descriptor_);
 }

@@ -5,12 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <tenon/checkpoint.hpp>
+
+#include "io/lost_pages.hpp"
 
 namespace tenon::io {
 
@@ -73,6 +76,7 @@ class MappedFile {
   std::string path_;
   int descriptor_ = -1;
   std::span<const std::byte> bytes_;
+  std::optional<MappedRange> range_;  ///< of a mapping
   std::unique_ptr<std::byte[]> copy_;
   std::vector<std::byte> owned_;
   std::shared_ptr<const MappedFile> whole_;  ///< of a part

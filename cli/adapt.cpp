@@ -5,9 +5,11 @@
 //
 // Nothing is written before the result is known to fit; --partial writes it all the same.
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -54,6 +56,20 @@ Plan plan_for(const Options& options, const Listing& checkpoint, const Listing& 
   if (options.plan.empty()) return diagnose(checkpoint, target).plan;
   const Plan plan = parse_plan(io::read_text(options.plan, Limits{}), options.plan);
   return options.inverse ? invert(plan, target) : plan;
+}
+
+bool is_same_place(const std::string& a, const std::string& b) {
+  namespace fs = std::filesystem;
+  std::error_code missing;  // then the names decide
+  return fs::equivalent(a, b, missing) || fs::absolute(a).lexically_normal() == fs::absolute(b).lexically_normal();
+}
+
+/// --force is for an old plan: it must not cost what else the command names.
+void require_place_for_plan(const Options& options) {
+  for (const std::string& other : {options.file, options.target, options.plan, options.out})
+    if (!options.emit_plan.empty() && !other.empty() && is_same_place(options.emit_plan, other))
+      throw Error(Code::Invalid, {options.emit_plan, {}, {}, {}}, "the plan would replace another file of this command",
+                  {}, {}, "give --emit-plan a name of its own, such as plan.json");
 }
 
 void write_plan(const Options& options, const Plan& plan) {
@@ -225,6 +241,7 @@ void answer(const Session& session, const AdaptOutcome& outcome, const TextStyle
 
 int run(const Options& options, Session& session) {
   if (!options.out.empty()) static_cast<void>(save_options(options));  // wrong usage is said before any work
+  require_place_for_plan(options);
   const Listing checkpoint = read_side(options.file, options.salvage ? Salvage::Yes : Salvage::No, session);
   const Listing given = read_side(options.target, Salvage::No, session);
   // The way back leads to all names that the plan began with, wherever they stood.
@@ -302,6 +319,7 @@ void add_adapt(CLI::App& app, Session& session) {
   command->add_flag("--force", options->force, "Replace OUT if it exists");
   command->add_flag("--dry-run", options->dry_run, "Do everything but write OUT");
   command->add_flag("--salvage", options->salvage, "Use what is whole of a damaged FILE");
+  add_no_check(command, session);
   on_run(command, session, [options](Session& s) {
     const std::string lacking = needs_output(*options);
     if (!lacking.empty()) throw Error(Code::Invalid, {}, lacking, {}, {}, "tenon adapt --help");

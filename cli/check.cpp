@@ -52,6 +52,7 @@ void add_check(CLI::App& app, Session& session) {
       ->required()
       ->type_name("TARGET");
   command->add_flag("--salvage", options->salvage, "Use what is whole of a damaged FILE");
+  add_no_check(command, session);
   command->add_flag("--all", options->all, "Do not cut long lists");
   on_run(command, session, [options](Session& s) { return run(*options, s); });
 }

@@ -10,7 +10,7 @@ namespace tenon::cli {
 
 Listing read_side(const std::string& path, Salvage salvage, const Session& session) {
   require_path(path);
-  Listing listing = read_listing(path, {.mode = ReadMode::Map, .salvage = salvage, .limits = session.limits});
+  Listing listing = read_listing(path, session.open_options(salvage));
   if (listing.values)
     for (const std::string& warning : listing.values->warnings()) session.warn(path + ": " + warning);
   for (const std::string& warning : listing.warnings) session.warn(path + ": " + warning);

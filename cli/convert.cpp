@@ -57,7 +57,7 @@ int run(const Options& options, Session& session) {
   require_path(options.in);
   const Format format = output_format(options.out, options.to);
   const Salvage salvage = options.salvage ? Salvage::Yes : Salvage::No;
-  const Checkpoint checkpoint = open(options.in, {.mode = ReadMode::Map, .salvage = salvage, .limits = session.limits});
+  const Checkpoint checkpoint = open(options.in, session.open_options(salvage));
   for (const std::string& warning : checkpoint.warnings()) session.warn(warning);
 
   const SaveOptions how{.format = format,
@@ -125,6 +125,7 @@ void add_convert(CLI::App& app, Session& session) {
   command->add_flag("--dry-run", options->dry_run, "Check everything and write nothing");
   command->add_flag("--drop-objects", options->drop_objects, "Leave out what is no tensor");
   command->add_flag("--salvage", options->salvage, "Take what is whole of a damaged file");
+  add_no_check(command, session);
   on_run(command, session, [options](Session& s) { return run(*options, s); });
 }
 

@@ -18,7 +18,7 @@ struct Options {
 int run(const Options& options, Session& session) {
   require_path(options.a);
   require_path(options.b);
-  const OpenOptions how{.mode = ReadMode::Map, .salvage = Salvage::No, .limits = session.limits};
+  const OpenOptions how = session.open_options(Salvage::No);
   const DiffReport report = [&] {
     ProgressLine line(session, "comparing");
     return diff(open(options.a, how), open(options.b, how), options.match ? DiffNames::Matched : DiffNames::Equal,

@@ -14,6 +14,7 @@
 #include <tenon/limit_names.hpp>
 
 #include "base/utf8.hpp"
+#include "io/lost_pages.hpp"
 
 namespace tenon::cli {
 
@@ -78,10 +79,15 @@ int write_all(int stream, std::string_view text) {
 
 }  // namespace
 
+OpenOptions Session::open_options(Salvage salvage) const {
+  return {.mode = ReadMode::Map, .salvage = salvage, .limits = limits, .check = no_check ? Check::No : Check::Yes};
+}
+
 TextStyle Session::answer_style() const { return style_of(STDOUT_FILENO, colour); }
 TextStyle Session::message_style() const { return style_of(STDERR_FILENO, colour); }
 
 void Session::answer(std::string_view text) const {
+  io::throw_if_pages_were_lost();
   const int failed = write_all(STDOUT_FILENO, text);
   if (failed == 0 || failed == EPIPE) return;
   const bool full = failed == ENOSPC || failed == EDQUOT;
@@ -137,6 +143,10 @@ CLI::App* add_command(CLI::App& app, Session& session, const std::string& name, 
       ->transform(CLI::CheckedTransformer(kModes, CLI::ignore_case).description(""))
       ->type_name("WHEN");
   return command;
+}
+
+void add_no_check(CLI::App* command, Session& session) {
+  command->add_flag("--no-check", session.no_check, "Take values as they are: compare no digest and no checksum");
 }
 
 void on_run(CLI::App* command, Session& session, std::function<int(Session&)> run) {

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <tenon/checkpoint.hpp>
 #include <tenon/error.hpp>
 #include <tenon/limits.hpp>
 #include <tenon/render.hpp>
@@ -23,15 +24,19 @@ struct Session {
   bool json = false;
   bool quiet = false;
   ColourMode colour = ColourMode::Auto;
-  Limits limits;  ///< what a file may ask of a reader; --limit changes one
+  Limits limits;          ///< what a file may ask of a reader; --limit changes one
+  bool no_check = false;  ///< --no-check
   std::function<int(Session&)> run;
+
+  /// How files are opened whose values are wanted.
+  OpenOptions open_options(Salvage salvage) const;
 
   /// How text for stdout, or for stderr, is to look.
   TextStyle answer_style() const;
   TextStyle message_style() const;
 
   /// Writes the answer to stdout. Throws Error Write when it cannot be written whole; a reader that went away
-  /// (`| head`) is no error.
+  /// (`| head`) is no error. Throws Error Read instead when a file changed under the reader: see io/lost_pages.hpp.
   void answer(std::string_view text) const;
 
   /// A line or more on stderr, unless --quiet. Never fails.
@@ -46,6 +51,9 @@ void complain(std::string_view text);
 /// A subcommand with the options that every command takes. `examples` end its help, one a line.
 CLI::App* add_command(CLI::App& app, Session& session, const std::string& name, const std::string& what,
                       const std::string& examples);
+
+/// `--no-check`, for commands that read values.
+void add_no_check(CLI::App* command, Session& session);
 
 /// Lets `run` be what the program does when the subcommand was parsed.
 void on_run(CLI::App* command, Session& session, std::function<int(Session&)> run);

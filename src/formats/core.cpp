@@ -14,7 +14,9 @@ namespace tenon::formats {
 
 namespace {
 
-constexpr const char* kDamaged = "the file is damaged: fetch or save it again; --salvage reads the other tensors";
+constexpr const char* kDamaged =
+    "the file is damaged: fetch or save it again; --salvage reads the other tensors. "
+    "Where another program rewrote it and kept the old digests, --no-check reads it";
 
 [[noreturn]] void refuse(const CheckpointCore& core, const TensorInfo& tensor, std::string what, std::string expected,
                          std::string found) {

@@ -495,6 +495,20 @@ class Writing(CliTest):
         self.assertIn("m.g2-00002-of-00003.bin", done.err)
         self.expect(0, "inspect", "m.bin.index.json", "--salvage")
 
+    def test_a_file_that_another_program_rewrote_with_the_old_digests_is_read_when_asked(self):
+        self.write("a.safetensors", safetensors({"w": ("F32", [2], floats(1, 2))}))
+        self.expect(0, "convert", "a.safetensors", "own.safetensors")
+        own = (self.folder / "own.safetensors").read_bytes()
+        size = int.from_bytes(own[:8], "little")
+        metadata = json.loads(own[8:8 + size])["__metadata__"]
+        self.write("rewritten.safetensors", safetensors({"w": ("F32", [2], floats(3, 4))}, metadata))
+        error = self.expect(3, "convert", "rewritten.safetensors", "out.safetensors").err
+        self.assertIn("--no-check", error)
+        self.expect(0, "convert", "rewritten.safetensors", "out.safetensors", "--no-check")
+        self.expect(0, "verify", "out.safetensors")
+        self.write("want.safetensors", safetensors({"w": ("F32", [2], floats(3, 4))}))
+        self.expect(0, "diff", "out.safetensors", "want.safetensors")
+
     def test_gzip_and_archives_of_checkpoints(self):
         whole = safetensors({"w": ("F32", [2], floats(1, 2))})
         self.write("w.gz", gzip.compress(whole))
@@ -590,6 +604,10 @@ class Writing(CliTest):
         arguments = ["adapt", "checkpoint.pth", "--to", "model.safetensors", "--plan", "plan.json"]
         self.expect(0, *arguments, "-o", "a.safetensors")
         self.expect(4, *arguments, "-o", "b.safetensors", "--emit-plan", "plan.json")
+        with self.nothing_changes():
+            for other in ("checkpoint.pth", "./model.safetensors", "plan.json", "b.safetensors"):
+                error = self.expect(2, *arguments, "--force", "--dry-run", "-o", "b.safetensors", "--emit-plan", other).err
+                self.assertIn("would replace another file of this command", error)
         self.expect(0, "adapt", "checkpoint.pth", "--to", "model.safetensors", "--plan", "-", "-o", "c.safetensors",
                     stdin=(self.folder / "plan.json").read_bytes())
         self.expect(0, "diff", "a.safetensors", "c.safetensors")

@@ -603,7 +603,8 @@ class Writing(CliTest):
         self.assertEqual([op["op"] for op in plan["ops"]], ["unwrap", "strip_prefix", "keep_target"])
         arguments = ["adapt", "checkpoint.pth", "--to", "model.safetensors", "--plan", "plan.json"]
         self.expect(0, *arguments, "-o", "a.safetensors")
-        self.expect(4, *arguments, "-o", "b.safetensors", "--emit-plan", "plan.json")
+        self.write("other.json", b"{}")
+        self.expect(4, *arguments, "-o", "b.safetensors", "--emit-plan", "other.json")
         with self.nothing_changes():
             for other in ("checkpoint.pth", "./model.safetensors", "plan.json", "b.safetensors"):
                 error = self.expect(2, *arguments, "--force", "--dry-run", "-o", "b.safetensors", "--emit-plan", other).err

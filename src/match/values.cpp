@@ -150,10 +150,19 @@ class Settler {
     }
   }
 
+  /// Names and shapes found the two already, with their axes in another order. Values that count up, as generators make
+  /// them, are equal in order whatever the shape.
+  bool is_turned(std::size_t from, std::size_t to) const {
+    return std::any_of(matches_.begin(), matches_.end(), [&](const Match& match) {
+      return match.to == to && match.apply && is_renamed(match) && match.from[0] == from &&
+             (match.how == How::Transpose || match.how == How::Permute);
+    });
+  }
+
   void link(std::size_t from, std::size_t to) {
     const auto how = arrangement(bytes_of(source_, from), *source_.tensors[from].shape, bytes_of(target_, to),
                                  *target_.tensors[to].shape, width_of(source_, from));
-    if (!how) return;
+    if (!how || (*how == How::Reshape && is_turned(from, to))) return;
     std::erase_if(matches_,
                   [&](const Match& match) { return match.to == to || (is_renamed(match) && match.from[0] == from); });
     matches_.push_back({to, {from}, *how, 0, 1, 1, true, {}});

@@ -16,12 +16,15 @@ def count(shape):
     return total
 
 
-def write(path, tensors):
-    """A safetensors file of {name: shape} or {name: (dtype, shape)}: a length, a header, the bytes."""
+def write(path, tensors, turned=False):
+    """A safetensors file of {name: shape} or {name: (dtype, shape)}: a length, a header, the bytes. Turned: the values
+    of the file whose matrices are the transposed ones."""
     header, body = {}, b""
     for number, (name, row) in enumerate(tensors.items()):
         dtype, shape = row if isinstance(row, tuple) else ("F32", row)
         values = [number if dtype == "I64" else number + i / 3 for i in range(count(shape))]
+        if turned and len(shape) == 2:
+            values = [values[i + j * shape[0]] for i in range(shape[0]) for j in range(shape[1])]
         raw = struct.pack(f"<{len(values)}{CODES[dtype]}", *values)
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(raw)]}
         body += raw
@@ -68,7 +71,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("wide", "gan", "run", "cut", "clone"):
         (folder / name).mkdir()
-    make = lambda name, tensors: write(folder / f"{name}.safetensors", tensors)
+    make = lambda name, tensors, **how: write(folder / f"{name}.safetensors", tensors, **how)
     make("net", net())
     make("net_ddp", renamed(net(), ("stem", "module.stem"), ("blocks", "module.blocks"), ("head", "module.head")))
     make("net_100_classes", net(classes=100))
@@ -87,7 +90,7 @@ def main():
     make("vit_large_images", transformer(fused=False, positions=65))
     make("vit_more_words", transformer(fused=False, tokens=72))
     make("mlp", {"fc1.weight": [6, 4], "fc1.bias": [6], "fc2.weight": [3, 6], "fc2.bias": [3]})
-    make("mlp_keras", {"fc1.weight": [4, 6], "fc1.bias": [6], "fc2.weight": [6, 3], "fc2.bias": [3]})
+    make("mlp_keras", {"fc1.weight": [4, 6], "fc1.bias": [6], "fc2.weight": [6, 3], "fc2.bias": [3]}, turned=True)
     whole = (folder / "net.safetensors").read_bytes()
     (folder / "cut" / "net.safetensors").write_bytes(whole[:len(whole) * 2 // 3])
     (folder / "clone" / "net.safetensors").write_text(

@@ -23,6 +23,15 @@ bool Fs::is_missing(const std::string& path) {
 
 namespace {
 
+/// Closes the file, also when memory ends.
+struct OpenFile {
+  Fs& fs;
+  int number;
+  ~OpenFile() {
+    if (number >= 0) fs.close(number);
+  }
+};
+
 std::optional<std::string> all_of(Fs& fs, int file, std::uint64_t bytes) {
   std::string text(static_cast<std::size_t>(bytes), '\0');
   std::size_t got = 0;
@@ -37,15 +46,13 @@ std::optional<std::string> all_of(Fs& fs, int file, std::uint64_t bytes) {
 }  // namespace
 
 std::optional<std::string> read_small_file(Fs& fs, const std::string& path, std::uint64_t limit_bytes, Owner owner) {
-  const int file = fs.open_for_reading(path);
-  if (file < 0) return std::nullopt;
+  const OpenFile file{fs, fs.open_for_reading(path)};
+  if (file.number < 0) return std::nullopt;
   // Asked of the open file: the name may lead to another one by now.
-  const auto state = fs.state(file);
+  const auto state = fs.state(file.number);
   const bool is_wanted =
       state && state->is_regular && state->size <= limit_bytes && (owner == Owner::Anybody || state->is_own);
-  auto text = is_wanted ? all_of(fs, file, state->size) : std::nullopt;
-  fs.close(file);
-  return text;
+  return is_wanted ? all_of(fs, file.number, state->size) : std::nullopt;
 }
 
 }  // namespace tenon::io

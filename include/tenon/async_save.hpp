@@ -17,7 +17,8 @@ namespace tenon {
 /// What save() does while the one before is still being written.
 enum class Busy : std::uint8_t {
   Wait,     ///< until it is safe
-  Replace,  ///< gives it up: its file is never named, the old one stays, and the new save takes its turn
+  Replace,  ///< gives it up: unless it is just then getting its name, it gets none and the old file stays; the new save
+            ///< takes its turn when the disk is done with what it had been given
 };
 
 /// Not for several threads at once. Holds one copy of the tensors' bytes, whose memory is kept from save to save.
@@ -29,7 +30,9 @@ class TENON_API AsyncSaver {
   AsyncSaver(const AsyncSaver&) = delete;
   AsyncSaver& operator=(const AsyncSaver&) = delete;
 
-  /// Returns as soon as every tensor's bytes are copied: what the caller does to them then does not reach the file.
+  /// Returns as soon as every tensor's bytes are copied: what the caller does to them then does not reach the file. A
+  /// relative `path` is meant from the folder that is the current one now, and told as an absolute one in report and
+  /// errors.
   /// `options.progress` is called by the writing thread. Throws Error: what the save before failed with (that one is
   /// then told, and this one has not begun), what save() refuses, and whatever loading the tensors throws.
   void save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options = {}, Busy busy = Busy::Wait);

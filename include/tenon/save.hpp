@@ -31,7 +31,9 @@ struct SaveOptions {
   Objects objects = Objects::Keep;  ///< Keep: refuse what the format cannot hold
   /// Tensor bytes in one file; more are spread over shards beside an index. 0: always one file.
   std::uint64_t max_shard_bytes = 0;
-  Progress progress = {};  ///< bytes given to the disk, of all files
+  /// Bytes given to the disk, of all files. Also called, with all of them done, while the save waits for another one in
+  /// the folder, reads back, and before it gives the names.
+  Progress progress = {};
   Digests digests = Digests::Write;
 };
 
@@ -39,7 +41,9 @@ struct SaveReport {
   std::uint64_t file_bytes = 0;    ///< of all files together
   std::string path;                ///< what opens the checkpoint: the file itself, or the index of its shards
   std::vector<std::string> files;  ///< that were written, or would be
-  std::vector<std::string> notes;  ///< what changed form on the way: views written dense, metadata dropped
+  /// What changed form on the way (views written dense, metadata dropped) and what stands beside the output and may be
+  /// taken for it.
+  std::vector<std::string> notes;
 };
 
 /// Saves `snapshot` under `path`. Several files are all complete on the disk before the first gets its name; the index
@@ -49,11 +53,11 @@ struct SaveReport {
 ///
 /// Throws Error: Refused (no tensors, placeholders without bytes, two names for one entry, objects or dtypes that the
 /// format cannot hold: all of them listed), Exists, Write (names path, bytes needed and free; the old file is
-/// untouched), and whatever loading the tensors throws.
+/// untouched), and whatever loading the tensors and `progress` throw.
 TENON_API SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options = {});
 
 /// What save() would do, up to the point where it opens a file: every refusal, the size, the notes. Writes nothing.
-/// Throws Error: Refused, Exists, Invalid as save() does.
+/// Throws Error: Refused, Exists, Invalid as save() does, and Write where no file can have such a name.
 TENON_API SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options = {});
 
 /// The format that a file name asks for by its suffix (.safetensors; .npz; .pt .pth .bin .ckpt), or nothing.

@@ -25,6 +25,13 @@ class Meter {
     progress_(done_bytes_, all_bytes_);
   }
 
+  /// Tells how far it is where no bytes move: a Progress may end that as well.
+  void tell() {
+    if (!progress_) return;
+    const std::lock_guard lock(mutex_);
+    progress_(done_bytes_, all_bytes_);
+  }
+
  private:
   const Progress& progress_;
   std::uint64_t all_bytes_;

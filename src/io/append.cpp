@@ -9,6 +9,9 @@
 
 #include <tenon/error.hpp>
 
+#include "io/atomic_file.hpp"
+#include "io/fs.hpp"
+
 namespace tenon::io {
 namespace {
 
@@ -25,13 +28,26 @@ struct Descriptor {
               std::strerror(errno), "check the folder, its permissions and the free space");
 }
 
-bool ends_in_a_cut_line(int descriptor, const std::string& path) {
+off_t bytes_of(int descriptor, const std::string& path) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) fail(path, "stat");
-  if (status.st_size == 0) return false;
+  return status.st_size;
+}
+
+bool ends_in_a_cut_line(int descriptor, off_t bytes, const std::string& path) {
+  if (bytes == 0) return false;
   char last = '\n';
-  if (::pread(descriptor, &last, 1, status.st_size - 1) < 0) fail(path, "read");
+  if (::pread(descriptor, &last, 1, bytes - 1) < 0) fail(path, "read");
   return last != '\n';
+}
+
+/// Without it the name of a new file may be lost in a power cut although its line is on the disk.
+void sync_folder_of(const std::string& path) {
+  const std::string folder = folder_of(resolve_links(system_fs(), path));
+  const Descriptor opened{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (opened.number < 0) fail(path, "open its folder");
+  // Some network file systems have no fsync for folders.
+  if (::fsync(opened.number) != 0 && errno != EINVAL && errno != ENOTSUP) fail(path, "fsync of its folder");
 }
 
 }  // namespace
@@ -39,7 +55,8 @@ bool ends_in_a_cut_line(int descriptor, const std::string& path) {
 void append_line(const std::string& path, std::string_view line) {
   const Descriptor file{::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666)};
   if (file.number < 0) fail(path, "open");
-  const std::string text = (ends_in_a_cut_line(file.number, path) ? "\n" : "") + std::string(line) + "\n";
+  const off_t bytes_before = bytes_of(file.number, path);
+  const std::string text = (ends_in_a_cut_line(file.number, bytes_before, path) ? "\n" : "") + std::string(line) + "\n";
   // One write: readers and other writers see the whole line or nothing of it.
   const ssize_t written = ::write(file.number, text.data(), text.size());
   if (written < 0) fail(path, "write");
@@ -48,6 +65,7 @@ void append_line(const std::string& path, std::string_view line) {
     fail(path, "write");
   }
   if (::fsync(file.number) != 0) fail(path, "fsync");
+  if (bytes_before == 0) sync_folder_of(path);
 }
 
 }  // namespace tenon::io

@@ -6,8 +6,8 @@
 
 namespace tenon::io {
 
-/// Appends `line` and a line feed by one write, then fsyncs. Where the file's last line was cut by a crash, a line feed
-/// comes first. Throws Error Write.
+/// Appends `line` and a line feed by one write, then fsyncs, and with the first line of a file its folder. Where the
+/// file's last line was cut by a crash, a line feed comes first. Throws Error Write.
 void append_line(const std::string& path, std::string_view line);
 
 }  // namespace tenon::io

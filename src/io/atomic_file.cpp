@@ -22,6 +22,7 @@ namespace paths = std::filesystem;
 constexpr std::size_t kPiece = std::size_t{256} << 10U;
 /// The disk begins to work after this many bytes, so that fsync finds little left to do.
 constexpr std::uint64_t kWriteOut = std::uint64_t{8} << 20U;
+constexpr std::size_t kPiecesBetweenChecks = 16;
 
 Where at(const std::string& path) { return Where{.file = path, .member = {}, .key = {}, .byte = {}}; }
 
@@ -41,6 +42,54 @@ std::string resolve_links(Fs& fs, const std::string& path) {
   return target.string();
 }
 
+namespace {
+
+/// The disk has no room; `bytes` are needed.
+Error full(Fs& fs, const std::string& path, const std::string& folder, std::uint64_t bytes, int error_number) {
+  constexpr const char* kNext = "free some space or choose another disk; the old file, if there is one, is untouched";
+  if (error_number == ENOSPC && fs.free_files(folder) == std::uint64_t{0})
+    return Error(Code::Write, at(path), "no more files fit on the device: it is out of inodes",
+                 "room for one more file", "no free inode",
+                 "remove some files or choose another disk; the old file, if there is one, is untouched");
+  const auto free = fs.free_bytes(folder);
+  std::string found = free ? base::count_text(*free) + " bytes free" : std::string{};
+  if (error_number == EDQUOT) found = "the quota is used up" + (free ? ", " + found : std::string{});
+  return Error(Code::Write, at(path), "no space left on the device", "room for " + base::count_text(bytes) + " bytes",
+               found, kNext);
+}
+
+}  // namespace
+
+void refuse_unusable_name(Fs& fs, const std::string& path, Existing existing) {
+  const std::string target = resolve_links(fs, path);
+  const int found = fs.look(target);
+  if (found == -ENAMETOOLONG)
+    throw Error(Code::Write, at(path), "the file system takes no name of this length", "a shorter name",
+                base::plural(paths::path(target).filename().string().size(), "byte"), "choose a shorter name");
+  if (found == -ELOOP)
+    throw Error(Code::Write, at(path), "symbolic links lead in a circle", "a file name, or a link to one", {},
+                "remove the link, or choose another name");
+  if (found < 0 && found != -ENOENT && found != -ENOTDIR)
+    throw Error(Code::Write, at(path), std::string("the output cannot be looked up: ") + std::strerror(-found), {}, {},
+                "check the disk and the permissions of the folder");
+  const auto old = found == 0 ? fs.state(target) : std::nullopt;
+  if (old && old->is_folder) throw Error(Code::Write, at(path), "the output is a folder", "a file name");
+  // To replace /dev/null by a file would break the machine, and a pipe has a reader who waits at its other end.
+  if (old && !old->is_regular)
+    throw Error(Code::Write, at(path), "the output is a device, a pipe or a socket, which no save replaces",
+                "the name of a file", {}, "choose another name");
+  if (existing == Existing::Refuse && found == 0)
+    throw Error(Code::Exists, at(path), "the output exists already", "a new name", {},
+                "choose another name, or --force to replace it");
+}
+
+void make_sure_of_room(Fs& fs, const std::string& path, std::uint64_t bytes) {
+  const std::string folder = folder_of(resolve_links(fs, path));
+  for (const std::string& stale : stale_temporaries(fs, folder, Temporary::File)) fs.unlink(stale);
+  const auto free = fs.free_bytes(folder);
+  if (free && *free < bytes) throw full(fs, path, folder, bytes, ENOSPC);
+}
+
 AtomicFile::AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes, Fs& fs)
     : fs_(fs),
       path_(path),
@@ -48,20 +97,15 @@ AtomicFile::AtomicFile(const std::string& path, Existing existing, std::uint64_t
       folder_(folder_of(final_)),
       existing_(existing),
       expected_bytes_(expected_bytes) {
-  const auto old = fs_.state(final_);
-  if (old && old->is_folder) throw Error(Code::Write, at(path_), "the output is a folder", "a file name");
-  if (existing_ == Existing::Refuse && old)
-    throw Error(Code::Exists, at(path_), "the output exists already", "a new name", {},
-                "choose another name, or --force to replace it");
+  refuse_unusable_name(fs_, path_, existing_);
   const auto folder = fs_.state(folder_);
   if (!folder || !folder->is_folder)
     throw Error(Code::Write, at(path_), "the folder of the output does not exist", folder_, {},
                 "create the folder first");
-  for (const std::string& stale : stale_temporaries(fs_, folder_, Temporary::File)) fs_.unlink(stale);
-  const auto free = fs_.free_bytes(folder_);
-  if (free && *free < expected_bytes_) fail("checking the free space", ENOSPC);
+  make_sure_of_room(fs_, path_, expected_bytes_);
   try {
-    create_temporary();
+    // Who opened the file before it had the old one's mode could read everything that is written later.
+    create_temporary(fs_.is_missing(final_) ? Readers::ByUmask : Readers::Owner);
   } catch (...) {
     discard();
     throw;
@@ -75,19 +119,19 @@ void AtomicFile::discard() {
   if (descriptor_ >= 0) fs_.close(std::exchange(descriptor_, -1));
 }
 
-void AtomicFile::create_temporary() {
+void AtomicFile::create_temporary(Readers readers) {
   const std::string name = paths::path(final_).filename().string();
   for (;;) {
     // The members are set once the file is this writer's: discard() must not remove another's.
     std::string path = temporary_path(fs_, folder_, name, Temporary::File);
-    const int created = fs_.create(path);
+    const int created = fs_.create(path, readers);
     if (created == -EEXIST) continue;
     if (created < 0) fail("creating a temporary file beside it", -created);
     temporary_ = std::move(path);
     descriptor_ = created;
     // Between the two calls another save may take the file for a dead writer's and remove it: then once more. Where
     // there are no locks, the process in the name must do.
-    fs_.lock(descriptor_, Wait::No);
+    fs_.lock(descriptor_);
     if (fs_.link_count(descriptor_) != 0) break;
     temporary_.clear();
     fs_.close(std::exchange(descriptor_, -1));
@@ -98,22 +142,19 @@ void AtomicFile::create_temporary() {
   if (error < 0 && !cannot_reserve(-error)) fail("reserving the space", -error);
 }
 
-void AtomicFile::fail(const char* step, int error_number) {
+Error AtomicFile::failure(const char* step, int error_number) {
   usable_ = false;
-  const bool full = error_number == ENOSPC || error_number == EDQUOT;
-  const bool too_large = error_number == EFBIG;
-  if (full || too_large) {
-    const std::string expected = "room for " + base::count_text(std::max(expected_bytes_, written_)) + " bytes";
-    const auto free = fs_.free_bytes(folder_);
-    std::string found = free ? base::count_text(*free) + " bytes free" : std::string{};
-    if (error_number == EDQUOT) found = "the quota is used up";
-    if (too_large) found = "a limit on the size of files";
-    throw Error(Code::Write, at(path_), full ? "no space left on the device" : "the file would be too large", expected,
-                found, "free some space or choose another disk; the old file, if there is one, is untouched");
-  }
-  throw Error(Code::Write, at(path_), std::string(step) + " failed: " + std::strerror(error_number), {}, {},
-              "check the disk and the permissions of the folder; the old file, if there is one, is untouched");
+  const std::uint64_t needed = std::max(expected_bytes_, written_);
+  if (error_number == ENOSPC || error_number == EDQUOT) return full(fs_, path_, folder_, needed, error_number);
+  if (error_number == EFBIG)
+    return Error(Code::Write, at(path_), "the file would be too large",
+                 "room for " + base::count_text(needed) + " bytes", "a limit on the size of files",
+                 "choose another disk or a larger limit; the old file, if there is one, is untouched");
+  return Error(Code::Write, at(path_), std::string(step) + " failed: " + std::strerror(error_number), {}, {},
+               "check the disk and the permissions of the folder; the old file, if there is one, is untouched");
 }
+
+void AtomicFile::fail(const char* step, int error_number) { throw failure(step, error_number); }
 
 void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
@@ -187,8 +228,11 @@ void AtomicFile::rewrite(std::uint64_t offset, std::span<const std::byte> bytes)
   }
 }
 
-void AtomicFile::read_back() {
-  for (std::size_t i = 0; i < hashes_.size(); ++i) read_piece(i);
+void AtomicFile::read_back(const Check& check) {
+  for (std::size_t i = 0; i < hashes_.size(); ++i) {
+    if (check && i % kPiecesBetweenChecks == 0) check();
+    read_piece(i);
+  }
 }
 
 FileState AtomicFile::state() {
@@ -197,31 +241,48 @@ FileState AtomicFile::state() {
   return *found;
 }
 
-void AtomicFile::finish(Durability durability) {
+void AtomicFile::finish(Durability durability, const Check& check) {
   TENON_ASSERT(usable_ && descriptor_ >= 0 && written_ == expected_bytes_);
   flush();
   gathered_ = {};
   if (durability == Durability::None) return;
-  if (const int error = fs_.sync(descriptor_); error < 0) {
-    usable_ = false;
-    throw SyncFailed(Code::Write, at(path_), std::string("syncing to the disk failed: ") + std::strerror(-error), {},
-                     {}, "check the disk; the old file, if there is one, is untouched");
-  }
-  read_back();
+  if (const int error = fs_.sync(descriptor_); error < 0) throw SyncFailed(failure("syncing to the disk", -error));
+  read_back(check);
+}
+
+/// What a failed rename has done. An answer that was lost on its way from a server comes to an error although the file
+/// has its name.
+AtomicFile::Named AtomicFile::named(const std::optional<FileState>& own) {
+  if (!own) return Named::Untold;
+  const auto under_final = fs_.state(final_);
+  if (under_final && under_final->is_same_file(*own)) return Named::Yes;
+  const auto under_temporary = fs_.state(temporary_);
+  return under_temporary && under_temporary->is_same_file(*own) ? Named::No : Named::Untold;
 }
 
 void AtomicFile::publish() {
   TENON_ASSERT(usable_ && !temporary_.empty());
+  const auto own = fs_.state(descriptor_);
   // Closing may tell of bytes that a network file system could not store, so it comes before the new name.
   if (const int error = fs_.close(std::exchange(descriptor_, -1)); error < 0) fail("closing", -error);
   const Overwrite overwrite = existing_ == Existing::Refuse ? Overwrite::No : Overwrite::Yes;
   const int error = fs_.rename(temporary_, final_, overwrite);
-  if (error == -EEXIST) {
+  const Named result = error < 0 ? named(own) : Named::Yes;
+  if (result == Named::Untold) {
+    usable_ = false;
+    throw NameUntold(Code::Write, at(path_),
+                     std::string("renaming the temporary file failed: ") + std::strerror(-error),
+                     "the new file or the old one", "neither can be looked up",
+                     "look at the file when the disk answers again: it is whole, be it the old one or the new one");
+  }
+  if (error == -EEXIST && result == Named::No) {
     usable_ = false;
     throw Error(Code::Exists, at(path_), "a file of this name appeared while writing", "a new name", {},
                 "choose another name, or --force to replace it");
   }
-  if (error < 0) fail("renaming the temporary file", -error);
+  if (result == Named::No) fail("renaming the temporary file", -error);
+  // By link() it may have both names.
+  if (error < 0) fs_.unlink(temporary_);
   temporary_.clear();
   is_published_ = true;
 }

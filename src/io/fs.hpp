@@ -26,10 +26,15 @@ struct FileState {
   std::uint64_t size = 0;
   bool is_folder = false;
   std::uint64_t device = 0;  ///< on which the inode is one of its own
+  bool is_regular = true;    ///< no folder, device, pipe or socket
+  bool is_own = true;        ///< of the user whose rights this process has
+
+  bool is_same_file(const FileState& other) const { return inode == other.inode && device == other.device; }
 };
 
 enum class Overwrite : std::uint8_t { No, Yes };
-enum class Wait : std::uint8_t { No, Yes };
+/// Who may open a file that is being written: whoever the umask lets, or its owner alone.
+enum class Readers : std::uint8_t { ByUmask, Owner };
 
 class Fs {
  public:
@@ -37,8 +42,9 @@ class Fs {
 
   // ---- one file; a descriptor is the caller's to close
 
-  /// A new file for reading and writing, mode 0666 under the caller's umask; -EEXIST when the name is taken.
-  virtual int create(const std::string& path) = 0;
+  /// A new file for reading and writing, mode 0666 under the caller's umask or 0600; -EEXIST when the name is taken.
+  virtual int create(const std::string& path, Readers readers) = 0;
+  /// No link, and nothing that would wait for another process.
   virtual int open_for_reading(const std::string& path) = 0;
   virtual int open_folder(const std::string& path) = 0;
   /// Count of bytes, which may be fewer than asked for.
@@ -50,9 +56,11 @@ class Fs {
   virtual void start_writing_out(int file, std::uint64_t offset, std::uint64_t bytes) = 0;
   virtual int sync(int file) = 0;
   virtual int close(int file) = 0;
-  /// Takes the writer's lock on a file or folder; with Wait::No -EWOULDBLOCK when another descriptor has it. It ends
-  /// with the descriptor, also when the process is killed.
-  virtual int lock(int file, Wait wait) = 0;
+  /// Takes the writer's lock on a file or folder; -EWOULDBLOCK when another descriptor has it. It ends with the
+  /// descriptor, also when the process is killed.
+  virtual int lock(int file) = 0;
+  /// Of the open file, whatever became of its name.
+  virtual std::optional<FileState> state(int file) = 0;
   /// How many names the open file has.
   virtual int link_count(int file) = 0;
   /// Gives the file the mode and, as far as the caller may, owner and extended attributes (access lists) of `path`;
@@ -64,11 +72,16 @@ class Fs {
   virtual int rename(const std::string& from, const std::string& to, Overwrite overwrite) = 0;
   virtual int unlink(const std::string& path) = 0;
   virtual std::optional<FileState> state(const std::string& path) = 0;
+  /// 0 when something has that name, links followed; else why nothing is found: -ENOENT, -ENAMETOOLONG, ...
+  virtual int look(const std::string& path) = 0;
   /// Is there surely nothing of that name? False where it cannot be told: what state() has no answer for may be there.
-  virtual bool is_missing(const std::string& path) = 0;
+  bool is_missing(const std::string& path);
   virtual std::optional<std::string> read_link(const std::string& path) = 0;
   virtual std::vector<std::string> list(const std::string& folder) = 0;
+  /// Nothing where the file system does not tell.
   virtual std::optional<std::uint64_t> free_bytes(const std::string& folder) = 0;
+  /// How many more files it has room for (inodes); nothing where that is not counted.
+  virtual std::optional<std::uint64_t> free_files(const std::string& folder) = 0;
   /// Name of a file system that may acknowledge a sync without doing it (`nfs`, `fuse`, ...); "" for others.
   virtual std::string unsure_kind(const std::string& folder) = 0;
 
@@ -90,7 +103,12 @@ std::string path_in(const std::string& folder, std::string_view name);
 /// The folder of a path; "." where it names none.
 std::string folder_of(const std::string& path);
 
-/// The bytes of a small file; nothing when it cannot be read or is larger than `limit_bytes`.
-std::optional<std::string> read_small_file(Fs& fs, const std::string& path, std::uint64_t limit_bytes);
+/// Whose files are read.
+enum class Owner : std::uint8_t { Anybody, Self };
+
+/// The bytes of a small file; nothing when it cannot be read, is no regular file, is larger than `limit_bytes` or,
+/// with Owner::Self, another user's.
+std::optional<std::string> read_small_file(Fs& fs, const std::string& path, std::uint64_t limit_bytes,
+                                           Owner owner = Owner::Anybody);
 
 }  // namespace tenon::io

@@ -4,12 +4,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "base/cursor.hpp"
+#include "faults/faulty_fs.hpp"
 #include "io/atomic_file.hpp"
 #include "io/mapped_file.hpp"
 
@@ -143,6 +146,61 @@ TEST_F(AtomicFileTest, ModeAndLinkAreKept) {
   EXPECT_EQ(get(path("real")), "new");
   EXPECT_EQ(fs::status(path("real")).permissions(),
             fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read);
+}
+
+/// Who opens it before it has the old mode could read on.
+TEST_F(AtomicFileTest, APrivateFileIsPrivateFromItsFirstMoment) {
+  put(path("a"), "old");
+  std::optional<mode_t> created;
+  tenon::test::FaultyFs fs(system_fs(),
+                           [&](std::uint64_t, tenon::test::Call call) -> std::optional<tenon::test::Fault> {
+                             if (call != tenon::test::Call::Attributes) return std::nullopt;
+                             for (const auto& entry : fs::directory_iterator(folder_)) {
+                               struct stat status {};
+                               if (entry.path().filename() != "a" && ::stat(entry.path().c_str(), &status) == 0)
+                                 created = status.st_mode;
+                             }
+                             return std::nullopt;
+                           });
+  const AtomicFile file(path("a"), Existing::Replace, 3, fs);
+  ASSERT_TRUE(created);
+  EXPECT_EQ(*created & 0777U, 0600U);
+}
+
+TEST_F(AtomicFileTest, WhatIsNoFileIsNeverReplaced) {
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  for (const Existing existing : {Existing::Replace, Existing::Refuse})
+    EXPECT_EQ(code_of([&] { save(path("pipe"), "new", existing); }), Code::Write);
+  EXPECT_TRUE(fs::is_fifo(path("pipe")));
+}
+
+TEST_F(AtomicFileTest, ANameThatCannotBeIsToldAsSuch) {
+  fs::create_symlink("loop", path("loop"));
+  const auto told = [&](const std::string& name) {
+    try {
+      save(path(name), "new", Existing::Replace);
+    } catch (const Error& error) {
+      return error.what_happened;
+    }
+    return std::string{};
+  };
+  EXPECT_EQ(told(std::string(300, 'x')), "the file system takes no name of this length");
+  EXPECT_EQ(told("loop"), "symbolic links lead in a circle");
+}
+
+TEST_F(AtomicFileTest, AFullDiskThatShowsAtTheSyncIsToldWithBytesNeededAndFree) {
+  tenon::test::FaultyFs fs(system_fs(), [](std::uint64_t, tenon::test::Call call) {
+    return call == tenon::test::Call::Sync ? std::optional(tenon::test::Fault{.error = ENOSPC}) : std::nullopt;
+  });
+  AtomicFile file(path("a"), Existing::Refuse, 3, fs);
+  file.write(base::as_bytes("new"));
+  try {
+    file.finish(Durability::Fsync);
+    FAIL() << "synced";
+  } catch (const SyncFailed& error) {
+    EXPECT_EQ(error.expected, "room for 3 bytes");
+    EXPECT_NE(error.found.find("bytes free"), std::string::npos);
+  }
 }
 
 TEST_F(AtomicFileTest, ANewFileObeysTheUmask) {

@@ -91,10 +91,20 @@ bool runs(std::string_view process) {
   return ::kill(number, 0) == 0 || errno != ESRCH;
 }
 
+FileState state_of(const struct stat& status) {
+  return {.inode = status.st_ino,
+          .size = static_cast<std::uint64_t>(status.st_size),
+          .is_folder = S_ISDIR(status.st_mode),
+          .device = status.st_dev,
+          .is_regular = S_ISREG(status.st_mode),
+          .is_own = status.st_uid == ::geteuid()};
+}
+
 class SystemFs final : public Fs {
  public:
-  int create(const std::string& path) override {
-    return or_error(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  int create(const std::string& path, Readers readers) override {
+    const mode_t mode = readers == Readers::Owner ? 0600 : 0666;
+    return or_error(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   }
   int open_for_reading(const std::string& path) override {
     return or_error(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
@@ -122,9 +132,12 @@ class SystemFs final : public Fs {
   int sync(int file) override { return or_error(::fsync(file)); }
   // Not repeated after EINTR: on Linux the descriptor is gone by then.
   int close(int file) override { return or_error(::close(file)); }
-  int lock(int file, Wait wait) override {
-    const int how = LOCK_EX | (wait == Wait::No ? LOCK_NB : 0);
-    return or_error(again_if_interrupted([&] { return ::flock(file, how); }));
+  int lock(int file) override {
+    return or_error(again_if_interrupted([&] { return ::flock(file, LOCK_EX | LOCK_NB); }));
+  }
+  std::optional<FileState> state(int file) override {
+    struct stat status {};
+    return ::fstat(file, &status) != 0 ? std::nullopt : std::optional(state_of(status));
   }
   int link_count(int file) override {
     struct stat status {};
@@ -152,12 +165,11 @@ class SystemFs final : public Fs {
   int unlink(const std::string& path) override { return or_error(::unlink(path.c_str())); }
   std::optional<FileState> state(const std::string& path) override {
     struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-    return FileState{status.st_ino, static_cast<std::uint64_t>(status.st_size), S_ISDIR(status.st_mode), status.st_dev};
+    return ::stat(path.c_str(), &status) != 0 ? std::nullopt : std::optional(state_of(status));
   }
-  bool is_missing(const std::string& path) override {
+  int look(const std::string& path) override {
     struct stat status {};
-    return ::stat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    return or_error(::stat(path.c_str(), &status));
   }
   std::optional<std::string> read_link(const std::string& path) override {
     std::array<char, 4096> target{};
@@ -174,8 +186,14 @@ class SystemFs final : public Fs {
   }
   std::optional<std::uint64_t> free_bytes(const std::string& folder) override {
     struct statvfs status {};
-    if (::statvfs(folder.c_str(), &status) != 0) return std::nullopt;
+    // ramfs, and FUSE where the server does not answer, count no blocks at all: that is no full disk.
+    if (::statvfs(folder.c_str(), &status) != 0 || status.f_blocks == 0) return std::nullopt;
     return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+  }
+  std::optional<std::uint64_t> free_files(const std::string& folder) override {
+    struct statvfs status {};
+    if (::statvfs(folder.c_str(), &status) != 0 || status.f_files == 0) return std::nullopt;
+    return status.f_ffree;
   }
   std::string unsure_kind(const std::string& folder) override {
     struct statfs status {};

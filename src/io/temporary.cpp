@@ -28,7 +28,7 @@ std::string_view writer_in(std::string_view name, Temporary kind) {
 bool nobody_holds(Fs& fs, const std::string& path) {
   const int file = fs.open_for_reading(path);
   if (file < 0) return false;
-  const bool is_free = fs.lock(file, Wait::No) == 0;
+  const bool is_free = fs.lock(file) == 0;
   fs.close(file);
   return is_free;
 }

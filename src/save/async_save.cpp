@@ -3,9 +3,11 @@
 #include <atomic>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -109,6 +111,10 @@ void AsyncSaver::save(const Snapshot& snapshot, const std::string& path, const S
   state_->join();
   state_->is_given_up = false;
   state_->throw_error();
+  // The program may change its folder while the thread writes.
+  std::error_code unknown_folder;
+  std::string whole = std::filesystem::absolute(path, unknown_folder).string();
+  if (unknown_folder) whole = path;
   Snapshot copy = saving::copied_into(state_->arena, snapshot);
   SaveOptions quiet = options;
   quiet.progress = [state = state_.get(), tell = options.progress](std::uint64_t done, std::uint64_t all) {
@@ -119,9 +125,8 @@ void AsyncSaver::save(const Snapshot& snapshot, const std::string& path, const S
   state_->is_writing = true;
   try {
     const std::lock_guard lock(state_->joining);
-    state_->thread = std::thread([state = state_.get(), copy = std::move(copy), path, quiet = std::move(quiet)] {
-      state->write(copy, path, quiet);
-    });
+    state_->thread = std::thread([state = state_.get(), copy = std::move(copy), whole = std::move(whole),
+                                  quiet = std::move(quiet)] { state->write(copy, whole, quiet); });
   } catch (...) {  // no thread is to be had
     state_->is_writing = false;
     throw;

@@ -141,6 +141,25 @@ TEST_F(AsyncSave, ASecondSaveReplacesTheFirst) {
   EXPECT_EQ(entries(), 1U) << "nothing of the first is left";
 }
 
+TEST_F(AsyncSave, ARelativePathIsMeantFromTheFolderOfTheCall) {
+  const auto before = std::filesystem::current_path();
+  for (const char* name : {"one", "two"}) std::filesystem::create_directory(path(name));
+  std::filesystem::current_path(path("one"));
+  Model model;
+  Gate gate;
+  AsyncSaver saver;
+  saver.save(model.snapshot(), "m", {.progress = gate.progress()});
+  gate.wait();
+  std::filesystem::current_path(path("two"));
+  gate.is_open = true;
+  const auto report = saver.wait();
+  std::filesystem::current_path(before);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->path, path("one/m"));
+  EXPECT_TRUE(std::filesystem::exists(path("one/m")));
+  EXPECT_TRUE(std::filesystem::is_empty(path("two")));
+}
+
 TEST_F(AsyncSave, TheEndOfTheProcessWaits) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);

@@ -1,10 +1,13 @@
 #include "save/journal.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,6 +16,7 @@
 #include "base/json_reader.hpp"
 #include "io/atomic_file.hpp"
 #include "io/temporary.hpp"
+#include "save/shards.hpp"
 
 namespace tenon::saving {
 
@@ -78,6 +82,10 @@ std::optional<Journal> parse_journal(std::string_view text) {
     }
     if (line == "end") return rest.empty() ? std::optional(std::move(journal)) : std::nullopt;
     const std::string_view kind = next_word(line);
+    if (kind == "of") {
+      journal.output = line;
+      continue;
+    }
     const auto inode = number_of(next_word(line)), bytes = number_of(next_word(line));
     if (!inode || !bytes || !is_one_component(line)) return std::nullopt;
     const JournalRow row{std::string(line), *inode, *bytes};
@@ -86,6 +94,13 @@ std::optional<Journal> parse_journal(std::string_view text) {
     if (kind == "old") journal.replaced.push_back(row);
   }
   return std::nullopt;
+}
+
+/// A journal that names anything else was written by no save.
+bool names_only_shards(const Journal& journal) {
+  const auto is_shard = [&](const JournalRow& row) { return is_shard_of(row.name, journal.output); };
+  return is_one_component(journal.output) && std::all_of(journal.made.begin(), journal.made.end(), is_shard) &&
+         std::all_of(journal.replaced.begin(), journal.replaced.end(), is_shard);
 }
 
 /// The values of "weight_map", each once.
@@ -106,19 +121,33 @@ std::set<std::string> files_named_in(const std::string& text, const std::string&
 
 }  // namespace
 
-FolderLock::FolderLock(io::Fs& fs, const std::string& folder, io::Wait wait)
-    : fs_(fs), folder_(fs.open_folder(folder)), is_held_(folder_ >= 0 && fs.lock(folder_, wait) == 0) {}
+FolderLock::FolderLock(io::Fs& fs, const std::string& folder)
+    : fs_(fs), folder_(fs.open_folder(folder)), is_held_(folder_ >= 0 && fs.lock(folder_) == 0) {}
+
+FolderLock::FolderLock(io::Fs& fs, const std::string& folder, const io::Check& check) : FolderLock(fs, folder) {
+  // Not by a call that waits: an interrupt could not be heard in it.
+  constexpr std::chrono::milliseconds kLongest(20);
+  std::chrono::milliseconds pause(1);
+  while (!is_held_ && folder_ >= 0) {
+    const int error = fs_.lock(folder_);
+    is_held_ = error == 0;
+    if (error != -EWOULDBLOCK) return;  // there may be no locks at all
+    check();
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, kLongest);
+  }
+}
 
 FolderLock::~FolderLock() {
   if (folder_ >= 0) fs_.close(folder_);
 }
 
 std::string write_journal(io::Fs& fs, const std::string& folder, const Journal& journal) {
-  if (journal.index.name.find('\n') != std::string::npos)
+  if ((journal.output + journal.index.name).find('\n') != std::string::npos)
     throw Error(Code::Invalid, {io::path_in(folder, journal.index.name), {}, {}, {}},
                 "a checkpoint in several files cannot have a line break in its name", "a name of one line", {},
                 "choose another name");
-  std::string text = std::string(kFirstLine) + "\n" + line_of("index", journal.index);
+  std::string text = std::string(kFirstLine) + "\nof " + journal.output + "\n" + line_of("index", journal.index);
   for (const JournalRow& row : journal.made) text += line_of("new", row);
   for (const JournalRow& row : journal.replaced) text += line_of("old", row);
   text += "end\n";
@@ -165,16 +194,17 @@ bool carry_out(io::Fs& fs, const std::string& folder, Journal journal) {
 void recover(io::Fs& fs, const std::string& folder, const FolderLock& held) {
   if (!held.is_held()) return;
   for (const std::string& path : io::stale_temporaries(fs, folder, io::Temporary::Journal)) {
-    const auto text = io::read_small_file(fs, path, kMaxJournalBytes);
-    if (!text) continue;  // it may be whole: the next save looks again
+    const auto text = io::read_small_file(fs, path, kMaxJournalBytes, io::Owner::Self);
+    if (!text) continue;  // another user's; or it may be whole, and the next save looks again
     auto journal = parse_journal(*text);
+    if (journal && !names_only_shards(*journal)) continue;
     if (!journal || carry_out(fs, folder, std::move(*journal))) fs.unlink(path);
   }
 }
 
 void recover(io::Fs& fs, const std::string& folder) {
   if (io::stale_temporaries(fs, folder, io::Temporary::Journal).empty()) return;
-  recover(fs, folder, FolderLock(fs, folder, io::Wait::No));
+  recover(fs, folder, FolderLock(fs, folder));
 }
 
 std::set<std::string> files_of_index(io::Fs& fs, const std::string& path) {

@@ -2,6 +2,7 @@
 // save can finish or undo what a dead writer began.
 //
 //   tenon journal 1
+//   of model.safetensors
 //   index <inode> <bytes> model.safetensors.index.json
 //   new <inode> <bytes> model-00001-of-00002.safetensors
 //   old <inode> <bytes> model.g2-00001-of-00002.safetensors
@@ -10,12 +11,16 @@
 // The index is the last file to get its name: when it bears the inode of the first line, the save has happened and only
 // old files were left to remove; else it has not, and the new ones are removed. A file is touched only while name,
 // inode and size agree. Names are single components of the journal's folder.
+//
+// Folders may be shared with people who mean harm: a journal counts only where it is the caller's own and names nothing
+// but shards of the checkpoint in its second line. Any other is left alone.
 #pragma once
 
 #include <set>
 #include <string>
 #include <vector>
 
+#include "io/atomic_file.hpp"
 #include "io/fs.hpp"
 
 namespace tenon::saving {
@@ -27,6 +32,7 @@ struct JournalRow {
 };
 
 struct Journal {
+  std::string output;  ///< the checkpoint, whose shards are named after it
   JournalRow index;
   std::vector<JournalRow> made;      ///< shards that get their names
   std::vector<JournalRow> replaced;  ///< shards of the index that is replaced
@@ -36,7 +42,10 @@ struct Journal {
 /// may meet; then one finds the names taken.
 class FolderLock {
  public:
-  FolderLock(io::Fs& fs, const std::string& folder, io::Wait wait);
+  /// Not held where another has it.
+  FolderLock(io::Fs& fs, const std::string& folder);
+  /// Waits for it; `check` is called now and then meanwhile.
+  FolderLock(io::Fs& fs, const std::string& folder, const io::Check& check);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;

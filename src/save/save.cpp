@@ -23,9 +23,9 @@
 #include "formats/torch_zip_writer.hpp"
 #include "formats/writer.hpp"
 #include "io/atomic_file.hpp"
-#include "io/mapped_file.hpp"
 #include "save/digested_write.hpp"
 #include "save/journal.hpp"
+#include "save/left_standing.hpp"
 #include "save/publish.hpp"
 #include "save/save_through.hpp"
 #include "save/shards.hpp"
@@ -163,7 +163,7 @@ Outputs checked_outputs(io::Fs& fs, const Snapshot& snapshot, const std::string&
   return outputs;
 }
 
-SaveReport report_of(const Outputs& outputs) {
+SaveReport report_of(io::Fs& fs, const std::string& path, const Outputs& outputs) {
   SaveReport report;
   report.path = outputs.files.back().path;
   for (const Output& output : outputs.files) {
@@ -173,6 +173,8 @@ SaveReport report_of(const Outputs& outputs) {
       if (std::find(report.notes.begin(), report.notes.end(), note) == report.notes.end()) report.notes.push_back(note);
   }
   if (outputs.left_out > 0) report.notes.push_back(base::plural(outputs.left_out, "array") + " of text left out");
+  const auto form = outputs.files.size() > 1 ? saving::OutputForm::Shards : saving::OutputForm::OneFile;
+  for (std::string& note : saving::left_standing(fs, path, form)) report.notes.push_back(std::move(note));
   return report;
 }
 
@@ -187,6 +189,9 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
   saving::recover(fs, io::folder_of(path));
   Outputs outputs = checked_outputs(fs, snapshot, path, options, skipped_generations);
   base::Meter meter(options.progress, bytes_of(outputs.files));
+  const io::Check check = [&meter] { meter.tell(); };
+  // Each file is compared with the free space as well; all together, a full disk shows before the first is written.
+  if (outputs.files.size() > 1) io::make_sure_of_room(fs, outputs.files.back().path, bytes_of(outputs.files));
   std::vector<std::unique_ptr<io::AtomicFile>> files;
   std::vector<std::string> digests;
   for (std::size_t i = 0; i < outputs.files.size(); ++i) {
@@ -203,14 +208,14 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
     }
     digests.push_back(saving::write_digested(output.layout, *files.back(),
                                              [&](std::span<const std::byte> bytes) { meter.add(bytes.size()); }));
-    files.back()->finish(options.durability);
+    files.back()->finish(options.durability, check);
   }
   // Made before the names are given: a save that has happened must not fail for want of memory.
-  SaveReport report = report_of(outputs);
+  SaveReport report = report_of(fs, path, outputs);
   const std::string unsure = fs.unsure_kind(io::folder_of(path));
   if (!unsure.empty() && options.durability == Durability::Fsync)
     report.notes.push_back("the file system (" + unsure + ") may call bytes written that a power cut can still lose");
-  saving::publish(fs, files, options.durability);
+  saving::publish(fs, path, files, options.durability, check);
   return report;
 }
 
@@ -236,11 +241,8 @@ SaveReport saving::save_through(io::Fs& fs, const Snapshot& snapshot, const std:
 
 SaveReport rehearse_save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {
   const Outputs outputs = checked_outputs(io::system_fs(), snapshot, path, options);
-  for (const Output& output : outputs.files)
-    if (options.existing == Existing::Refuse && io::path_kind(output.path) != io::PathKind::Missing)
-      throw Error(Code::Exists, Where{output.path, {}, {}, {}}, "the output exists already", "a new name", {},
-                  "choose another name, or --force to replace it");
-  return report_of(outputs);
+  for (const Output& output : outputs.files) io::refuse_unusable_name(io::system_fs(), output.path, options.existing);
+  return report_of(io::system_fs(), path, outputs);
 }
 
 SaveReport save(const Snapshot& snapshot, const std::string& path, const SaveOptions& options) {

@@ -154,6 +154,23 @@ TEST_F(Save, ALineBreakInTheNameOfSeveralFilesIsRefused) {
   EXPECT_EQ(entries(), 0U);
 }
 
+/// Where the bytes are on the disk already and nothing moves any more.
+TEST_F(Save, CanBeEndedUntilTheFileGetsItsName) {
+  int calls = 0;
+  save(one_tensor(), path("m"), {.progress = [&](auto, auto) { ++calls; }});
+  test::put(path("m"), "old");
+  for (int last = 1; last <= calls; ++last) {
+    int count = 0;
+    const SaveOptions options{.existing = Existing::Replace, .progress = [&](std::uint64_t, std::uint64_t) {
+                                if (++count == last) throw Error(Code::Cancelled, {}, "enough");
+                              }};
+    EXPECT_EQ(caught([&] { save(one_tensor(), path("m"), options); }).code, Code::Cancelled) << last;
+    EXPECT_EQ(test::get(path("m")), "old");
+    EXPECT_EQ(entries(), 1U);
+  }
+  EXPECT_GE(calls, 3) << "written, synced, about to get its name";
+}
+
 TEST_F(Save, AFileSizeLimitLeavesTheOldFile) {
   test::put(path("m"), "old");
   const pid_t child = ::fork();
@@ -209,6 +226,29 @@ TEST_F(SmallDisk, AFullDiskIsNamedWithBytesNeededAndFreeAndTheOldFileStays) {
     EXPECT_EQ(test::get(out), "old");
     EXPECT_EQ(files_on_disk(), 1U);
   }
+}
+
+TEST_F(SmallDisk, AllShardsTogetherAreComparedWithTheRoomBeforeTheFirst) {
+  Snapshot snapshot;
+  for (const char* name : {"a", "b", "c"}) add_tensor(snapshot, name, zeros(DType::Float32, {10, 1000}));
+  const Caught error = caught([&] { save(snapshot, path("disk/m"), {.max_shard_bytes = 40'000}); });
+  EXPECT_EQ(error.code, Code::Write);
+  EXPECT_NE(error.line.find("room for 12"), std::string::npos) << error.line;
+  EXPECT_NE(error.line.find("65,536 bytes free"), std::string::npos) << error.line;
+  EXPECT_EQ(files_on_disk(), 0U);
+}
+
+TEST_F(SmallDisk, NoMoreFilesIsNotToldAsNoMoreBytes) {
+  ASSERT_EQ(::mount("tmpfs", path("disk").c_str(), "tmpfs", MS_REMOUNT, "nr_inodes=2"), 0);
+  test::put(path("disk/other"), "x");
+  const Caught error = caught([&] { save(one_tensor(), path("disk/m")); });
+  EXPECT_NE(error.line.find("out of inodes"), std::string::npos) << error.line;
+}
+
+TEST_F(SmallDisk, AFileSystemThatTellsNoSizeIsNotFull) {
+  ::umount(path("disk").c_str());
+  ASSERT_EQ(::mount("ramfs", path("disk").c_str(), "ramfs", 0, nullptr), 0);
+  EXPECT_NO_THROW(save(one_tensor(), path("disk/m")));
 }
 
 TEST_F(SmallDisk, TheRoomIsReservedBeforeTheFirstByteSoThatNobodyElseTakesIt) {

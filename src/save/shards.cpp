@@ -107,6 +107,8 @@ std::uint64_t generation_of(std::string_view name, const paths::path& whole) {
 
 }  // namespace
 
+bool is_shard_of(std::string_view name, const std::string& path) { return generation_of(name, paths::path(path)) > 0; }
+
 std::uint64_t next_generation(io::Fs& fs, const std::string& path, std::uint64_t skipped) {
   const paths::path whole(path);
   std::uint64_t greatest = 0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <tenon/save.hpp>
@@ -23,6 +24,9 @@ std::vector<Snapshot> cut_into_shards(const Snapshot& snapshot, std::uint64_t ma
 /// `dir/model.g4-00002-of-00003.safetensors`. The shards of a save that replaces another have names of their own, so
 /// that the old ones stay whole until the new index stands.
 std::string shard_path(const std::string& path, std::size_t number, std::size_t count, std::uint64_t generation);
+
+/// Whether shard_path() gives `path`'s shards such a name, of whatever number and generation.
+bool is_shard_of(std::string_view name, const std::string& path);
 
 /// One more than the greatest generation that a file of the folder or the index at its place has a name of; 1 where
 /// there is none. Names of removed shards do not come back, so that who holds an older index finds its shards or

@@ -3,7 +3,7 @@
 
 usage: cli_test.py --tenon PATH [unittest arguments...]
 """
-import ast, contextlib, gzip, json, math, os, pathlib, pty, select, shutil, signal, struct, subprocess, sys, tempfile, time, unittest, zipfile
+import ast, contextlib, fcntl, gzip, json, math, os, pathlib, pty, select, shutil, signal, struct, subprocess, sys, tempfile, time, unittest, zipfile
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 TENON = None
@@ -741,6 +741,29 @@ class Writing(CliTest):
         self.assertEqual(out, b"")
         self.assertEqual((self.folder / "out.safetensors").read_bytes(), b"the old file")
         self.assertEqual(self.leftovers(), [])
+
+    def test_an_interrupt_is_heard_while_the_save_waits_for_another_one(self):
+        folder = os.open(self.folder, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        before = sorted(os.listdir(self.folder))
+        process = subprocess.Popen([TENON, "convert", "one.safetensors", "out.safetensors", "--max-shard-size", "8"],
+                                   cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 30
+        while len(self.leftovers()) < 3 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+    def test_a_device_is_not_replaced(self):
+        os.mkfifo(self.folder / "out.safetensors")
+        for more in [[], ["--dry-run"]]:
+            done = self.expect(4, "convert", "one.safetensors", "out.safetensors", "--force", *more)
+            self.assertIn("a device, a pipe or a socket", done.err)
+        self.assertTrue((self.folder / "out.safetensors").is_fifo())
 
 
 def splitmix64(x):

@@ -37,9 +37,10 @@ inline constexpr std::string_view kCallNames[] = {"ask",        "create", "open"
                                                   "attributes", "rename", "unlink"};
 
 /// What happens instead of a call. After Kill this and every later call does nothing: whatever the program believes
-/// then, nobody hears of it.
+/// then, nobody hears of it. A Lie is a rename that happens and is said to have failed, as over NFS when the answer is
+/// lost and the request sent again.
 struct Fault {
-  enum class Kind : std::uint8_t { Error, Short, Kill } kind = Kind::Error;
+  enum class Kind : std::uint8_t { Error, Short, Kill, Lie } kind = Kind::Error;
   int error = EIO;
 };
 
@@ -55,10 +56,10 @@ class FaultyFs final : public io::Fs {
   /// Called when a sync or a close was made to fail, with its file: a real failure loses bytes.
   std::function<void(int file, Call call)> on_lost;
 
-  int create(const std::string& path) override {
+  int create(const std::string& path, io::Readers readers) override {
     const int failed = before(Call::Create);
     if (failed < 0) return failed;
-    const int file = inner_.create(path);
+    const int file = inner_.create(path, readers);
     written_.insert(file);
     return file;
   }
@@ -106,9 +107,12 @@ class FaultyFs final : public io::Fs {
     const int result = inner_.close(file);  // a close that fails has closed all the same
     return failed < 0 ? failed : result;
   }
-  int lock(int file, io::Wait wait) override {
+  int lock(int file) override {
     const int failed = before(Call::Lock);
-    return failed < 0 ? failed : inner_.lock(file, wait);
+    return failed < 0 ? failed : inner_.lock(file);
+  }
+  std::optional<io::FileState> state(int file) override {
+    return before(Call::Ask) < 0 ? std::nullopt : inner_.state(file);
   }
   int link_count(int file) override {
     const int failed = before(Call::Ask);
@@ -120,7 +124,9 @@ class FaultyFs final : public io::Fs {
   }
   int rename(const std::string& from, const std::string& to, io::Overwrite overwrite) override {
     const int failed = before(Call::Rename);
-    return failed < 0 ? failed : inner_.rename(from, to, overwrite);
+    if (failed < 0) return failed;
+    const int result = inner_.rename(from, to, overwrite);
+    return result == 0 && is_lie_ ? -ENOENT : result;
   }
   int unlink(const std::string& path) override {
     const int failed = before(Call::Unlink);
@@ -129,7 +135,10 @@ class FaultyFs final : public io::Fs {
   std::optional<io::FileState> state(const std::string& path) override {
     return before(Call::Ask) < 0 ? std::nullopt : inner_.state(path);
   }
-  bool is_missing(const std::string& path) override { return before(Call::Ask) == 0 && inner_.is_missing(path); }
+  int look(const std::string& path) override {
+    const int failed = before(Call::Ask);
+    return failed < 0 ? failed : inner_.look(path);
+  }
   std::optional<std::string> read_link(const std::string& path) override {
     return before(Call::Ask) < 0 ? std::nullopt : inner_.read_link(path);
   }
@@ -139,6 +148,9 @@ class FaultyFs final : public io::Fs {
   std::optional<std::uint64_t> free_bytes(const std::string& folder) override {
     return before(Call::Ask) < 0 ? std::nullopt : inner_.free_bytes(folder);
   }
+  std::optional<std::uint64_t> free_files(const std::string& folder) override {
+    return before(Call::Ask) < 0 ? std::nullopt : inner_.free_files(folder);
+  }
   std::string unsure_kind(const std::string& folder) override { return inner_.unsure_kind(folder); }
   std::string writer() override { return inner_.writer(); }
   bool is_gone(std::string_view writer) override { return inner_.is_gone(writer); }
@@ -147,7 +159,7 @@ class FaultyFs final : public io::Fs {
   /// 0, or the error to give instead.
   int before(Call call) {
     if (is_dead_) return -EIO;
-    is_short_ = false;
+    is_short_ = is_lie_ = false;
     const auto fault = choose_(++calls_, call);
     if (!fault) return 0;
     ++faults_;
@@ -157,6 +169,10 @@ class FaultyFs final : public io::Fs {
     }
     if (fault->kind == Fault::Kind::Short) {
       is_short_ = true;
+      return 0;
+    }
+    if (fault->kind == Fault::Kind::Lie) {
+      is_lie_ = true;
       return 0;
     }
     return -fault->error;
@@ -170,6 +186,7 @@ class FaultyFs final : public io::Fs {
   std::uint64_t faults_ = 0;
   bool is_dead_ = false;
   bool is_short_ = false;
+  bool is_lie_ = false;
 };
 
 }  // namespace tenon::test

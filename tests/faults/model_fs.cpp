@@ -155,7 +155,7 @@ int ModelFs::open(std::uint64_t inode, std::string folder) {
   return next_descriptor_++;
 }
 
-int ModelFs::create(const std::string& path) {
+int ModelFs::create(const std::string& path, io::Readers) {
   if (cache_.names.contains(path)) return -EEXIST;
   const std::uint64_t inode = next_inode_++;
   add({Waiting::Kind::Name, inode, 0, {}, path, {}});
@@ -164,7 +164,7 @@ int ModelFs::create(const std::string& path) {
 
 int ModelFs::create_or_empty(const std::string& path) {
   const auto found = cache_.names.find(path);
-  if (found == cache_.names.end()) return create(path);
+  if (found == cache_.names.end()) return create(path, io::Readers::ByUmask);
   // Emptying an existing file is a write of its own kind; here it reaches the disk at once, as it may.
   cache_.contents[found->second].clear();
   disk_.contents[found->second].clear();
@@ -225,13 +225,19 @@ int ModelFs::sync(int file) {
 
 int ModelFs::close(int file) { return open_.erase(file) == 1 ? 0 : -EBADF; }
 
-int ModelFs::lock(int file, io::Wait) {
+int ModelFs::lock(int file) {
   Open& mine = open_.at(file);
   for (const auto& [number, other] : open_)
     if (number != file && other.is_locked && other.inode == mine.inode && other.folder == mine.folder)
       return -EWOULDBLOCK;
   mine.is_locked = true;
   return 0;
+}
+
+std::optional<io::FileState> ModelFs::state(int file) {
+  const Open& open = open_.at(file);
+  if (!open.folder.empty()) return io::FileState{.is_folder = true, .is_regular = false};
+  return io::FileState{.inode = open.inode, .size = cache_.contents.at(open.inode).size()};
 }
 
 int ModelFs::link_count(int file) {
@@ -257,13 +263,17 @@ int ModelFs::unlink(const std::string& path) {
 
 std::optional<io::FileState> ModelFs::state(const std::string& path) {
   const auto found = cache_.names.find(path);
-  if (found != cache_.names.end()) return io::FileState{found->second, cache_.contents.at(found->second).size(), false};
+  if (found != cache_.names.end())
+    return io::FileState{.inode = found->second, .size = cache_.contents.at(found->second).size()};
   const bool is_folder = path == "." || std::any_of(cache_.names.begin(), cache_.names.end(), [&](const auto& name) {
                            return name.first.starts_with(path + "/");
                          });
   // The folders that tests save into are there from the beginning.
-  return is_folder || path == "d" || path == "e" ? std::optional(io::FileState{0, 0, true}) : std::nullopt;
+  return is_folder || path == "d" || path == "e" ? std::optional(io::FileState{.is_folder = true, .is_regular = false})
+                                                 : std::nullopt;
 }
+
+int ModelFs::look(const std::string& path) { return state(path) ? 0 : -ENOENT; }
 
 std::vector<std::string> ModelFs::list(const std::string& folder) {
   std::vector<std::string> names;

@@ -55,7 +55,7 @@ class ModelFs final : public io::Fs {
 
   // ---- Fs
 
-  int create(const std::string& path) override;
+  int create(const std::string& path, io::Readers readers) override;
   int open_for_reading(const std::string& path) override;
   int open_folder(const std::string& path) override;
   ssize_t write(int file, std::span<const std::byte> bytes, std::uint64_t offset) override;
@@ -64,16 +64,18 @@ class ModelFs final : public io::Fs {
   void start_writing_out(int, std::uint64_t, std::uint64_t) override {}
   int sync(int file) override;
   int close(int file) override;
-  int lock(int file, io::Wait wait) override;
+  int lock(int file) override;
+  std::optional<io::FileState> state(int file) override;
   int link_count(int file) override;
   int keep_attributes(const std::string&, int) override { return 0; }
   int rename(const std::string& from, const std::string& to, io::Overwrite overwrite) override;
   int unlink(const std::string& path) override;
   std::optional<io::FileState> state(const std::string& path) override;
-  bool is_missing(const std::string& path) override { return !state(path); }
+  int look(const std::string& path) override;
   std::optional<std::string> read_link(const std::string&) override { return std::nullopt; }
   std::vector<std::string> list(const std::string& folder) override;
   std::optional<std::uint64_t> free_bytes(const std::string&) override;
+  std::optional<std::uint64_t> free_files(const std::string&) override { return std::nullopt; }
   std::string unsure_kind(const std::string&) override { return {}; }
   std::string writer() override { return writer_name; }
   bool is_gone(std::string_view writer) override { return writer != writer_name && writer != alive_writer; }

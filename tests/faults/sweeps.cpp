@@ -232,6 +232,15 @@ Outcome error_sweep(const Writer& writer, Before before, Until end_of_time) {
       one_error(writer, before, once, where + " fails once with " + std::to_string(error), tidies_up, judge);
       one_error(writer, before, for_ever, where + " fails for ever with " + std::to_string(error), tidies_up, judge);
     }
+    if (calls[i] == Call::Rename) {
+      const Fault lie{Fault::Kind::Lie, 0};
+      const auto once = [=](std::uint64_t call, Call) { return call == n ? std::optional(lie) : std::nullopt; };
+      const auto for_ever = [=](std::uint64_t call, Call is) {
+        return call >= n && is == Call::Rename ? std::optional(lie) : std::nullopt;
+      };
+      one_error(writer, before, once, where + " happens and says it failed", tidies_up, judge);
+      one_error(writer, before, for_ever, where + " happens and says it failed, for ever", tidies_up, judge);
+    }
     if (calls[i] != Call::Write && calls[i] != Call::Read) continue;
     const auto is_short = [=](std::uint64_t call, Call) {
       return call == n ? std::optional(Fault{Fault::Kind::Short, 0}) : std::nullopt;

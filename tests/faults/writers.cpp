@@ -96,7 +96,7 @@ void check(ssize_t result) {
 }
 
 int open_new(io::Fs& fs, const std::string& path) {
-  const int file = fs.create(path);
+  const int file = fs.create(path, io::Readers::ByUmask);
   check(file);
   return file;
 }

@@ -90,10 +90,12 @@ void make_sure_of_room(Fs& fs, const std::string& path, std::uint64_t bytes) {
   if (free && *free < bytes) throw full(fs, path, folder, bytes, ENOSPC);
 }
 
-AtomicFile::AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes, Fs& fs)
+AtomicFile::AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes, Fs& fs,
+                       const std::string& like)
     : fs_(fs),
       path_(path),
       final_(resolve_links(fs, path)),
+      like_(like.empty() ? final_ : resolve_links(fs, like)),
       folder_(folder_of(final_)),
       existing_(existing),
       expected_bytes_(expected_bytes) {
@@ -105,7 +107,7 @@ AtomicFile::AtomicFile(const std::string& path, Existing existing, std::uint64_t
   make_sure_of_room(fs_, path_, expected_bytes_);
   try {
     // Who opened the file before it had the old one's mode could read everything that is written later.
-    create_temporary(fs_.is_missing(final_) ? Readers::ByUmask : Readers::Owner);
+    create_temporary(fs_.is_missing(like_) ? Readers::ByUmask : Readers::Owner);
   } catch (...) {
     discard();
     throw;
@@ -136,7 +138,7 @@ void AtomicFile::create_temporary(Readers readers) {
     temporary_.clear();
     fs_.close(std::exchange(descriptor_, -1));
   }
-  if (const int error = fs_.keep_attributes(final_, descriptor_); error < 0)
+  if (const int error = fs_.keep_attributes(like_, descriptor_); error < 0)
     fail("setting the mode of the temporary file", -error);
   const int error = expected_bytes_ > 0 ? fs_.allocate(descriptor_, expected_bytes_) : 0;
   if (error < 0 && !cannot_reserve(-error)) fail("reserving the space", -error);

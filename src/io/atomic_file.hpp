@@ -49,10 +49,11 @@ class AtomicFile {
  public:
   /// Creates the temporary. `expected_bytes` is the size to come: refused early when the disk cannot hold it.
   /// A symbolic link at `path` is followed, so that its target is replaced and the link stays. Mode, owner and access
-  /// list of an existing file are kept; until it has them, nobody but its owner can open the new one. What dead writers
-  /// left in the folder is removed. Throws Error: Exists (with Existing::Refuse), Write (no folder, no regular file, no
-  /// permission, no space: bytes needed and free are named).
-  AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes, Fs& fs = system_fs());
+  /// list are those of the file at `like`, else of the existing file, if there is one; until it has them, nobody but
+  /// its owner can open the new one. What dead writers left in the folder is removed. Throws Error: Exists (with
+  /// Existing::Refuse), Write (no folder, no regular file, no permission, no space: bytes needed and free are named).
+  AtomicFile(const std::string& path, Existing existing, std::uint64_t expected_bytes, Fs& fs = system_fs(),
+             const std::string& like = {});
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -103,6 +104,7 @@ class AtomicFile {
   Fs& fs_;
   std::string path_;   ///< as the caller wrote it, for messages
   std::string final_;  ///< where links lead
+  std::string like_;   ///< whose attributes it takes
   std::string folder_;
   std::string temporary_;  ///< "" before and after its life
   Existing existing_;

@@ -200,8 +200,9 @@ SaveReport save_once(io::Fs& fs, const Snapshot& snapshot, const std::string& pa
     Output& output = outputs.files[i];
     if (i > 0 && is_last) output.layout = index_layout(outputs, options, digests);
     try {
+      // New shards of a private checkpoint are as private as the index that they come under.
       files.push_back(std::make_unique<io::AtomicFile>(output.path, is_last ? options.existing : Existing::Refuse,
-                                                       output.layout.file_bytes, fs));
+                                                       output.layout.file_bytes, fs, outputs.files.back().path));
     } catch (const Error& error) {
       if (is_last || error.code != Code::Exists) throw;
       throw saving::NamesTaken(error);

@@ -131,6 +131,16 @@ std::string only_note(const SaveReport& report) {
   return report.notes.empty() ? std::string{} : report.notes.front();
 }
 
+TEST_F(Shards, OfAPrivateCheckpointStayPrivate) {
+  save_at("m.safetensors");
+  for (const std::string& name : names())
+    paths::permissions(path(name), paths::perms::owner_read | paths::perms::owner_write);
+  save_at("m.safetensors");
+  ASSERT_EQ(names(), of(".g2"));
+  for (const std::string& name : names())
+    EXPECT_EQ(paths::status(path(name)).permissions(), paths::perms::owner_read | paths::perms::owner_write) << name;
+}
+
 TEST_F(Shards, AnIndexThatNamesOtherFilesDoesNotTakeThemAway) {
   test::put(path("thesis.tex"), "thesis");
   test::put(path("m-00001-of-00001.safetensors"), "a shard");

@@ -182,8 +182,31 @@ std::vector<Layer> heads_of(const Case& facts) {
   return is_few && !are_anchors(facts, heads) ? heads : std::vector<Layer>();
 }
 
+/// `fc_cls.*` for the layers of an error text: it shows only what differs, and a glob above a layer's own module would
+/// take in layers that it does not show. A tensor alone in its module is named as it is.
+std::vector<std::string> globs_of_modules(const std::unordered_set<std::string_view>& wanted) {
+  std::map<std::string_view, std::vector<std::string_view>> modules;
+  for (const std::string_view name : wanted) modules[module_of(name)].push_back(name);
+  std::vector<std::string> globs;
+  for (const auto& [module, names] : modules) {
+    if (names.size() > 1 && !module.empty())
+      globs.push_back(std::string(module) + ".*");
+    else
+      globs.insert(globs.end(), names.begin(), names.end());
+  }
+  const std::vector<std::string> all = globs;
+  std::erase_if(globs, [&](const std::string& glob) {
+    return std::any_of(all.begin(), all.end(), [&](const std::string& other) {
+      return other != glob && other.ends_with(".*") && glob.starts_with(other.substr(0, other.size() - 1));
+    });
+  });
+  std::sort(globs.begin(), globs.end());
+  return globs;
+}
+
 /// Globs for what the plan takes from the target: they cover the names given and no other tensor of either side.
 std::vector<std::string> covering(const Case& facts, const std::unordered_set<std::string_view>& wanted) {
+  if (facts.knowledge == Knowledge::Partial) return globs_of_modules(wanted);
   std::vector<plan::Named> names;
   std::unordered_set<std::string_view> seen;
   const auto add = [&](std::string_view name) {
@@ -191,8 +214,6 @@ std::vector<std::string> covering(const Case& facts, const std::unordered_set<st
   };
   for (const TensorSpec& spec : facts.target.tensors) add(spec.name);
   for (const Planned& tensor : facts.state.tensors()) add(tensor.spec.name);
-  // An error text shows only what differs: "all that is shown" must not become "all".
-  if (facts.knowledge == Knowledge::Partial) names.push_back({"\x01", false});
   return plan::cover(names);
 }
 

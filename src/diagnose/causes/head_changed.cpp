@@ -405,6 +405,22 @@ bool is_renamed(const Case& facts, const Remains& remains) {
   });
 }
 
+/// One layer here and one there, of equal shapes and called as no head is: that is a layer under another name, or its
+/// neighbour's counterpart, and no head that was changed.
+bool are_one_layer(const Case& facts, const Remains& remains) {
+  if (facts.knowledge == Knowledge::Partial || remains.missing.empty() || remains.unexpected.empty()) return false;
+  if (all_called_heads(remains.missing) || all_called_heads(remains.unexpected)) return false;
+  const auto shapes = [](const std::vector<Subtree>& trees, auto spec) {
+    std::multiset<Shape> found;
+    for (const Subtree& tree : trees)
+      for (const std::size_t index : tree.tensors)
+        if (const TensorSpec& tensor = spec(index); tensor.shape) found.insert(*tensor.shape);
+    return found;
+  };
+  const auto want = shapes(remains.missing, [&](std::size_t i) -> const TensorSpec& { return facts.want(i); });
+  return want == shapes(remains.unexpected, [&](std::size_t i) -> const TensorSpec& { return facts.have(i); });
+}
+
 std::optional<Finding> other_name(const Case& facts) {
   if (facts.gap.missing.empty() && facts.gap.unexpected.empty()) return std::nullopt;
   if (facts.text != nullptr && facts.text->is_first_only) return std::nullopt;  // the other names are not told
@@ -412,7 +428,7 @@ std::optional<Finding> other_name(const Case& facts) {
   const auto want = [&](std::size_t i) -> const TensorSpec& { return facts.want(i); };
   const auto have = [&](std::size_t i) -> const TensorSpec& { return facts.have(i); };
   const Remains remains{subtrees(facts.gap.missing, settled, want), subtrees(facts.gap.unexpected, settled, have)};
-  if (!are_heads(facts, remains)) return std::nullopt;
+  if (!are_heads(facts, remains) || are_one_layer(facts, remains)) return std::nullopt;
   if (facts.knowledge == Knowledge::Partial && is_renamed(facts, remains)) return std::nullopt;
 
   std::unordered_set<std::string_view> missing, unexpected;

@@ -56,7 +56,8 @@ using Adapters = std::map<std::string, std::vector<Factors>>;
 Adapters adapters_of(const Case& facts, const Names& names) {
   Adapters adapters;
   for (const std::size_t index : facts.gap.unexpected)
-    if (auto factors = factors_of(facts.have(index).name, names)) adapters[factors->down].push_back(std::move(*factors));
+    if (auto factors = factors_of(facts.have(index).name, names))
+      adapters[factors->down].push_back(std::move(*factors));
   return adapters;
 }
 
@@ -114,14 +115,15 @@ std::optional<Finding> choice_of_adapters(const Case& facts, const Adapters& ada
   if (!is_wrapped) return std::nullopt;
   constexpr std::size_t kMostMerges = 3;
   if (merges.size() > kMostMerges) merges.resize(kMostMerges);
-  Finding finding = say(
-      facts, {0.5,
-              "the checkpoint holds " + base::plural(called.size(), "adapter") + " for " +
-                  base::plural(layers.size(), "layer") + ", and the model is plain: " + list_text(called),
-              "an adapter adds scale * B * A to the weight of its layer; the base alone is the model before its training",
-              {base::plural(layers.size(), "weight") + " of the base fit; the factors of " +
-               base::plural(called.size(), "adapter") + " have no place in the model"},
-              std::move(merges)});
+  Finding finding =
+      say(facts,
+          {0.5,
+           "the checkpoint holds " + base::plural(called.size(), "adapter") + " for " +
+               base::plural(layers.size(), "layer") + ", and the model is plain: " + list_text(called),
+           "an adapter adds scale * B * A to the weight of its layer; the base alone is the model before its training",
+           {base::plural(layers.size(), "weight") + " of the base fit; the factors of " +
+            base::plural(called.size(), "adapter") + " have no place in the model"},
+           std::move(merges)});
   finding.ops = {{Rename{"(.*)\\.base_layer\\.(.*)", "$1.$2", true}, Applicability::Guess}};
   finding.cause.notes = {"the base alone is offered, without what " + list_text(called) + " learned"};
   finding.cause.keys = layers.size();

@@ -52,10 +52,19 @@ Acceptance acceptance_of(const Options& options) {
   return acceptance;
 }
 
-Plan plan_for(const Options& options, const Listing& checkpoint, const Listing& target) {
-  if (options.plan.empty()) return diagnose(checkpoint, target).plan;
-  const Plan plan = parse_plan(io::read_text(options.plan, Limits{}), options.plan);
-  return options.inverse ? invert(plan, target) : plan;
+/// The plan, and the causes that it is for where tenon made it.
+struct Proposal {
+  Plan plan;
+  std::vector<Cause> causes;
+};
+
+Proposal proposal_for(const Options& options, const Listing& checkpoint, const Listing& target) {
+  if (options.plan.empty()) {
+    Report report = diagnose(checkpoint, target);
+    return {std::move(report.plan), std::move(report.causes)};
+  }
+  Plan plan = parse_plan(io::read_text(options.plan, Limits{}), options.plan);
+  return {options.inverse ? invert(plan, target) : std::move(plan), {}};
 }
 
 bool is_same_place(const std::string& a, const std::string& b) {
@@ -110,6 +119,16 @@ void note_left_out(const Plan& plan, const Plan& chosen, const Acceptance& accep
   if (lossy) note += "; --accept lossy lets in what changes values";
   if (blank) note += "; one has a blank: --emit-plan PLAN, fill it in, --plan PLAN";
   outcome.notes.push_back(std::move(note));
+}
+
+/// What a person has to know who lets a guess or a change of values in, or not: what it rests on.
+void note_assumptions(const Proposal& proposal, AdaptOutcome& outcome) {
+  for (const Cause& cause : proposal.causes) {
+    const bool is_open = std::any_of(cause.ops.begin(), cause.ops.end(), [&](std::size_t op) {
+      return proposal.plan.ops[op].applicability != Applicability::Exact;
+    });
+    if (is_open) outcome.notes.insert(outcome.notes.end(), cause.notes.begin(), cause.notes.end());
+  }
 }
 
 /// The result as a listing. Its values are found in the checkpoint, so that a change of dtype can be measured.
@@ -246,7 +265,8 @@ int run(const Options& options, Session& session) {
   const Listing given = read_side(options.target, Salvage::No, session);
   // The way back leads to all names that the plan began with, wherever they stood.
   const Listing target = options.inverse ? given : target_model(checkpoint, given);
-  const Plan plan = plan_for(options, checkpoint, target);
+  const Proposal proposal = proposal_for(options, checkpoint, target);
+  const Plan& plan = proposal.plan;
   const Acceptance acceptance = acceptance_of(options);
 
   AdaptOutcome outcome;
@@ -264,6 +284,7 @@ int run(const Options& options, Session& session) {
   outcome.unfilled = result.unfilled;
   outcome.notes.insert(outcome.notes.end(), result.notes.begin(), result.notes.end());
   note_left_out(plan, outcome.plan, acceptance, outcome);
+  note_assumptions(proposal, outcome);
   if (options.plan.empty()) note_harm(plan, checkpoint, target, outcome);
 
   write_plan(options, plan);

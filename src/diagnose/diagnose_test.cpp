@@ -184,6 +184,31 @@ TEST(WrapperPrefix, RivalsThatAreNoCopiesAreAGuess) {
   ASSERT_EQ(settled.plan.ops.size(), 1U);
   EXPECT_EQ(settled.plan.ops[0].applicability, Applicability::Exact);
   EXPECT_EQ(std::get<StripPrefix>(settled.plan.ops[0].operation).prefix, "encoder_q.");
+  EXPECT_GE(settled.mapping.at(0).confidence, 0.95);
+  const auto teacher = joined(prefixed(kNet, "student.backbone."), prefixed(kNet, "teacher.backbone."));
+  const Report open = diagnose(listing_of(teacher), listing_of(kNet));
+  ASSERT_FALSE(open.plan.ops.empty());
+  EXPECT_EQ(open.plan.ops[0].applicability, Applicability::Guess);
+  EXPECT_EQ(std::get<StripPrefix>(open.plan.ops[0].operation).prefix, "student.backbone.");
+  EXPECT_FALSE(open.mapping.at(0).apply);
+}
+
+TEST(MergedAdapter, OfSeveralAdaptersAPersonChooses) {
+  std::vector<Row> rows{{"base_model.model.l.base_layer.weight", {16, 16}}};
+  for (const std::string name : {"default", "style"}) {
+    rows.push_back({"base_model.model.l.lora_A." + name + ".weight", {4, 16}});
+    rows.push_back({"base_model.model.l.lora_B." + name + ".weight", {16, 4}});
+  }
+  const Report report = diagnose(listing_of(rows), listing_of({{"l.weight", {16, 16}}}));
+  ASSERT_FALSE(report.plan.ops.empty());
+  EXPECT_EQ(report.plan.ops[0].applicability, Applicability::Guess);
+  EXPECT_FALSE(report.mapping.at(0).apply);
+  const auto chosen = std::find_if(report.causes.begin(), report.causes.end(),
+                                   [](const Cause& cause) { return !cause.ops.empty() && cause.ops[0] == 0; });
+  ASSERT_NE(chosen, report.causes.end());
+  EXPECT_NE(chosen->notes.at(0).find("`default`, `style`"), std::string::npos);
+  ASSERT_EQ(chosen->help.size(), 2U);
+  EXPECT_NE(chosen->help[1].find("merge_lora"), std::string::npos);
 }
 
 TEST(Report, BalanceMappingAndCoverageAreOfThePlan) {
@@ -265,12 +290,29 @@ TEST(NestedContainer, DeepOnesAreFound) {
   EXPECT_EQ(to_json(report.plan), R"({"ops":[)" EXACT(R"("unwrap","path":"a.b.net")") "]}");
 }
 
-TEST(NestedContainer, ACopyOfTheWeightsIsNotTheModel) {
+Report of_two_state_dicts(const char* first, const char* second) {
   CheckpointMaker maker;
-  for (const char* path : {"ema", "model"})
+  for (const char* path : {first, second})
     for (const Row& row : kNet) maker.add({path, row.name, row.shape, {}, row.dtype});
-  const Report report = diagnose(maker.listing(), listing_of(kNet));
+  return diagnose(maker.listing(), listing_of(kNet));
+}
+
+TEST(NestedContainer, ACopyForTrainingAloneIsNotTheModel) {
+  const Report report = of_two_state_dicts("target", "model");
   EXPECT_EQ(to_json(report.plan), R"({"ops":[)" EXACT(R"("unwrap","path":"model")") "]}");
+}
+
+TEST(NestedContainer, OfTheWeightsAndACopyThatIsKeptAPersonChooses) {
+  const std::pair<const char*, const char*> kPairs[] = {
+      {"ema", "model"}, {"teacher", "student"}, {"params_ema", "params"}, {"best_state_dict", "state_dict"}};
+  for (const auto& [copy, own] : kPairs) {
+    const Report report = of_two_state_dicts(copy, own);
+    ASSERT_EQ(report.plan.ops.size(), 1U) << copy;
+    EXPECT_EQ(std::get<Unwrap>(report.plan.ops[0].operation).path, own);
+    EXPECT_EQ(report.plan.ops[0].applicability, Applicability::Guess) << copy;
+    EXPECT_FALSE(report.mapping.at(0).apply) << copy;
+    EXPECT_LT(report.mapping.at(0).confidence, 0.95) << copy;
+  }
 }
 
 TEST(NestedContainer, OfTwoEqualsAPersonChooses) {
@@ -538,6 +580,19 @@ INSTANTIATE_TEST_SUITE_P(
         ExplainCase{"KeyError", "KeyError: 'state_dict'", {"nested_container"}, false},
         ExplainCase{"Nothing", "all went well", {}, std::nullopt}, ExplainCase{"Empty", "", {}, std::nullopt}),
     [](const auto& row) { return row.param.name; });
+
+// The other layers of the part are not shown: a pattern above the layer's own module would name them, too.
+TEST(Explain, KeepsNoMoreThanTheLayersThatAreShown) {
+  const Report report = explain(
+      {"size mismatch for roi_head.bbox_head.0.fc_cls.weight: copying a param with shape torch.Size([81, 1024]) from "
+       "checkpoint, the shape in current model is torch.Size([4, 1024]).\nsize mismatch for "
+       "roi_head.bbox_head.0.fc_cls.bias: copying a param with shape torch.Size([81]) from checkpoint, the shape in "
+       "current model is torch.Size([4]).",
+       {},
+       {}});
+  EXPECT_EQ(to_json(report.plan),
+            R"({"ops":[)" EXACT(R"("keep_target","pattern":"roi_head.bbox_head.0.fc_cls.*")") "]}");
+}
 
 // Prose that tells a shape and one name that is absent: the name is not the first of many, and there may be none.
 TEST(Explain, TellsAShapeBesideANameThatIsAbsent) {

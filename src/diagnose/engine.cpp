@@ -174,8 +174,9 @@ std::string how_text(const Mapped& mapped, const Origin* origin) {
   return std::string(match::how_name(origin->match.how));
 }
 
-/// What the plan fills, and what only the matcher knows an origin for.
-void fill_mapping(const Case& facts, const std::vector<Trust>& trust, Report& report) {
+/// What the plan fills, and what only the matcher knows an origin for. `grounds`: the trust before the matcher.
+void fill_mapping(const Case& facts, const std::vector<Trust>& trust, const std::vector<Trust>& grounds,
+                  Report& report) {
   std::vector<const Pair*> filled(facts.target.tensors.size(), nullptr);
   for (const Pair& pair : facts.gap.matched) filled[pair.target] = &pair;
   for (std::size_t i = 0; i < filled.size(); ++i) {
@@ -194,6 +195,11 @@ void fill_mapping(const Case& facts, const std::vector<Trust>& trust, Report& re
     if (origin != nullptr && (origin->match.how != match::How::Identical || !origin->match.apply)) {
       mapped.confidence = origin->match.confidence;
       mapped.apply = origin->match.apply;
+      // The match rests on what unwrapped or renamed before it, which may be open.
+      for (const std::size_t source : origin->sources) {
+        mapped.confidence = std::min(mapped.confidence, grounds[source].confidence);
+        mapped.apply = mapped.apply && grounds[source].apply;
+      }
     }
     mapped.how = how_text(mapped, origin);
     report.mapping.push_back(std::move(mapped));
@@ -281,6 +287,7 @@ void solve(Case& facts, Report& report) {
     inquiry.ask({&rule, 1});
   }
   inquiry.begin_rest();
+  const std::vector<Trust> grounds = inquiry.trust;
   facts.origins = origins_of(facts);
   if (facts.origins) inquiry.ask(kOriginRules);
   inquiry.ask({&kLostTie, 1});
@@ -296,7 +303,7 @@ void solve(Case& facts, Report& report) {
   report.drops = drop_verdicts(report.plan, facts.checkpoint, facts.target, facts.knowledge);
   hold_back_harmful(report);
   if (facts.knowledge == Knowledge::Whole) {
-    fill_mapping(facts, inquiry.trust, report);
+    fill_mapping(facts, inquiry.trust, grounds, report);
     report.coverage = coverage_of(facts);
   }
   if (facts.knowledge == Knowledge::Whole)

@@ -73,7 +73,10 @@ bool is_about(const Listing& listing, const std::vector<std::string>& names, con
          std::all_of(text.mismatched.begin(), text.mismatched.end(), [&](const Mismatch& row) { return has(row.key); });
 }
 
-Report from_text(const TextFacts& text) {
+/// What load_state_dict returns where nothing is missing or left over.
+constexpr std::string_view kAllMatched = "All keys matched successfully";
+
+Report from_text(const TextFacts& text, std::string_view input) {
   const Listing checkpoint = checkpoint_shown(text);
   const Listing target = target_shown(text);
   plan::State start(checkpoint);
@@ -88,6 +91,8 @@ Report from_text(const TextFacts& text) {
   solve(facts, report);
   if (text.tells_failure())
     report.fits = false;
+  else if (input.find(kAllMatched) != std::string_view::npos)
+    report.fits = true;
   else
     report.advice.emplace_back(kNothingKnown);
   if (text.tells_failure() && report.causes.empty())
@@ -133,7 +138,7 @@ Report explain(const ExplainInput& input) {
     return from_rebuilt(rebuilt(*input.target, {text.missing, text.unexpected, &Mismatch::checkpoint}, text,
                                 checkpoint_shown(text).label),
                         *input.target, text);
-  return from_text(text);
+  return from_text(text, input.text);
 }
 
 }  // namespace tenon

@@ -13,6 +13,8 @@ constexpr std::string_view kEmbeddingWords[] = {"embed", "embedding", "embedding
                                                 "tok",   "token",     "tokens",     "shared", "vocab"};
 constexpr std::string_view kCopyWords[] = {"ema",     "shadow",   "teacher", "momentum", "swa",  "avg",
                                            "average", "averaged", "k",       "target",   "best", "averagedmodel"};
+constexpr std::string_view kKeptWords[] = {"ema",     "shadow",   "teacher", "swa",          "avg",
+                                           "average", "averaged", "best",    "averagedmodel"};
 constexpr std::string_view kOptimizerWords[] = {"optimizer", "optim",     "opt", "optimizers", "scheduler",
                                                 "scaler",    "scheduler", "amp", "optimiser"};
 constexpr std::string_view kContainerWords[] = {"state",  "dict",      "model",   "module",        "net",     "network",
@@ -80,6 +82,7 @@ bool is_called_head(std::string_view path) {
 
 bool is_called_embedding(std::string_view path) { return has_word(path, kEmbeddingWords); }
 bool is_called_copy(std::string_view path) { return has_word(path, kCopyWords); }
+bool is_called_kept_copy(std::string_view path) { return has_word(path, kKeptWords); }
 bool is_called_optimizer(std::string_view path) { return has_word(path, kOptimizerWords); }
 bool is_called_bookkeeping(std::string_view name) { return has_word(name, kBookkeepingWords); }
 

@@ -29,6 +29,10 @@ bool is_called_embedding(std::string_view path);
 /// Called like a second copy of the weights: an average, a teacher, a momentum encoder.
 bool is_called_copy(std::string_view path);
 
+/// Called like a copy that is kept to be used: an average, a teacher, the best so far. Evaluations often take it and
+/// not the raw weights; a momentum encoder's keys, a target network are for training alone.
+bool is_called_kept_copy(std::string_view path);
+
 /// Called like the state of an optimizer, a scheduler or a scaler.
 bool is_called_optimizer(std::string_view path);
 

@@ -29,13 +29,21 @@ std::string with_clauses(std::string sentence, const std::vector<std::string>& c
   return sentence;
 }
 
+/// Disks and paths fail both ways; what pickle or a format cannot hold fails while it is written.
+std::string_view what_fails(std::string_view cause) {
+  if (cause == "save_io") return "save or load";
+  return cause == "unpicklable" || cause == "name_collision" ? "save" : "load";
+}
+
 /// Nothing but a text, or a file that could not be opened, is known.
 std::string verdict_without_listing(const Report& report) {
   const std::string counts = counts_of(report.difference);
   if (report.fits == std::optional(true))
     return with_clauses("nothing in the text keeps it from loading", report.not_checked);
   if (!counts.empty()) return fmt::format("does not load: the text names {}", counts);
-  if (!report.causes.empty()) return "does not load: " + rendering::safe(report.causes.front().summary);
+  if (!report.causes.empty())
+    return fmt::format("does not {}: {}", what_fails(report.causes.front().id),
+                       rendering::safe(report.causes.front().summary));
   return "no verdict: the text holds no error that tenon knows";
 }
 

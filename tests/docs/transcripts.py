@@ -29,7 +29,7 @@ def first_cause(lines):
 def report_problem(lines):
     """What a report lacks: its first two lines name what is wrong, its last is a command. None where it lacks nothing."""
     is_named = lines and (lines[0].startswith("tenon: error: ") or any(CAUSE.match(line) for line in lines[:2])
-                          or re.match("(does not load: (?!the text names)|no verdict: )", lines[0]))
+                          or re.match("(does not (?:load|save|save or load): (?!the text names)|no verdict: )", lines[0]))
     if not is_named:
         return f"the first two lines do not say what is wrong: {lines[:2]}"
     if not COMMAND.match(lines[-1]):

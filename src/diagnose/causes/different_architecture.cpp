@@ -28,6 +28,7 @@ constexpr Reading kReadings[] = {
     {Symptom::TensorCount, 0.4, "the reader expects another number of tensors", kWhy, kHelp},
     {Symptom::LayerWeights, 0.4, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::KernelShape, 0.35, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
+    {Symptom::ProductShapes, 0.35, "a layer gets inputs of another width than its weight takes", kWhy, kHelp},
     {Symptom::AxesTurned, 0.35, "a tensor of the file has other axes than its layer", kWhy, kHelp},
 };
 

@@ -25,6 +25,8 @@ constexpr std::string_view kHelp =
 
 constexpr Reading kReadings[] = {
     {Symptom::KernelShape, 0.6, "a tensor of the file and one of the model differ in shape", kWhy, kHelp},
+    {Symptom::ProductShapes, 0.6, "a layer gets inputs of another width than its weight takes",
+     "the input is another than the model was made for, or what stands before the layer gives other features", kHelp},
     {Symptom::AxesTurned, 0.5, "a tensor of the file has other axes than its layer", kWhy, kHelp},
     {Symptom::LayerWeights, 0.5, "a layer has another number of weights than the file", kWhy, kHelp},
     {Symptom::LayerCount, 0.7, "the model has another number of layers than the file", kWhy, kHelp},

@@ -182,8 +182,31 @@ std::vector<Layer> heads_of(const Case& facts) {
   return is_few && !are_anchors(facts, heads) ? heads : std::vector<Layer>();
 }
 
+/// `fc_cls.*` for the layers of an error text: it shows only what differs, and a glob above a layer's own module would
+/// take in layers that it does not show. A tensor alone in its module is named as it is.
+std::vector<std::string> globs_of_modules(const std::unordered_set<std::string_view>& wanted) {
+  std::map<std::string_view, std::vector<std::string_view>> modules;
+  for (const std::string_view name : wanted) modules[module_of(name)].push_back(name);
+  std::vector<std::string> globs;
+  for (const auto& [module, names] : modules) {
+    if (names.size() > 1 && !module.empty())
+      globs.push_back(std::string(module) + ".*");
+    else
+      globs.insert(globs.end(), names.begin(), names.end());
+  }
+  const std::vector<std::string> all = globs;
+  std::erase_if(globs, [&](const std::string& glob) {
+    return std::any_of(all.begin(), all.end(), [&](const std::string& other) {
+      return other != glob && other.ends_with(".*") && glob.starts_with(other.substr(0, other.size() - 1));
+    });
+  });
+  std::sort(globs.begin(), globs.end());
+  return globs;
+}
+
 /// Globs for what the plan takes from the target: they cover the names given and no other tensor of either side.
 std::vector<std::string> covering(const Case& facts, const std::unordered_set<std::string_view>& wanted) {
+  if (facts.knowledge == Knowledge::Partial) return globs_of_modules(wanted);
   std::vector<plan::Named> names;
   std::unordered_set<std::string_view> seen;
   const auto add = [&](std::string_view name) {
@@ -191,8 +214,6 @@ std::vector<std::string> covering(const Case& facts, const std::unordered_set<st
   };
   for (const TensorSpec& spec : facts.target.tensors) add(spec.name);
   for (const Planned& tensor : facts.state.tensors()) add(tensor.spec.name);
-  // An error text shows only what differs: "all that is shown" must not become "all".
-  if (facts.knowledge == Knowledge::Partial) names.push_back({"\x01", false});
   return plan::cover(names);
 }
 
@@ -384,6 +405,22 @@ bool is_renamed(const Case& facts, const Remains& remains) {
   });
 }
 
+/// One layer here and one there, of equal shapes and called as no head is: that is a layer under another name, or its
+/// neighbour's counterpart, and no head that was changed.
+bool are_one_layer(const Case& facts, const Remains& remains) {
+  if (facts.knowledge == Knowledge::Partial || remains.missing.empty() || remains.unexpected.empty()) return false;
+  if (all_called_heads(remains.missing) || all_called_heads(remains.unexpected)) return false;
+  const auto shapes = [](const std::vector<Subtree>& trees, auto spec) {
+    std::multiset<Shape> found;
+    for (const Subtree& tree : trees)
+      for (const std::size_t index : tree.tensors)
+        if (const TensorSpec& tensor = spec(index); tensor.shape) found.insert(*tensor.shape);
+    return found;
+  };
+  const auto want = shapes(remains.missing, [&](std::size_t i) -> const TensorSpec& { return facts.want(i); });
+  return want == shapes(remains.unexpected, [&](std::size_t i) -> const TensorSpec& { return facts.have(i); });
+}
+
 std::optional<Finding> other_name(const Case& facts) {
   if (facts.gap.missing.empty() && facts.gap.unexpected.empty()) return std::nullopt;
   if (facts.text != nullptr && facts.text->is_first_only) return std::nullopt;  // the other names are not told
@@ -391,7 +428,7 @@ std::optional<Finding> other_name(const Case& facts) {
   const auto want = [&](std::size_t i) -> const TensorSpec& { return facts.want(i); };
   const auto have = [&](std::size_t i) -> const TensorSpec& { return facts.have(i); };
   const Remains remains{subtrees(facts.gap.missing, settled, want), subtrees(facts.gap.unexpected, settled, have)};
-  if (!are_heads(facts, remains)) return std::nullopt;
+  if (!are_heads(facts, remains) || are_one_layer(facts, remains)) return std::nullopt;
   if (facts.knowledge == Knowledge::Partial && is_renamed(facts, remains)) return std::nullopt;
 
   std::unordered_set<std::string_view> missing, unexpected;

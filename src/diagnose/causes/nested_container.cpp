@@ -76,21 +76,20 @@ std::optional<Choice> choose(const std::vector<Root>& roots, const Listing& targ
   return choice;
 }
 
+/// Several state dicts fit, and a person says which: only a copy that training alone needs is passed over unasked.
+bool is_open(const Choice& choice) {
+  const auto is_for_training = [](const std::string& path) {
+    return is_called_copy(path) && !is_called_kept_copy(path);
+  };
+  return !choice.rivals.empty() && (is_called_copy(choice.best.root->path) ||
+                                    !std::all_of(choice.rivals.begin(), choice.rivals.end(), is_for_training));
+}
+
 double confidence(const Choice& choice, std::size_t wanted) {
   if (choice.by_name) return is_called_container(choice.best.root->path) ? 0.6 : 0.4;
   const double share =
       static_cast<double>(choice.best.fit.keys) / static_cast<double>(std::max<std::size_t>(wanted, 1));
-  const double rivals =
-      std::any_of(choice.rivals.begin(), choice.rivals.end(), [](const auto& path) { return !is_called_copy(path); })
-          ? 0.6
-          : 1.0;
-  return 0.99 * rivals * (0.6 + 0.4 * std::min(1.0, share));
-}
-
-Applicability applicability(const Choice& choice) {
-  const bool is_open = is_called_copy(choice.best.root->path) ||
-                       !std::all_of(choice.rivals.begin(), choice.rivals.end(), is_called_copy);
-  return !choice.rivals.empty() && is_open ? Applicability::Guess : Applicability::Exact;
+  return 0.99 * (is_open(choice) ? 0.6 : 1.0) * (0.6 + 0.4 * std::min(1.0, share));
 }
 
 std::vector<std::string> evidence(const Choice& choice, std::size_t wanted) {
@@ -111,7 +110,7 @@ std::optional<Finding> in_file(const Case& facts) {
   const std::size_t wanted = facts.target.tensors.size();
 
   Finding finding;
-  finding.ops = {{Unwrap{root.path}, applicability(*choice)}};
+  finding.ops = {{Unwrap{root.path}, is_open(*choice) ? Applicability::Guess : Applicability::Exact}};
   Cause& cause = finding.cause;
   cause.confidence = confidence(*choice, wanted);
   cause.summary = "the state dict stands inside the file's dict, under " + quoted(root.path);
@@ -124,7 +123,7 @@ std::optional<Finding> in_file(const Case& facts) {
   if (!others.empty()) cause.notes.push_back("left out, because no model wants it: " + list_text(others));
   if (!choice->rivals.empty())
     cause.notes.push_back(list_text(choice->rivals) + (choice->rivals.size() == 1 ? " fits" : " fit") + " as well; " +
-                          quoted(root.path) + " was taken");
+                          quoted(root.path) + " was taken" + (is_open(*choice) ? ", which is a guess" : ""));
   cause.help = {"or load the part    model.load_state_dict(checkpoint[\"" + root.path + "\"])"};
   return finding;
 }

@@ -137,13 +137,23 @@ bool is_shifted(const Case& facts, const PrefixFit& fit, const Sides& sides) {
   return std::any_of(have.begin(), have.end(), [&](const std::string& form) { return want.count(form) > 0; });
 }
 
+/// Without rivals, or with such alone as only training needs: of weights and their average a person chooses.
+bool is_settled(const PrefixFit& fit) {
+  const std::string& chosen = fit.strip.empty() ? fit.add : fit.strip;
+  const auto is_for_training = [](const std::string& prefix) {
+    return is_called_copy(prefix) && !is_called_kept_copy(prefix);
+  };
+  return fit.rivals.empty() ||
+         (!is_called_copy(chosen) && std::all_of(fit.rivals.begin(), fit.rivals.end(), is_for_training));
+}
+
 /// How well the prefix explains the names that could be explained: 0..1.
 double confidence(const PrefixFit& fit, const Sides& sides) {
   const double possible = static_cast<double>(std::max<std::size_t>(sides.fewer(), 1));
   const double explained = std::min(1.0, static_cast<double>(fit.keys) / possible);
   const double in_shape = static_cast<double>(fit.shapes) / static_cast<double>(std::max<std::size_t>(fit.keys, 1));
   const double few = fit.keys < 3 ? 0.8 : 1;  // a name or two may agree by chance
-  const double rivals = 1.0 / static_cast<double>(1 + fit.rivals.size());
+  const double rivals = is_settled(fit) ? 1 : 1.0 / static_cast<double>(1 + fit.rivals.size());
   return 0.99 * few * rivals * (0.5 + 0.5 * explained) * (0.4 + 0.6 * in_shape);
 }
 
@@ -195,11 +205,6 @@ PrefixFit settle_rivals(PrefixFit fit) {
   const auto better = std::find_if_not(fit.rivals.begin(), fit.rivals.end(), is_called_copy);
   if (better != fit.rivals.end()) std::swap(chosen, *better);
   return fit;
-}
-
-bool is_settled(const PrefixFit& fit) {
-  const std::string& chosen = fit.strip.empty() ? fit.add : fit.strip;
-  return !is_called_copy(chosen) && std::all_of(fit.rivals.begin(), fit.rivals.end(), is_called_copy);
 }
 
 std::string shapes_note(const TensorSpec& have, const TensorSpec& want) {

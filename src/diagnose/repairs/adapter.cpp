@@ -3,7 +3,11 @@
 //
 //   base_model.model.q_proj.lora_A.default.weight [r, in]     base_model.model.q_proj.base_layer.weight [out, in]
 //   base_model.model.q_proj.lora_B.default.weight [out, r]
+//
+// Which of several adapters is merged, or none, is a person's choice: then the base is only offered.
 #include <algorithm>
+#include <map>
+#include <set>
 #include <unordered_map>
 
 #include "base/text.hpp"
@@ -46,12 +50,25 @@ std::optional<Factors> factors_of(const std::string& name, const Names& names) {
   return std::nullopt;
 }
 
-std::vector<Factors> all_factors(const Case& facts, const Names& names) {
-  std::vector<Factors> found;
+/// The factors of each adapter, by what stands behind their modules: `.lora_A.default.weight`.
+using Adapters = std::map<std::string, std::vector<Factors>>;
+
+Adapters adapters_of(const Case& facts, const Names& names) {
+  Adapters adapters;
   for (const std::size_t index : facts.gap.unexpected)
-    if (auto factors = factors_of(facts.have(index).name, names)) found.push_back(std::move(*factors));
-  const auto other = [&](const Factors& factors) { return factors.down != found.front().down; };
-  return std::any_of(found.begin(), found.end(), other) ? std::vector<Factors>() : found;
+    if (auto factors = factors_of(facts.have(index).name, names))
+      adapters[factors->down].push_back(std::move(*factors));
+  return adapters;
+}
+
+/// `default` of `.lora_A.default.weight`; the whole where an adapter has no name.
+std::string adapter_name(const std::string& down) {
+  for (const Words& words : kWords) {
+    if (!down.starts_with(words.down)) continue;
+    const std::string_view name = module_of(std::string_view(down).substr(words.down.size()));
+    if (!name.empty()) return std::string(name);
+  }
+  return down.substr(1);
 }
 
 MergeLora merge_of(const Factors& factors, const std::string& prefix, std::string_view base) {
@@ -77,6 +94,40 @@ std::vector<Op> into_the_file(const std::vector<Factors>& all, const Names& name
     return ops;
   }
   return {};
+}
+
+/// Several adapters on wrapped layers of one file: the bases fit the model by themselves, and would drop them all.
+std::optional<Finding> choice_of_adapters(const Case& facts, const Adapters& adapters, const Names& names) {
+  std::vector<std::string> called, merges;
+  std::set<std::string_view> layers;
+  for (const auto& [down, factors] : adapters) {
+    const auto ops = into_the_file(factors, names);
+    if (ops.empty()) return std::nullopt;
+    called.push_back(adapter_name(down));
+    merges.push_back("or merge " + quoted(called.back()) +
+                     (ops.size() > 1 ? ", before the first operation    " : ", in place of the first operation    ") +
+                     to_json(ops.front()));
+    for (const Factors& one : factors) layers.insert(one.module);
+  }
+  const bool is_wrapped = std::all_of(layers.begin(), layers.end(), [&](std::string_view module) {
+    return names.count(std::string(module) + std::string(kWrappedBase) + "weight") > 0;
+  });
+  if (!is_wrapped) return std::nullopt;
+  constexpr std::size_t kMostMerges = 3;
+  if (merges.size() > kMostMerges) merges.resize(kMostMerges);
+  Finding finding =
+      say(facts,
+          {0.5,
+           "the checkpoint holds " + base::plural(called.size(), "adapter") + " for " +
+               base::plural(layers.size(), "layer") + ", and the model is plain: " + list_text(called),
+           "an adapter adds scale * B * A to the weight of its layer; the base alone is the model before its training",
+           {base::plural(layers.size(), "weight") + " of the base fit; the factors of " +
+            base::plural(called.size(), "adapter") + " have no place in the model"},
+           std::move(merges)});
+  finding.ops = {{Rename{"(.*)\\.base_layer\\.(.*)", "$1.$2", true}, Applicability::Guess}};
+  finding.cause.notes = {"the base alone is offered, without what " + list_text(called) + " learned"};
+  finding.cause.keys = layers.size();
+  return finding;
 }
 
 /// The adapter alone: the names of its layers are the model's behind a prefix, and the weights are the model's.
@@ -105,8 +156,10 @@ std::optional<Finding> find_merged_adapter(const Case& facts) {
   if (facts.knowledge != Knowledge::Whole) return std::nullopt;
   Names names;
   for (const Planned& tensor : facts.state.tensors()) names.emplace(tensor.spec.name, &tensor.spec);
-  const auto all = all_factors(facts, names);
-  if (all.empty()) return std::nullopt;
+  const Adapters adapters = adapters_of(facts, names);
+  if (adapters.empty()) return std::nullopt;
+  if (adapters.size() > 1) return choice_of_adapters(facts, adapters, names);
+  const auto& all = adapters.begin()->second;
   std::vector<Op> ops = into_the_file(all, names);
   const bool is_in_file = !ops.empty();
   if (!is_in_file) ops = into_the_target(facts, all);

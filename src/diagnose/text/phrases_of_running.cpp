@@ -48,7 +48,6 @@ constexpr Phrase kPhrases[] = {
     {"must have its parameters and buffers on device", Symptom::TwoDevices},
     {"torch.cuda.FloatTensor) and weight type (torch.FloatTensor)", Symptom::TwoDevices},
     {"torch.FloatTensor) and weight type (torch.cuda.FloatTensor)", Symptom::TwoDevices},
-    {"torch.cuda.FloatTensor", Symptom::TwoDevices},
     {"can't convert cuda", Symptom::TwoDevices},
     {"can't convert CUDA tensor", Symptom::TwoDevices},
     {"can't convert mps", Symptom::TwoDevices},

@@ -136,7 +136,6 @@ constexpr Phrase kPhrases[] = {
     {"Cannot allocate memory", Symptom::NoMemory},
     {"can't allocate memory", Symptom::NoMemory},
     {"not enough memory: you tried to allocate", Symptom::NoMemory},
-    {"MemoryError", Symptom::NoMemory},
     {"paging file is too small", Symptom::NoMemory},
     {"unable to mmap", Symptom::NoMemory},
 

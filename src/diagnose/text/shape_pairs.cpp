@@ -123,6 +123,22 @@ void read_keras(std::string_view text, TextFacts& facts) {
   }
 }
 
+/// Keras, by order: layer #3 (named dense_1) for weight dense_1/kernel. Weight expects shape (128, 10). Received saved
+/// weight with shape (128, 100)
+void read_keras_order(std::string_view text, TextFacts& facts) {
+  for (Scanner in(text); in.find("(named ");) {
+    auto layer = in.until(")", kMaxNameBytes);
+    if (!layer || !in.until("expects shape ", kMaxWordsBytes)) continue;
+    std::erase_if(*layer, [](char c) { return c == '\'' || c == '"'; });
+    const auto wanted = in.shape();
+    if (!wanted || wanted->empty() || !in.until("aved weight with shape ", kMaxWordsBytes)) continue;
+    const auto saved = in.shape();
+    if (!saved || saved->empty()) continue;
+    keep(*layer + (wanted->size() > 1 ? ".weight" : ".bias"), as_outputs_first(*saved), as_outputs_first(*wanted),
+         facts);
+  }
+}
+
 /// DCP: Size mismatch between saved torch.Size([8, 4]) and current: torch.Size([32]) for K
 void read_distributed(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("ize mismatch between saved ");) {
@@ -138,7 +154,7 @@ void read_distributed(std::string_view text, TextFacts& facts) {
 
 void recognise_shape_pairs(const PlainText& text, TextFacts& facts) {
   for (const auto read : {read_detectron, read_transformers, read_diffusers, read_patched, read_tensorflow, read_script,
-                          read_keras, read_distributed})
+                          read_keras, read_keras_order, read_distributed})
     read(text.flat, facts);
 }
 

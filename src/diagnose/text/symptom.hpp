@@ -90,6 +90,7 @@ enum class Symptom : std::uint8_t {
   LayerOfOtherKind,  ///< Keras: ... and they are of two kinds; `detail`: both names
   UnbuiltLayer,      ///< Keras: a layer without variables yet
   KernelShape,       ///< Keras, TensorFlow, old PyTorch: shapes differ, keys are not told
+  ProductShapes,     ///< a layer gets an input of another width than its weight takes, while the model runs
   KernelOutputs,     ///< Keras: of one kernel or bias, the last axis alone differs; `detail`: both extents
   KernelTurned,      ///< Keras: the window stands at the other end of the axes
   AxesOfOne,         ///< axes of one element came or went; the name is not told

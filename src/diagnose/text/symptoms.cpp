@@ -75,6 +75,11 @@ bool is_plain_value(std::string_view name) {
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
+/// Then it is the state dict, and the program takes it for a module: the phrases of files tell that.
+bool is_dict_class(std::string_view name) {
+  return name == "dict" || name == "OrderedDict" || name == "collections.OrderedDict";
+}
+
 bool is_optimizer_class(std::string_view name) {
   constexpr std::string_view kNames[] = {"SGD",   "Adam",   "AdamW", "Adagrad",   "Adadelta",  "RMSprop",
                                          "LBFGS", "Adamax", "LARS",  "Adafactor", "Optimizer", "SparseAdam"};
@@ -97,10 +102,44 @@ void read_wrong_objects(std::string_view text, TextFacts& facts) {
     const auto quote = text.rfind('\'', found == 0 ? 0 : found - 1);
     if (quote == std::string_view::npos || found - quote > kMaxDetailBytes) continue;
     const std::string name(text.substr(quote + 1, found - quote - 1));
-    if (is_plain_value(name)) continue;
+    if (is_plain_value(name) || is_dict_class(name)) continue;
     const std::string words_shown = excerpt(text, quote, name.size() + 1 + words.size());
     keep({Symptom::ObjectNotDict, name, words_shown}, facts);
     if (is_optimizer_class(name)) keep({Symptom::OptimizerObject, name, words_shown}, facts);
+  }
+}
+
+/// `torch.cuda.FloatTensor` beside a type of the other device, or alone. Where each type around it is of CUDA, numbers
+/// of two types meet and not two devices.
+void read_tensor_types(std::string_view text, TextFacts& facts) {
+  constexpr std::string_view kCuda = "torch.cuda.FloatTensor", kEnd = "Tensor";
+  constexpr std::size_t kNear = 200;
+  for (auto at = text.find(kCuda); at != std::string_view::npos; at = text.find(kCuda, at + 1)) {
+    const std::size_t begin = at > kNear ? at - kNear : 0;
+    const std::string_view around = text.substr(begin, 2 * kNear);
+    std::size_t on_cuda = 0, elsewhere = 0;
+    for (auto end = around.find(kEnd); end != std::string_view::npos; end = around.find(kEnd, end + 1)) {
+      const auto first =
+          around.find_last_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.", end);
+      const std::string_view type = around.substr(first == std::string_view::npos ? 0 : first + 1);
+      if (type.starts_with("torch.cuda."))
+        ++on_cuda;
+      else if (type.starts_with("torch.") && around.substr(end + kEnd.size(), 1) != ".")
+        ++elsewhere;
+    }
+    if (elsewhere == 0 && on_cuda > 1) continue;
+    keep({Symptom::TwoDevices, "", std::string(kCuda)}, facts);
+    return;
+  }
+}
+
+/// `MemoryError` of the host; `torch.OutOfMemoryError` is a device's, and no file has a part in it.
+void read_memory_error(std::string_view text, TextFacts& facts) {
+  constexpr std::string_view kWords = "MemoryError";
+  for (auto at = text.find(kWords); at != std::string_view::npos; at = text.find(kWords, at + 1)) {
+    if (text.substr(0, at).ends_with("OutOf")) continue;
+    keep({Symptom::NoMemory, "", std::string(kWords)}, facts);
+    return;
   }
 }
 
@@ -328,6 +367,8 @@ void recognise_symptoms(const PlainText& plain, TextFacts& facts) {
   const std::string_view text = plain.flat;
   read_phrases(text, facts);
   read_wrong_objects(text, facts);
+  read_tensor_types(text, facts);
+  read_memory_error(text, facts);
   read_key_errors(text, facts);
   read_kernel_shapes(text, facts);
   read_layer_counts(text, facts);

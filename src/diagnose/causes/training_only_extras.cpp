@@ -13,10 +13,13 @@
 namespace tenon::diagnosis {
 namespace {
 
-bool is_extra(const OpenName& row) {
-  const Family family = family_of(row.name);
+bool is_called_extra(std::string_view name) {
+  const Family family = family_of(name);
   return family == Family::Copy || family == Family::Training;
 }
+
+/// The counters of an average's norms are a part of it, too.
+bool is_extra(const OpenName& row) { return is_called_extra(row.name) || is_called_extra(module_of(row.name)); }
 
 /// Part of a pretraining head: a projector's layers behind a head's name.
 bool is_projector(const OpenName& row) {
@@ -45,8 +48,7 @@ std::vector<Op> drop_parts(const Case& facts, const std::vector<OpenName>& rows)
   std::set<std::string_view> parts;
   for (const OpenName& row : rows) {
     const std::string_view level = first_level(row.name);
-    const Family family = family_of(level);
-    const bool is_part = level.size() < row.name.size() && (family == Family::Copy || family == Family::Training);
+    const bool is_part = level.size() < row.name.size() && is_called_extra(level);
     if (!is_part)
       others.push_back(row);
     else if (parts.insert(level).second)

@@ -645,5 +645,19 @@ TEST(Diagnose, AHundredThousandTensorsAreNoTrouble) {
   }
 }
 
+TEST(Diagnose, ADoraIsNotMergedAsALora) {
+  std::vector<Row> adapter = {{"base_model.model.q.lora_A.weight", {2, 8}},
+                              {"base_model.model.q.lora_B.weight", {4, 2}}};
+  const auto target = listing_of({{"q.weight", {4, 8}}});
+  const auto merges = [&] {
+    const Plan plan = diagnose(listing_of(adapter), target).plan;
+    return std::any_of(plan.ops.begin(), plan.ops.end(),
+                       [](const Op& op) { return std::holds_alternative<MergeLora>(op.operation); });
+  };
+  EXPECT_TRUE(merges());
+  adapter.push_back({"base_model.model.q.lora_magnitude_vector", {4}});
+  EXPECT_FALSE(merges());
+}
+
 }  // namespace
 }  // namespace tenon

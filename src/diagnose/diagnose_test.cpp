@@ -255,8 +255,7 @@ TEST(HeadChanged, ASameShapedHeadOfAnotherNameIsOfferedAsARename) {
   EXPECT_NE(report.causes[0].help[0].find("rename"), std::string::npos);
 }
 
-// --- containers
-// ---------------------------------------------------------------------------------------------------------
+// --- containers ------------------------------------------------------------------------------------------------------
 
 CheckpointMaker training_checkpoint(const std::string& path, const std::string& prefix = "",
                                     bool with_optimizer = true) {
@@ -343,8 +342,7 @@ TEST(NestedContainer, ATrainingCheckpointAsTargetMeansItsModel) {
   EXPECT_EQ(left(other), 0U);
 }
 
-// --- dtypes
-// --------------------------------------------------------------------------------------------------------------
+// --- dtypes ----------------------------------------------------------------------------------------------------------
 
 Listing one_tensor(DType dtype, std::vector<double> values) {
   return CheckpointMaker()
@@ -439,8 +437,7 @@ TEST(DTypeMismatch, HoldsAllAgreesWithMeasurementOfEveryValue) {
     }
 }
 
-// --- objects and files
-// ---------------------------------------------------------------------------------------------------
+// --- objects and files -----------------------------------------------------------------------------------------------
 
 TEST(WrongObject, AnOptimizersStateIsNoModel) {
   CheckpointMaker maker;
@@ -523,8 +520,7 @@ TEST(Unreadable, AMissingFileIsNoCause) {
   EXPECT_EQ(report.advice, Names{"check the path"});
 }
 
-// --- texts
-// ---------------------------------------------------------------------------------------------------------------
+// --- texts -----------------------------------------------------------------------------------------------------------
 
 struct ExplainCase {
   const char* name;
@@ -629,8 +625,7 @@ TEST(KnownCauses, HaveTheirPages) {
   }
 }
 
-// --- size
-// ----------------------------------------------------------------------------------------------------------------
+// --- size ------------------------------------------------------------------------------------------------------------
 
 TEST(Diagnose, AHundredThousandTensorsAreNoTrouble) {
   std::vector<Row> rows;

@@ -58,12 +58,12 @@ struct Proposal {
   std::vector<Cause> causes;
 };
 
-Proposal proposal_for(const Options& options, const Listing& checkpoint, const Listing& target) {
+Proposal proposal_for(const Options& options, const Limits& limits, const Listing& checkpoint, const Listing& target) {
   if (options.plan.empty()) {
     Report report = diagnose(checkpoint, target);
     return {std::move(report.plan), std::move(report.causes)};
   }
-  Plan plan = parse_plan(io::read_text(options.plan, Limits{}), options.plan);
+  Plan plan = parse_plan(io::read_text(options.plan, limits), options.plan);
   return {options.inverse ? invert(plan, target) : std::move(plan), {}};
 }
 
@@ -265,7 +265,7 @@ int run(const Options& options, Session& session) {
   const Listing given = read_side(options.target, Salvage::No, session);
   // The way back leads to all names that the plan began with, wherever they stood.
   const Listing target = options.inverse ? given : target_model(checkpoint, given);
-  const Proposal proposal = proposal_for(options, checkpoint, target);
+  const Proposal proposal = proposal_for(options, session.limits, checkpoint, target);
   const Plan& plan = proposal.plan;
   const Acceptance acceptance = acceptance_of(options);
 

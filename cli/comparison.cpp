@@ -22,10 +22,11 @@ bool is_unreadable(const Error& error) { return exit_code(error.code) == kUnread
 namespace {
 
 /// The target may be as unreadable as the file: then there is nothing to compare neighbours with.
-void name_neighbours_of(const Unread& unread, Report& report) {
+void name_neighbours_of(const Session& session, const Unread& unread, Report& report) {
   if (unread.target.empty()) return;
   try {
-    name_neighbours(unread.file, unread.target, read_listing(unread.target), report);
+    const Listing target = read_listing(unread.target, {.limits = session.limits});
+    name_neighbours(unread.file, unread.target, target, report);
   } catch (const Error&) {
   }
 }
@@ -34,7 +35,7 @@ void name_neighbours_of(const Unread& unread, Report& report) {
 
 int answer_unreadable(const Session& session, const Unread& unread, const Error& error, const TextStyle& style) {
   Report report = diagnose_unreadable(unread.file, error);
-  name_neighbours_of(unread, report);
+  name_neighbours_of(session, unread, report);
   Sides sides;
   sides.checkpoint = unread.file;
   if (!unread.target.empty()) sides.target = unread.target;

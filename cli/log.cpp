@@ -40,7 +40,7 @@ int run(const Options& options, Session& session) {
     for (const std::string& pair : options.append) members.push_back(member_of(pair));
     append_log(options.file, members);
   }
-  const Log log = read_log(options.file);
+  const Log log = read_log(options.file, session.limits);
   TextStyle style = session.answer_style();
   style.all = options.all;
   if (session.json)

@@ -1,7 +1,8 @@
 // AsyncSaver: training goes on while a checkpoint is written.
 //
-//   save(): copies the bytes of all tensors (what the model is at that moment), returns, writes behind the caller's
-//   back wait(), the next save(), the destructor, the end of the process: until the bytes are safe
+//   save()                                   copies the bytes of all tensors (what the model is at that moment), returns,
+//                                            and writes in a thread
+//   wait(), the next save(), the destructor  wait until the bytes are safe; so does the end of the process
 #pragma once
 
 #include <cstdint>

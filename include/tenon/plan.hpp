@@ -240,7 +240,8 @@ TENON_API Rehearsal rehearse(const Plan& plan, const Listing& checkpoint);
 ///
 /// Names and shapes come from the listing, so that only operations that keep all values are needed: names, layout,
 /// split and fuse, ties, casts that are exact. Throws Error: Unsupported (names the operation that has no inverse: it
-/// leaves tensors out or computes values), Limit, and what rehearse() throws. O(operations * tensors).
+/// leaves tensors out or computes values), Limit, and what rehearse() throws. O(operations * tensors). Of tensors whose
+/// shape or dtype the listing does not know, only what is known is proved: names, and axes that an operation permutes.
 TENON_API Plan invert(const Plan& plan, const Listing& checkpoint);
 
 struct ApplyResult {

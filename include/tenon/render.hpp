@@ -65,6 +65,11 @@ struct ConvertOutcome {
   std::vector<std::string> notes;
 };
 
+/// What a command prints: UTF-8, one or more lines, each of which ends in a newline; names out of files are escaped as
+/// by escape_text().
+///
+/// All come from memory, but for a checkpoint with `digest` or `stats`, whose values are read: then it throws what
+/// Checkpoint::tensor throws.
 TENON_API std::string render_text(const Error& error, const TextStyle& style);
 TENON_API std::string render_text(const Checkpoint& checkpoint, const InspectOptions& options, const TextStyle& style);
 TENON_API std::string render_text(const Report& report, const CommandHint& hint, const TextStyle& style);
@@ -86,7 +91,7 @@ TENON_API std::string verdict(const AdaptOutcome& outcome);
 TENON_API std::string verdict(const ConvertOutcome& outcome);
 
 // JSON documents of the contract, one line each, ending in a newline. `command` names the schema: tenon.COMMAND/1.
-// An `error` stands beside what is known in spite of it.
+// An `error` stands beside what is known in spite of it. With `digest` or `stats`, values are read, as by render_text.
 TENON_API std::string render_json(const Error& error, std::string_view command);
 TENON_API std::string render_json(const Checkpoint& checkpoint, const InspectOptions& options);
 TENON_API std::string render_json(const Report& report, std::string_view command, const Error* error = nullptr);

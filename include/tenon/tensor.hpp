@@ -83,7 +83,8 @@ struct LayoutChange {
   Stride from, to;
 };
 
-/// A dense tensor that owns `bytes`; their number is byte_size(shape, dtype). Throws Bug otherwise.
+/// A dense tensor that owns `bytes`; their number must be byte_size(shape, dtype): another one is a bug of the caller
+/// and throws Bug.
 TENON_API Tensor make_tensor(DType dtype, Shape shape, std::vector<std::byte> bytes);
 
 /// What a cast does to the values, measured before anything is written.
@@ -110,6 +111,9 @@ TENON_API bool can_dequantize(DType dtype);
 /// The values of a tensor of a block type as float32, dense. O(elements). Needs can_dequantize; throws Error
 /// Unsupported otherwise.
 TENON_API Tensor dequantized(const TensorView& view);
+
+/// What cast(view, to) would do to the values, without making them. O(elements). Needs can_cast; throws Error
+/// Unsupported otherwise.
 TENON_API CastLoss cast_loss(const TensorView& view, DType to);
 
 }  // namespace tenon

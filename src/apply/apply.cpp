@@ -130,6 +130,8 @@ ApplyResult apply(const Plan& plan, const Listing& checkpoint, const Listing& ta
   std::unordered_map<std::string_view, const Planned*> planned;
   for (const Planned& tensor : rehearsal.tensors) planned.emplace(tensor.spec.name, &tensor);
   const auto values = std::make_shared<const Values>(checkpoint, target);
+  const auto merges = [](const Op& op) { return std::holds_alternative<MergeLora>(op.operation); };
+  if (std::any_of(plan.ops.begin(), plan.ops.end(), merges)) static_cast<void>(values->adapter());  // refused now
   std::vector<bool> is_used(checkpoint.tensors.size(), false);
   Sharing sharing(*values);
   ApplyResult result;

@@ -93,8 +93,7 @@ TEST(Apply, RefusesPlansThatMeanNothingHere) {
   EXPECT_THROW(apply({}, listing_of({{"a", {1}}}), target), Error) << "a blueprint has no values";
 }
 
-// --- operations on values: one row each; expected values of interpolations are torch 1.13's in float64
-// ----------------
+// --- operations on values: one row each; expected values of interpolations are torch 1.13's in float64 ---------------
 
 struct ValueCase {
   const char* name;

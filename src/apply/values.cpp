@@ -21,13 +21,19 @@ Values::Values(const Listing& checkpoint, const Listing& target)
     TENON_ASSERT(checkpoint.value_names.size() == checkpoint.tensors.size());
     stored_.reserve(checkpoint.tensors.size());
     for (const std::string& name : checkpoint.value_names) stored_.push_back(with_bytes(*checkpoint_, name));
-    adapter_ = adapter_config_beside(checkpoint_->file());
   }
   if (target_) {
     TENON_ASSERT(target.value_names.size() == target.tensors.size());
     for (std::size_t i = 0; i < target.tensors.size(); ++i)
       if (const auto found = with_bytes(*target_, target.value_names[i])) own_[target.tensors[i].name] = *found;
   }
+}
+
+const std::optional<AdapterConfig>& Values::adapter() const {
+  const std::lock_guard lock(reading_);
+  if (!is_adapter_read_ && checkpoint_) adapter_ = adapter_config_beside(checkpoint_->file());
+  is_adapter_read_ = true;
+  return adapter_;
 }
 
 std::optional<std::size_t> Values::stored(std::size_t listed) const {

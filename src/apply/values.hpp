@@ -2,6 +2,7 @@
 // the listings are gone.
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -25,13 +26,17 @@ class Values {
 
   const Checkpoint& checkpoint() const { return *checkpoint_; }
   const Checkpoint& target() const { return *target_; }
-  const std::optional<AdapterConfig>& adapter() const { return adapter_; }
+  /// The configuration beside the checkpoint; read when a recipe first asks: what merges no adapter has no use for it.
+  /// Throws what adapter_config_beside() throws.
+  const std::optional<AdapterConfig>& adapter() const;
 
  private:
   std::optional<Checkpoint> checkpoint_, target_;
   std::vector<std::optional<std::size_t>> stored_;
   std::unordered_map<std::string, std::size_t> own_;
-  std::optional<AdapterConfig> adapter_;
+  mutable std::mutex reading_;  // no call_once: where pthread_once is linked statically, no exception passes it
+  mutable bool is_adapter_read_ = false;
+  mutable std::optional<AdapterConfig> adapter_;
 };
 
 /// Whether all leaves of the recipe of the tensor called `name` have values.

@@ -255,8 +255,7 @@ TEST(HeadChanged, ASameShapedHeadOfAnotherNameIsOfferedAsARename) {
   EXPECT_NE(report.causes[0].help[0].find("rename"), std::string::npos);
 }
 
-// --- containers
-// ---------------------------------------------------------------------------------------------------------
+// --- containers ------------------------------------------------------------------------------------------------------
 
 CheckpointMaker training_checkpoint(const std::string& path, const std::string& prefix = "",
                                     bool with_optimizer = true) {
@@ -343,8 +342,7 @@ TEST(NestedContainer, ATrainingCheckpointAsTargetMeansItsModel) {
   EXPECT_EQ(left(other), 0U);
 }
 
-// --- dtypes
-// --------------------------------------------------------------------------------------------------------------
+// --- dtypes ----------------------------------------------------------------------------------------------------------
 
 Listing one_tensor(DType dtype, std::vector<double> values) {
   return CheckpointMaker()
@@ -439,8 +437,7 @@ TEST(DTypeMismatch, HoldsAllAgreesWithMeasurementOfEveryValue) {
     }
 }
 
-// --- objects and files
-// ---------------------------------------------------------------------------------------------------
+// --- objects and files -----------------------------------------------------------------------------------------------
 
 TEST(WrongObject, AnOptimizersStateIsNoModel) {
   CheckpointMaker maker;
@@ -523,8 +520,7 @@ TEST(Unreadable, AMissingFileIsNoCause) {
   EXPECT_EQ(report.advice, Names{"check the path"});
 }
 
-// --- texts
-// ---------------------------------------------------------------------------------------------------------------
+// --- texts -----------------------------------------------------------------------------------------------------------
 
 struct ExplainCase {
   const char* name;
@@ -629,8 +625,7 @@ TEST(KnownCauses, HaveTheirPages) {
   }
 }
 
-// --- size
-// ----------------------------------------------------------------------------------------------------------------
+// --- size ------------------------------------------------------------------------------------------------------------
 
 TEST(Diagnose, AHundredThousandTensorsAreNoTrouble) {
   std::vector<Row> rows;
@@ -643,6 +638,20 @@ TEST(Diagnose, AHundredThousandTensorsAreNoTrouble) {
     const Listing checkpoint = listing_of(have), target = listing_of(want);
     EXPECT_FALSE(diagnose(checkpoint, target).causes.empty());
   }
+}
+
+TEST(Diagnose, ADoraIsNotMergedAsALora) {
+  std::vector<Row> adapter = {{"base_model.model.q.lora_A.weight", {2, 8}},
+                              {"base_model.model.q.lora_B.weight", {4, 2}}};
+  const auto target = listing_of({{"q.weight", {4, 8}}});
+  const auto merges = [&] {
+    const Plan plan = diagnose(listing_of(adapter), target).plan;
+    return std::any_of(plan.ops.begin(), plan.ops.end(),
+                       [](const Op& op) { return std::holds_alternative<MergeLora>(op.operation); });
+  };
+  EXPECT_TRUE(merges());
+  adapter.push_back({"base_model.model.q.lora_magnitude_vector", {4}});
+  EXPECT_FALSE(merges());
 }
 
 }  // namespace

@@ -40,6 +40,19 @@ TEST(Explain, WorkGrowsWithTheLogAndNotWithItsSquare) {
   }
 }
 
+/// Each line is a heading's words, and an element of the list below the line before.
+TEST(Explain, HeadingsWithinAListDoNotReadItAgain) {
+  for (const char* row : {".b,key,missing.x", ",key,missing,x"}) {
+    const auto log = [&](std::size_t rows) {
+      std::string text = "RuntimeError\n";
+      for (std::size_t i = 0; i < rows; ++i) text += "a" + std::to_string(i) + row + std::to_string(i) + "\n";
+      return text;
+    };
+    const std::size_t one = work_of(log(500)), two = work_of(log(1'000));
+    EXPECT_LT(two, one * 5 / 2) << row << ": " << one << ", " << two;
+  }
+}
+
 }  // namespace
 }  // namespace tenon
 

@@ -142,8 +142,7 @@ class Solver {
                        [&](const Link& link) { return link.to == spot; });
   }
 
-  // Stacked tensors
-  // -----------------------------------------------------------------------------------------------------
+  // Stacked tensors ---------------------------------------------------------------------------------------------------
 
   /// Experts one by one on one side, stacked along a new first axis on the other.
   void link_stacks() {

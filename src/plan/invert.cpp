@@ -24,7 +24,8 @@ using Ops = std::vector<Op>;
 
 constexpr std::uint64_t kMaxInvertSteps = 100'000'000;
 
-/// Permutation that undoes `dims`; they are distinct and in range, as the forward run proved.
+/// Permutation that undoes `dims`; they are distinct and in range, as the forward run proved even of tensors whose
+/// shape nobody knows.
 std::vector<std::int64_t> undone(const std::vector<std::int64_t>& dims) {
   const auto rank = static_cast<std::int64_t>(dims.size());
   std::vector<std::int64_t> result(dims.size());
@@ -210,14 +211,16 @@ class Inversion {
         part.to.push_back(tensor.spec.name);
         if (!tensor.spec.shape) continue;
         const auto rank = static_cast<std::int64_t>(tensor.spec.shape->size());
-        part.sizes.push_back((*tensor.spec.shape)[static_cast<std::size_t>(op.dim < 0 ? op.dim + rank : op.dim)]);
+        const std::int64_t axis = op.dim < 0 ? op.dim + rank : op.dim;
+        if (axis < 0 || axis >= rank) continue;  // beside a part of unknown shape, the forward run checks none
+        part.sizes.push_back((*tensor.spec.shape)[static_cast<std::size_t>(axis)]);
       }
     }
     Ops back;
     for (auto& [name, part] : by_name) {
       const bool equal =
           std::adjacent_find(part.sizes.begin(), part.sizes.end(), std::not_equal_to<>()) == part.sizes.end();
-      if (equal) part.sizes.clear();
+      if (equal || part.sizes.size() != part.to.size()) part.sizes.clear();
       back.push_back({std::move(part)});
     }
     return back;

@@ -261,8 +261,7 @@ TEST(Accepted, TakesExactAndWhatAPersonAllows) {
   EXPECT_EQ(accepted(plan, {true, true}).ops.size(), 3U);
 }
 
-// --- regular expressions of strangers
-// ----------------------------------------------------------------------------------
+// --- regular expressions of strangers --------------------------------------------------------------------------------
 
 TEST(NamePattern, RefusesWhatCouldBlowUp) {
   for (const std::string& pattern : {std::string(2'000, 'a'), std::string("((a{99}){99}){99}"), std::string("a{1000}"),
@@ -282,8 +281,7 @@ TEST(NamePattern, RefusesNamesThatCouldOutgrowTheStack) {
   EXPECT_THROW(plan::NamePattern("(.*)").replaced(std::string(1 << 20, 'a'), "$1"), Error);
 }
 
-// --- patterns
-// ----------------------------------------------------------------------------------------------------------
+// --- patterns --------------------------------------------------------------------------------------------------------
 
 struct CoverCase {
   const char* name;

@@ -78,8 +78,22 @@ void Recipes::require_numbers(const Recipe& input) const {
                 "real numbers", std::string(dtype_name(*input->dtype)));
 }
 
+void Recipes::require_permutation(const std::vector<std::int64_t>& dims) const {
+  const auto rank = static_cast<std::int64_t>(dims.size());
+  std::vector<bool> is_used(dims.size(), false);
+  for (const std::int64_t dim : dims) {
+    if (dim < -rank || dim >= rank)
+      throw wrong("the permutation names an axis that is not there", "axes of " + std::to_string(rank) + " dims",
+                  std::to_string(dim));
+    const auto at = static_cast<std::size_t>(dim < 0 ? dim + rank : dim);
+    if (is_used[at]) throw wrong("the permutation names an axis twice", "each axis once", base::shape_text(dims));
+    is_used[at] = true;
+  }
+}
+
 Recipe Recipes::permuted(const Recipe& input, const std::vector<std::int64_t>& dims) const {
   require_whole_bytes(input);
+  require_permutation(dims);
   if (!input->shape) return make(Permute{}, {input}, std::nullopt, input->dtype);
   const Shape& shape = *input->shape;
   if (dims.size() != shape.size())
@@ -87,11 +101,8 @@ Recipe Recipes::permuted(const Recipe& input, const std::vector<std::int64_t>& d
                 base::shape_text(dims) + " for " + base::shape_text(shape));
   Permute step;
   Shape result;
-  std::vector<bool> is_used(shape.size(), false);
   for (const std::int64_t dim : dims) {
     const std::size_t at = axis(dim, shape);
-    if (is_used[at]) throw wrong("the permutation names an axis twice", "each axis once", base::shape_text(dims));
-    is_used[at] = true;
     step.dims.push_back(at);
     result.push_back(shape[at]);
   }
@@ -126,6 +137,10 @@ Recipe Recipes::viewed(const Recipe& input, const Shape& shape) const {
 
 Recipe Recipes::reordered(const Recipe& input, const Reorder& op) const {
   require_whole_bytes(input);
+  require_permutation(op.dims);
+  if (op.dims.size() != op.view.size())
+    throw wrong("the permutation does not fit the view", base::count_text(op.view.size()) + " dims",
+                base::shape_text(op.dims));
   if (!input->shape) return make(View{}, {input}, std::nullopt, input->dtype);
   const Shape shape = *input->shape;
   const std::size_t at = axis(op.dim, shape);
@@ -135,7 +150,6 @@ Recipe Recipes::reordered(const Recipe& input, const Reorder& op) const {
   std::vector<std::int64_t> dims(at);
   std::iota(dims.begin(), dims.end(), 0);
   seen.insert(seen.end(), alone->shape->begin(), alone->shape->end());
-  static_cast<void>(permuted(alone, op.dims));  // checks dims against the view
   const auto parts = static_cast<std::int64_t>(alone->shape->size()), before = static_cast<std::int64_t>(at);
   for (const std::int64_t dim : op.dims) dims.push_back(before + (dim < 0 ? dim + parts : dim));
   for (std::size_t i = at + 1; i < shape.size(); ++i) {
@@ -193,8 +207,7 @@ std::vector<Recipe> Recipes::split(const Recipe& input, const Split& op) const {
   std::int64_t sum = 0;
   bool is_whole = true;
   for (const std::int64_t size : sizes) {
-    is_whole = is_whole && size >= 0 && size <= shape[at] && size % op.groups == 0;
-    sum += is_whole ? size : 0;
+    is_whole = is_whole && size >= 0 && size % op.groups == 0 && !__builtin_add_overflow(sum, size, &sum);
   }
   if (!is_whole || sum != shape[at])
     throw wrong(

@@ -22,6 +22,7 @@ class Recipes {
 
   static Recipe of_target(std::optional<Shape> shape, std::optional<DType> dtype);
 
+  /// `dims` name each axis once; also refused where the tensor's shape is not known.
   Recipe permuted(const Recipe& input, const std::vector<std::int64_t>& dims) const;
   Recipe viewed(const Recipe& input, const Shape& shape) const;  ///< 0 keeps, -1 is what is left
   Recipe reordered(const Recipe& input, const Reorder& op) const;
@@ -53,6 +54,7 @@ class Recipes {
               std::optional<DType> dtype) const;
   std::size_t axis(std::int64_t dim, const Shape& shape) const;
   void require_whole_bytes(const Recipe& input) const;
+  void require_permutation(const std::vector<std::int64_t>& dims) const;
   void require_numbers(const Recipe& input) const;
   void require_counts(std::size_t parts, std::int64_t groups) const;
   Recipe viewed_exactly(const Recipe& input, Shape shape) const;

@@ -263,6 +263,25 @@ TEST(Invert, SwapsNamesBack) {
             text(rows_of(rehearse({}, listing))));
 }
 
+TEST(Invert, ChecksAxesOfTensorsWithoutAShape) {
+  Listing listing = listing_of({{"s", {2, 3}}});
+  for (const char* name : {"a", "b"}) listing.tensors.push_back({name, {}, {}, Role::Unknown, {}});
+  for (const Operation& operation :
+       {Operation(Transpose{"a", {0, 50'000'000}}), Operation(Transpose{"a", {0, 0}}),
+        Operation(Transpose{"a", {-3, 0}}), Operation(Reorder{"a", 0, {2, 2}, {0, 50'000'000}}),
+        Operation(Reorder{"a", 0, {2}, {1, 0}})})
+    EXPECT_THROW(invert({{{operation}}}, listing), Error) << to_json({operation});
+  EXPECT_EQ(invert({{{Transpose{"a", {1, -1, 0}}}}}, listing).ops.size(), 1U);
+  EXPECT_THROW(invert({{{Fuse{{"a", "s", "b"}, "w", 50'000'000}}}}, listing), Error) << "the shape of `s` is lost";
+}
+
+TEST(Rehearse, PartsWhoseSumOverflowsAreRefused) {
+  constexpr std::int64_t kQuarter = std::int64_t{1} << 62;
+  const Listing listing = listing_of({{"a", {0, kQuarter}}});
+  const Split split{"a", {"b", "c", "d", "e", "f"}, 1, {kQuarter, kQuarter, kQuarter, kQuarter, kQuarter}};
+  EXPECT_THROW(rehearse({{{split}}}, listing), Error);
+}
+
 TEST(Invert, NamesTheOperationThatHasNoInverse) {
   const Listing listing = listing_of({{"a", {2}}, {"b", {2}}});
   for (const Operation& operation :

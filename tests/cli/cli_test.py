@@ -449,6 +449,12 @@ class Writing(CliTest):
         self.expect(2, "inspect", "one.safetensors", "--limit", "zip_entries")
         self.expect(2, "inspect", "one.safetensors", "--limit", "zip_entries=many")
 
+    def test_limits_hold_in_every_command(self):
+        self.expect(3, "log", "one.safetensors", "--limit", "safetensors_header_bytes=10")
+        self.expect(0, "adapt", "one.safetensors", "--to", "one.safetensors", "--emit-plan", "limited.json")
+        done = self.expect(3, "adapt", "one.safetensors", "--to", "one.safetensors", "--plan", "limited.json", "--dry-run", "--limit", "json_file_bytes=3")
+        self.assertIn("json_file_bytes", done.err)
+
     def test_scan(self):
         evil = b"cposix\nsystem\n(S'true'\ntR."
         self.write("evil.pkl", evil)

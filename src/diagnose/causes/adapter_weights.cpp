@@ -53,6 +53,17 @@ std::string summary(const std::vector<OpenName>& missing, const std::vector<Open
                         : "the adapter's factors have another form than the model's";
 }
 
+std::string help_for(const std::vector<OpenName>& unexpected) {
+  const bool is_dora = std::any_of(unexpected.begin(), unexpected.end(), [](const OpenName& row) {
+    return row.name.find("lora_magnitude_vector") != std::string::npos || row.name.ends_with(".dora_scale");
+  });
+  return is_dora
+             ? "a DoRA adapter is more than its factors: merge it with PEFT (model.merge_and_unload()), or build the "
+               "adapter from the file's own description"
+             : "build the adapter from the file's own description (adapter_config.json: rank, target modules), or "
+               "merge it into the base first";
+}
+
 std::optional<Finding> from_rows(const Case& facts, const OpenRows& rows) {
   const auto is_one = [&](const auto& row) { return is_adapter(row.name, facts.text); };
   const auto missing = rows_where(rows.missing, is_one), unexpected = rows_where(rows.unexpected, is_one);
@@ -69,8 +80,7 @@ std::optional<Finding> from_rows(const Case& facts, const OpenRows& rows) {
        {base::plural(found, "adapter key") + ": " +
         (pairs.empty() ? list_text(names_of_rows(unexpected.empty() ? missing : unexpected))
                        : list_text(names_of_rows(pairs)))},
-       {"build the adapter from the file's own description (adapter_config.json: rank, target modules), or merge it "
-        "into the base first"}});
+       {help_for(unexpected)}});
   tell_missing(missing, finding);
   tell_unexpected(unexpected, finding);
   tell_mismatched(pairs, finding);

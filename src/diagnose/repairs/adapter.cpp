@@ -16,6 +16,7 @@
 #include "diagnose/phrases.hpp"
 #include "diagnose/repairs/repairs.hpp"
 #include "diagnose/saying.hpp"
+#include "diagnose/text/scanner.hpp"
 
 namespace tenon::diagnosis {
 namespace {
@@ -25,6 +26,8 @@ struct Words {
 };
 constexpr Words kWords[] = {{".lora_A.", ".lora_B."}, {".lora_down.", ".lora_up."}, {".lora.down.", ".lora.up."}};
 constexpr std::string_view kWrappedBase = ".base_layer.";
+/// Of a DoRA (PEFT; kohya-ss), which scales what scale * B * A makes of the weight.
+constexpr std::string_view kMagnitudes[] = {".lora_magnitude_vector", ".dora_scale"};
 
 struct Factors {
   std::string module;    ///< the layer that is adapted, as the file calls it
@@ -48,6 +51,11 @@ std::optional<Factors> factors_of(const std::string& name, const Names& names) {
     return factors;
   }
   return std::nullopt;
+}
+
+bool has_magnitudes(const Names& names) {
+  const auto is_one = [](const auto& named) { return has_any(named.first, kMagnitudes); };
+  return std::any_of(names.begin(), names.end(), is_one);
 }
 
 /// The factors of each adapter, by what stands behind their modules: `.lora_A.default.weight`.
@@ -157,7 +165,7 @@ std::optional<Finding> find_merged_adapter(const Case& facts) {
   Names names;
   for (const Planned& tensor : facts.state.tensors()) names.emplace(tensor.spec.name, &tensor.spec);
   const Adapters adapters = adapters_of(facts, names);
-  if (adapters.empty()) return std::nullopt;
+  if (adapters.empty() || has_magnitudes(names)) return std::nullopt;
   if (adapters.size() > 1) return choice_of_adapters(facts, adapters, names);
   const auto& all = adapters.begin()->second;
   std::vector<Op> ops = into_the_file(all, names);

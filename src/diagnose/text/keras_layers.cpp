@@ -38,7 +38,7 @@ void read_layer_pair(std::string_view text, TextFacts& facts) {
   const Symptom symptom = have == want                    ? Symptom::LayerOfOneKind
                           : is_of_old_release(have, want) ? Symptom::LayerOfOldName
                                                           : Symptom::LayerOfOtherKind;
-  facts.sightings.push_back({symptom, *saved + " for " + *wanted, *saved + " in the file for " + *wanted});
+  facts.note(symptom, *saved + " for " + *wanted, *saved + " in the file for " + *wanted);
 }
 
 }  // namespace tenon::diagnosis

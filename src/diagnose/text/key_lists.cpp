@@ -228,8 +228,16 @@ bool is_file_or_code(std::string_view name) {
          std::find(std::begin(kEnds), std::end(kEnds), leaf_of(name)) != std::end(kEnds);
 }
 
+/// A column of a table: `a.bias,parameter,missing`.
+bool is_kind(std::string_view name) { return name != "weight" && names_tensors(name); }
+
+struct NameList {
+  std::vector<std::string> names;
+  std::size_t end = 0;  ///< in the text
+};
+
 /// The names behind a heading; none where they do not look like a list of tensors.
-std::vector<std::string> names_behind(std::string_view text, std::size_t at, bool& is_cut) {
+NameList names_behind(std::string_view text, std::size_t at, bool& is_cut) {
   Scanner in(text);
   in.move_to(at);
   in.accept("[") || in.accept("{") || in.accept("(") || in.accept("- ");
@@ -237,13 +245,13 @@ std::vector<std::string> names_behind(std::string_view text, std::size_t at, boo
   auto names = in.quoted_list(cut);
   std::size_t end = in.position();
   if (names.empty()) names = bare_list(text, end, cut);
-  std::erase_if(names, is_file_or_code);
+  std::erase_if(names, [](const std::string& name) { return is_file_or_code(name) || is_kind(name); });
   const bool has_levels = std::any_of(names.begin(), names.end(), [](const std::string& name) {
     return name.find_first_of("._/") != std::string::npos;
   });
-  if (!has_levels) return {};
+  if (!has_levels) return {{}, end};
   is_cut = is_cut || cut;
-  return names;
+  return {std::move(names), end};
 }
 
 /// Reads the headings of a text; a side that a known heading told of already is left alone.
@@ -256,11 +264,17 @@ class AnyHeadings {
     for (std::size_t begin = 0; begin < text_.size();) {
       const std::size_t end = std::min(text_.find('\n', begin), text_.size());
       read_line(begin, end);
-      begin = end + 1;
+      begin = std::max(end + 1, begin_of_line(list_end_));
     }
   }
 
  private:
+  /// A line of a list may hold a heading's words: only the one that ends the list is read again.
+  std::size_t begin_of_line(std::size_t at) const {
+    const auto before = at == 0 ? std::string_view::npos : text_.rfind('\n', at - 1);
+    return before == std::string_view::npos ? 0 : before + 1;
+  }
+
   /// A heading ends at a colon, an equals sign, or with its line.
   void read_line(std::size_t begin, std::size_t end) {
     constexpr std::size_t kMostMarks = 8;
@@ -281,7 +295,10 @@ class AnyHeadings {
     if (!names_tensors(std::string_view(plain).substr(0, at))) return false;
     const auto last = std::find_if(cues.rbegin(), cues.rend(), [&](const CuePlace& cue) { return cue.at < at; });
     if (last == cues.rend() || is_told_[last->is_unwanted ? 1 : 0]) return false;
-    auto names = names_behind(text_, begin + at + (at < plain.size() ? 1 : 0), facts_.is_cut);
+    const std::size_t start = begin + at + (at < plain.size() ? 1 : 0);
+    if (start < barren_end_) return false;  // the end of a list without tensors has none, either
+    auto [names, end] = names_behind(text_, start, facts_.is_cut);
+    (names.empty() ? barren_end_ : list_end_) = end;
     if (names.empty()) return false;
     auto& to = last->is_unwanted ? facts_.unexpected : facts_.missing;
     std::move(names.begin(), names.end(), std::back_inserter(to));
@@ -291,6 +308,7 @@ class AnyHeadings {
   std::string_view text_;
   TextFacts& facts_;
   std::array<bool, 2> is_told_;
+  std::size_t list_end_ = 0, barren_end_ = 0;  ///< of the last list with tensors, and of the last one without
 };
 
 /// transformers names the model's class before the list: `were not used when initializing BertModel: [...]`.

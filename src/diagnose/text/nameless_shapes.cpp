@@ -8,8 +8,6 @@
 namespace tenon::diagnosis {
 namespace {
 
-constexpr std::size_t kExcerptBytes = 120;
-
 /// Tables of tokens have thousands of rows, and a vocabulary that grew or shrank by a few keeps most of them.
 bool is_table_of_tokens(const Shape& a, const Shape& b) {
   constexpr std::int64_t kLeastRows = 2'000, kMostWidth = 1'024;
@@ -47,26 +45,24 @@ void note_nameless_shapes(std::string_view line, const Shape& a, const Shape& b,
   const bool is_last_only = line.find("lhs shape") != std::string_view::npos;  // TensorFlow: outputs stand last
   const Shape x = is_last_only ? a : with_outputs_first(a), y = is_last_only ? b : with_outputs_first(b);
   const auto axis = only_axis(x, y);
-  Sighting seen{Symptom::KernelShape, "", std::string(line.substr(0, kExcerptBytes))};
+  Symptom symptom = Symptom::KernelShape;
+  std::string detail;
   if (is_turned(a, b)) {
-    seen.symptom = Symptom::KernelTurned;
+    symptom = Symptom::KernelTurned;
   } else if (equal_when_squeezed(a, b)) {
-    seen.symptom = Symptom::AxesOfOne;
+    symptom = Symptom::AxesOfOne;
   } else if (is_table_of_tokens(x, y)) {
-    seen.symptom = Symptom::VocabularySize;
+    symptom = Symptom::VocabularySize;
   } else if (are_outputs(x, y, is_last_only)) {
-    seen.symptom = Symptom::KernelOutputs;
-    seen.detail = std::to_string(x[*axis]) + " and " + std::to_string(y[*axis]);
+    symptom = Symptom::KernelOutputs;
+    detail = std::to_string(x[*axis]) + " and " + std::to_string(y[*axis]);
   }
-  if (facts.find(Symptom::KernelOutputs) != nullptr || facts.find(seen.symptom) != nullptr) return;
-  facts.sightings.push_back(std::move(seen));
+  if (facts.find(Symptom::KernelOutputs) == nullptr) facts.note(symptom, detail, line);
 }
 
 void note_unfilled_shape(std::string_view line, const Shape& shape, TextFacts& facts) {
   const bool is_scale = shape.size() == 4 && shape[2] == 1 && shape[3] == 1 && !is_width(shape[0]);
-  if (is_scale)
-    facts.sightings.push_back(
-        {Symptom::KernelOutputs, std::to_string(shape[0]), std::string(line.substr(0, kExcerptBytes))});
+  if (is_scale) facts.note(Symptom::KernelOutputs, std::to_string(shape[0]), line);
 }
 
 }  // namespace tenon::diagnosis

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "base/utf8.hpp"
 #include "diagnose/text/text_facts.hpp"
 
 namespace tenon::diagnosis {
@@ -267,6 +268,24 @@ TEST(ReadText, AnyBytesAreTaken) {
     const TextFacts facts = read_text(text);
     EXPECT_LE(facts.missing.size() + facts.unexpected.size(), 10U);
   }
+}
+
+TEST(ReadText, AColumnOfATableIsNoTensor) {
+  std::string text = "name,kind,status\n";
+  for (int i = 0; i < 10; ++i) text += "a." + std::to_string(i) + ".weight,parameter,missing\n";
+  for (const std::string& name : read_text(text).missing) EXPECT_NE(name, "parameter");
+}
+
+TEST(ReadText, EvidenceEndsInAWholeCharacter) {
+  for (const char* words :
+       {" the checkpoint is missing 3 state keys", " shape mismatch (3, 3, 64, 10) and (3, 3, 64, 12)"})
+    for (const char* front : {"", "x", "xx"}) {
+      std::string text = front;
+      for (int i = 0; i < 80; ++i) text += "\xc3\xa9";
+      const TextFacts facts = read_text(text + words);
+      ASSERT_FALSE(facts.sightings.empty()) << words;
+      for (const Sighting& sighting : facts.sightings) EXPECT_TRUE(base::is_utf8(sighting.excerpt)) << words;
+    }
 }
 
 TEST(ReadText, ALongTextIsReadToItsEnd) {

@@ -1,8 +1,7 @@
 // Sentences about one tensor in words that no dialect's table lists: what is read is what every such sentence must
 // tell.
 //
-//   two shapes   Shape of head.0.weight in checkpoint is torch.Size([80, 128]), while ... in model is torch.Size([6,
-//   128])
+//   two shapes   Shape of head.0.weight in checkpoint is torch.Size([80, 128]), while in model it is torch.Size([6, 8])
 //                the words beside each shape say whose it is: checkpoint, saved, loaded - model, current, expected
 //   a name       Layer mlp has no parameter 'w13.weight'        Could not find lm_head.weight in the file
 //                a name with a tensor's ending, and a word that says that it is not there, or not wanted
@@ -347,9 +346,8 @@ void read_count(std::string_view line, TextFacts& facts) {
                         : std::find_if(last.begin(), last.end(), is_number) != last.end()
                             ? *std::find_if(last.begin(), last.end(), is_number)
                             : std::string();
-    if (has("missing") && is_of_keys && !number.empty() && number != "0" &&
-        facts.find(Symptom::MissingCount) == nullptr)
-      facts.sightings.push_back({Symptom::MissingCount, number, std::string(line.substr(0, 120))});
+    if (has("missing") && is_of_keys && !number.empty() && number != "0")
+      facts.note(Symptom::MissingCount, number, line);
     last[count++ % kWindow] = word;
   });
 }

@@ -1,16 +1,16 @@
 // One sentence for one tensor whose shapes differ, as other libraries than PyTorch word it.
 //
-//   detectron2     Skip loading parameter 'K' to the model due to incompatible shapes: (81, 1024) in the checkpoint but
-//   (4,
-//                  1024) in the model!
+//   detectron2     Skip loading parameter 'K' to the model due to incompatible shapes: (81, 1024) in the checkpoint
+//                    but (4, 1024) in the model!
 //   transformers   - K: found shape torch.Size([2, 768]) in the checkpoint and torch.Size([3, 768]) in the model
-//   instantiated diffusers      K expected shape torch.Size([320, 9, 3, 3]), but got torch.Size([320, 4, 3, 3]) (model
-//   first)
+//                    instantiated
+//   diffusers      K expected shape torch.Size([320, 9, 3, 3]), but got torch.Size([320, 4, 3, 3])   (model first)
 //                  K expected shape tensor(..., device='meta', size=(320, 9, 3, 3)), but got torch.Size([320, 4, 3, 3])
 //   patched mmcv   copying a param with shape ('K', torch.Size([81])) from checkpoint,the shape in current model is ...
-//   TensorFlow     Shape of variable K ([5]) doesn't match with shape of tensor K ([10]) from checkpoint reader. (model
-//   first) a script       No match: K Shape in my_modeltorch.Size([5]). Shape in checkpoint: torch.Size([10]) (model
-//   first)
+//   TensorFlow     Shape of variable K ([5]) doesn't match with shape of tensor K ([10]) from checkpoint reader.
+//                    (model first)
+//   a script       No match: K Shape in my_modeltorch.Size([5]). Shape in checkpoint: torch.Size([10])
+//                    (model first)
 #include <algorithm>
 
 #include "diagnose/text/nameless_shapes.hpp"

@@ -3,15 +3,14 @@
 //   RuntimeError: Error(s) in loading state_dict for ResNet:
 //     Missing key(s) in state_dict: "fc.weight", "fc.bias".
 //     Unexpected key(s) in state_dict: "module.fc.weight".
-//     size mismatch for fc.weight: copying a param with shape torch.Size([10, 512]) from checkpoint, the shape in
-//     current
-//       model is torch.Size([5, 512]).
-//   0.4.1: copying a param of torch.Size([10, 512]) from checkpoint, where the shape is torch.Size([5, 512]) in current
-//   model. 0.4, 0.3: While copying the parameter named "fc.weight", whose dimensions in the model are torch.Size([5,
-//   512]) and whose
-//       dimensions in the checkpoint are torch.Size([10, 512]).
-//   0.3: KeyError: 'unexpected key "fc.weight" in state_dict'
-//   strict=False: _IncompatibleKeys(missing_keys=['fc.weight'], unexpected_keys=[])
+//     size mismatch for fc.weight: copying a param with shape torch.Size([10, 512]) from checkpoint,
+//       the shape in current model is torch.Size([5, 512]).
+//   0.4.1         copying a param of torch.Size([10, 512]) from checkpoint,
+//                   where the shape is torch.Size([5, 512]) in current model.
+//   0.4, 0.3      While copying the parameter named "fc.weight", whose dimensions in the model are torch.Size([5, 512])
+//                   and whose dimensions in the checkpoint are torch.Size([10, 512]).
+//   0.3           KeyError: 'unexpected key "fc.weight" in state_dict'
+//   strict=False  _IncompatibleKeys(missing_keys=['fc.weight'], unexpected_keys=[])
 //
 // Source: torch/nn/modules/module.py of these versions.
 #include <algorithm>

@@ -7,7 +7,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/utf8.hpp"
 #include "diagnose/text/keras_layers.hpp"
 #include "diagnose/text/phrases.hpp"
 #include "diagnose/text/recognisers.hpp"
@@ -16,7 +15,6 @@
 namespace tenon::diagnosis {
 namespace {
 
-constexpr std::size_t kExcerptBytes = 120;
 constexpr std::size_t kMaxDetailBytes = 200;
 constexpr std::size_t kStem = 4;
 
@@ -35,29 +33,14 @@ Index index_of_phrases() {
   return index;
 }
 
-/// The words around a find, from `begin`: enough to know them again.
-std::string excerpt(std::string_view text, std::size_t begin, std::size_t count) {
-  return base::to_valid_utf8(text.substr(begin, std::min(kExcerptBytes, count)));  // the cut may part a character
-}
-
-Sighting sighting_of(std::string_view text, std::size_t at, const Phrase& phrase) {
+void note_phrase(std::string_view text, std::size_t at, const Phrase& phrase, TextFacts& facts) {
   const std::size_t end = at + phrase.words.size();
   std::string_view detail;
   if (!phrase.detail_end.empty()) {
     detail = text.substr(end, kMaxDetailBytes);
     detail = detail.substr(0, detail.find_first_of(phrase.detail_end));
   }
-  return {phrase.symptom, base::to_valid_utf8(detail), excerpt(text, at, phrase.words.size() + detail.size())};
-}
-
-/// The first sighting of each symptom is kept; one that knows its detail is better than one that does not.
-void keep(Sighting sighting, TextFacts& facts) {
-  const auto same = std::find_if(facts.sightings.begin(), facts.sightings.end(),
-                                 [&](const Sighting& other) { return other.symptom == sighting.symptom; });
-  if (same == facts.sightings.end())
-    facts.sightings.push_back(std::move(sighting));
-  else if (same->detail.empty() && !sighting.detail.empty())
-    *same = std::move(sighting);
+  facts.note(phrase.symptom, detail, text.substr(at, phrase.words.size() + detail.size()));
 }
 
 void read_phrases(std::string_view text, TextFacts& facts) {
@@ -66,7 +49,7 @@ void read_phrases(std::string_view text, TextFacts& facts) {
     const auto found = kIndex.find(stem_of(text.substr(at)));
     if (found == kIndex.end()) continue;
     for (const Phrase* phrase : found->second)
-      if (text.substr(at).starts_with(phrase->words)) keep(sighting_of(text, at, *phrase), facts);
+      if (text.substr(at).starts_with(phrase->words)) note_phrase(text, at, *phrase, facts);
   }
 }
 
@@ -103,9 +86,9 @@ void read_wrong_objects(std::string_view text, TextFacts& facts) {
     if (quote == std::string_view::npos || found - quote > kMaxDetailBytes) continue;
     const std::string name(text.substr(quote + 1, found - quote - 1));
     if (is_plain_value(name) || is_dict_class(name)) continue;
-    const std::string words_shown = excerpt(text, quote, name.size() + 1 + words.size());
-    keep({Symptom::ObjectNotDict, name, words_shown}, facts);
-    if (is_optimizer_class(name)) keep({Symptom::OptimizerObject, name, words_shown}, facts);
+    const std::string_view words_shown = text.substr(quote, name.size() + 1 + words.size());
+    facts.note(Symptom::ObjectNotDict, name, words_shown);
+    if (is_optimizer_class(name)) facts.note(Symptom::OptimizerObject, name, words_shown);
   }
 }
 
@@ -128,7 +111,7 @@ void read_tensor_types(std::string_view text, TextFacts& facts) {
         ++elsewhere;
     }
     if (elsewhere == 0 && on_cuda > 1) continue;
-    keep({Symptom::TwoDevices, "", std::string(kCuda)}, facts);
+    facts.note(Symptom::TwoDevices, {}, kCuda);
     return;
   }
 }
@@ -138,7 +121,7 @@ void read_memory_error(std::string_view text, TextFacts& facts) {
   constexpr std::string_view kWords = "MemoryError";
   for (auto at = text.find(kWords); at != std::string_view::npos; at = text.find(kWords, at + 1)) {
     if (text.substr(0, at).ends_with("OutOf")) continue;
-    keep({Symptom::NoMemory, "", std::string(kWords)}, facts);
+    facts.note(Symptom::NoMemory, {}, kWords);
     return;
   }
 }
@@ -226,13 +209,13 @@ void read_key_errors(std::string_view text, TextFacts& facts) {
     constexpr std::ptrdiff_t kMostBlanks = 4;  // a terminal wraps a name; a sentence has more
     if (std::count(told.begin(), told.end(), ' ') > kMostBlanks) continue;
     if (!key || key->empty() || key->find_first_of("\"/:") != std::string::npos) continue;
-    const std::string shown = "KeyError: " + excerpt(text, start, key->size() + 2);
-    if (key->find('.') == std::string::npos) keep({Symptom::AbsentMember, *key, shown}, facts);
+    const std::string shown = "KeyError: " + std::string(text.substr(start, key->size() + 2));
+    if (key->find('.') == std::string::npos) facts.note(Symptom::AbsentMember, *key, shown);
     constexpr std::size_t kLinesAbove = 1'000;  // of the traceback that the error ends
     const std::size_t above = start > kLinesAbove ? start - kLinesAbove : 0;
     if (key->find('.') == std::string::npos && is_taken_from_file(text.substr(above, start - above), *key))
-      keep({Symptom::AbsentPart, *key, shown}, facts);
-    if (is_optimizer_member(*key)) keep({Symptom::OptimizerMember, *key, shown}, facts);
+      facts.note(Symptom::AbsentPart, *key, shown);
+    if (is_optimizer_member(*key)) facts.note(Symptom::OptimizerMember, *key, shown);
     if (key->find('.') == std::string::npos || facts.tells_keys()) continue;
     facts.missing.push_back(*key);
     facts.is_first_only = true;
@@ -258,13 +241,13 @@ void read_kernel_shapes(std::string_view text, TextFacts& facts) {
       if (!wanted || wanted->empty() || !in.until("shape ", kBetween)) continue;
       const auto saved = in.shape();
       if (!saved || saved->size() != wanted->size() || *saved == *wanted) continue;
-      const std::string shown = excerpt(text, start, kExcerptBytes);
+      const std::string_view shown = text.substr(start);
       if (std::equal(saved->begin(), saved->end() - 1, wanted->begin()))
-        keep({Symptom::KernelOutputs, std::to_string(saved->back()) + " and " + std::to_string(wanted->back()), shown},
-             facts);
+        facts.note(Symptom::KernelOutputs, std::to_string(saved->back()) + " and " + std::to_string(wanted->back()),
+                   shown);
       if ((has_window(*wanted, true) && has_window(*saved, false)) ||
           (has_window(*wanted, false) && has_window(*saved, true)))
-        keep({Symptom::KernelTurned, "", shown}, facts);
+        facts.note(Symptom::KernelTurned, "", shown);
     }
 }
 
@@ -290,7 +273,7 @@ void read_layer_counts(std::string_view text, TextFacts& facts) {
   const auto [fewer, more] = std::minmax(counts[0], counts[1]);
   if (fewer == 0 || more * 2 < fewer * 3) return;
   const std::string both = std::to_string(counts[0]) + " and " + std::to_string(counts[1]);
-  keep({Symptom::LayerCountsFar, both, both + " layers"}, facts);
+  facts.note(Symptom::LayerCountsFar, both, both + " layers");
 }
 
 /// TensorFlow stops at the first variable that is not there: `Key conv1/weights not found in checkpoint`.
@@ -322,9 +305,7 @@ void read_absent_shard(std::string_view text, TextFacts& facts) {
     const auto start = text.find_last_of(" '\"/\\", at);
     const std::size_t first = start == std::string_view::npos ? 0 : start + 1;
     const std::string_view name = text.substr(first, text.find_first_of(" '\"", at) - first);
-    if (is_absent)
-      keep({Symptom::AbsentShard, std::string(name.substr(0, kExcerptBytes)), excerpt(text, first, name.size())},
-           facts);
+    if (is_absent) facts.note(Symptom::AbsentShard, name, name);
   }
 }
 
@@ -358,7 +339,7 @@ void read_native_program(std::string_view text, TextFacts& facts) {
   const auto stands = [&](std::string_view words) { return text.find(words) != std::string_view::npos; };
   if (std::any_of(std::begin(kPython), std::end(kPython), stands)) return;
   const auto seen = std::find_if(std::begin(kNative), std::end(kNative), stands);
-  if (seen != std::end(kNative)) keep({Symptom::NativeProgram, std::string(*seen), std::string(*seen)}, facts);
+  if (seen != std::end(kNative)) facts.note(Symptom::NativeProgram, *seen, *seen);
 }
 
 }  // namespace

@@ -31,6 +31,13 @@ std::size_t escape_length(std::string_view text, std::size_t at) {
   return end < text.size() ? end + 1 - at : end - at;
 }
 
+/// The front of a text in valid UTF-8, no longer than `most` bytes.
+std::string_view whole_characters(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+  return text.substr(0, most);
+}
+
 const Quote* quote_at(std::string_view text, std::size_t at) {
   if (static_cast<unsigned char>(text[at]) < 0x80) return nullptr;
   for (const Quote& quote : kQuotes)
@@ -118,6 +125,18 @@ void turn_by_bias(TextFacts& facts) {
 }
 
 }  // namespace
+
+void TextFacts::note(Symptom symptom, std::string_view detail, std::string_view words) {
+  constexpr std::size_t kMaxDetailBytes = 200, kMaxExcerptBytes = 120;
+  Sighting sighting{symptom, std::string(whole_characters(detail, kMaxDetailBytes)),
+                    std::string(whole_characters(words, kMaxExcerptBytes))};
+  const auto same =
+      std::find_if(sightings.begin(), sightings.end(), [&](const Sighting& other) { return other.symptom == symptom; });
+  if (same == sightings.end())
+    sightings.push_back(std::move(sighting));
+  else if (same->detail.empty() && !sighting.detail.empty())
+    *same = std::move(sighting);
+}
 
 TextFacts read_text(std::string_view text) {
   const std::string valid = base::to_valid_utf8(text);

@@ -20,6 +20,10 @@ struct TextFacts {
   bool is_cut = false;         ///< a list ends in "..."
   bool is_first_only = false;  ///< the program stopped at the first name that it did not find: the others are not told
 
+  /// Adds what was seen, with the words that show it: whole characters, and no more than evidence needs. The first
+  /// sighting of each symptom is kept; one that knows its detail is better than one that does not.
+  void note(Symptom symptom, std::string_view detail, std::string_view words);
+
   bool tells_keys() const { return !missing.empty() || !unexpected.empty() || !mismatched.empty(); }
   bool tells_failure() const { return tells_keys() || !sightings.empty(); }
   const Sighting* find(Symptom symptom) const {

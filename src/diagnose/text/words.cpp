@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <span>
 
-#include "base/utf8.hpp"
 #include "diagnose/text/recognisers.hpp"
 #include "diagnose/text/scanner.hpp"
 
@@ -137,13 +136,10 @@ std::string_view last_words(const PlainText& text) {
 }  // namespace
 
 void recognise_words(const PlainText& text, TextFacts& facts) {
-  constexpr std::size_t kShown = 120;
   if (facts.tells_failure()) return;
   const std::string_view last = last_words(text);
   const std::string plain = lowered(last);
-  const auto note = [&](Symptom symptom) {
-    facts.sightings.push_back({symptom, "", base::to_valid_utf8(last.substr(0, kShown))});
-  };
+  const auto note = [&](Symptom symptom) { facts.note(symptom, {}, last); };
   const bool tells_error = has_any(plain, kErrors) && !has_any(plain, kSilence);
   if (!tells_error && has_any(plain, kResults) && has_any(plain, kChanges)) return note(Symptom::SilentWords);
   if (!tells_error && !has_any(plain, kImpossible) && !has_any(plain, kBroken) && !has_any(plain, kDanger) &&

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/utf8.hpp"
 #include "support/memory_checkpoint.hpp"
 
 namespace tenon::model {
@@ -219,10 +220,15 @@ TEST(OddCode, ListsOfListsDoNotGrow) {
   EXPECT_EQ(archive.warnings, Texts{});
 }
 
-TEST(OddCode, BytesThatAreNoTextAreShown) {
-  Archive archive("    return torch.call_\xC3\x28(x, \"\xFF\")\n");
-  static_cast<void>(archive.blueprint());
-  SUCCEED();
+TEST(OddCode, BytesThatAreNoTextAreSaidAsText) {
+  for (const char* body : {"    return torch.call_\xC3\x28(x)\n", "    return torch.call(x, \"\xFF\")\n"}) {
+    Archive archive(body);
+    std::string said;
+    for (const std::string& text : archive.operations()) said += text + "\n";
+    for (const std::string& text : archive.warnings) said += text + "\n";
+    EXPECT_FALSE(said.empty());
+    EXPECT_TRUE(base::is_utf8(said)) << base::to_valid_utf8(said);
+  }
 }
 
 }  // namespace

@@ -468,6 +468,64 @@ class Writing(CliTest):
         self.assertNotIn("\x1b", done.out)
         self.expect(1, "scan", ".")
 
+    def test_scan_of_links(self):
+        evil = self.write("evil", b"cposix\nsystem\n(S'true'\ntR.")
+        snapshot = self.folder / "snapshots/r"
+        snapshot.mkdir(parents=True)
+        (snapshot / "pytorch_model.bin").symlink_to("../../evil")
+        done = self.expect(1, "scan", "snapshots/r")
+        self.assertIn("posix.system", done.out)
+        self.assertIn("pytorch_model.bin", done.out)
+        (snapshot / "pytorch_model.bin").unlink()
+        done = self.expect(3, "scan", "snapshots/r")
+        self.assertIn("no files", done.err)
+        (snapshot / "m.safetensors").symlink_to("../../one.safetensors")
+        self.expect(0, "scan", "snapshots/r")
+        for name, made in (("pipe", lambda p: os.mkfifo(p)), ("nowhere", lambda p: p.symlink_to("none")),
+                           ("folder", lambda p: p.symlink_to("..")), ("loop", lambda p: p.symlink_to("loop"))):
+            with self.subTest(name):
+                made(snapshot / name)
+                done = self.expect(3, "scan", "snapshots/r")
+                self.assertIn(name, done.err)
+                self.assertIn("1 path not scanned", done.out)
+                document = json.loads(self.expect(3, "scan", "snapshots/r", "--json").out)
+                self.assertIn(name, document["error"]["file"])
+                (snapshot / name).unlink()
+        self.assertTrue(evil.exists())
+
+    def test_inspect_of_a_cache(self):
+        blobs, snapshot = self.folder / "hub/blobs", self.folder / "hub/snapshots/r"
+        blobs.mkdir(parents=True), snapshot.mkdir(parents=True)
+        shutil.copy(self.folder / "one.safetensors", blobs / ("a" * 64))
+        (snapshot / "model.safetensors").symlink_to("../../blobs/" + "a" * 64)
+        self.expect(0, "inspect", "hub/snapshots/r")
+        (snapshot / "model.safetensors").unlink()
+        (snapshot / "model-00001-of-00001.safetensors").symlink_to("../../blobs/" + "a" * 64)
+        index = {"metadata": {}, "weight_map": {"w": "model-00001-of-00001.safetensors", "b": "model-00001-of-00001.safetensors"}}
+        (blobs / ("b" * 40)).write_text(json.dumps(index))
+        (snapshot / "model.safetensors.index.json").symlink_to("../../blobs/" + "b" * 40)
+        self.expect(0, "inspect", "hub/snapshots/r")
+
+    def test_a_report_replaces_reports_only(self):
+        before = (self.folder / "two.safetensors").read_bytes()
+        done = self.expect(4, "scan", "one.safetensors", "--sarif", "two.safetensors")
+        self.assertIn("no SARIF", done.err)
+        self.assertEqual((self.folder / "two.safetensors").read_bytes(), before)
+        self.expect(0, "scan", "one.safetensors", "--sarif", "r.sarif")
+        self.expect(0, "scan", "one.safetensors", "--sarif", "r.sarif")
+
+    def test_names_cannot_move_the_cursor(self):
+        self.write("a\x1b[31m\n.pkl", b"cposix\nsystem\n(S'true'\ntR.")
+        done = self.expect(1, "scan", "a\x1b[31m\n.pkl")
+        self.assertNotIn("\x1b", done.out)
+        self.assertIn("$'a\\x1b[31m\\x0a.pkl'", done.out)
+
+    def test_a_checkpoint_is_no_stream(self):
+        for out in ("-", "/dev/stdout", "/dev/null"):
+            done = self.expect(2, "convert", "one.safetensors", out, "--to", "npz")
+            self.assertIn("stream or device", done.err)
+        self.assertFalse((self.folder / "-").exists())
+
     def test_shards(self):
         tensors = {f"layer.{i}.w": ("F32", [8], floats(*range(i, i + 8))) for i in range(5)}
         self.write("whole.safetensors", safetensors(tensors))

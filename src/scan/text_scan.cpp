@@ -242,7 +242,7 @@ std::string_view computed_name(std::string_view block, const std::set<std::strin
       const std::size_t end = end_of_literal(block, i);
       const std::string_view literal = block.substr(i + 1, end - i - 1);
       if (literal.size() == 2 && literal[0] == '_' && !is_argument_of_replacing(block.substr(0, i)))
-        return "the template puts a name together out of single underscores";
+        return "the template makes a name out of single underscores";
       i = end;
       continue;
     }

@@ -520,6 +520,22 @@ class Writing(CliTest):
         self.assertNotIn("\x1b", done.out)
         self.assertIn("$'a\\x1b[31m\\x0a.pkl'", done.out)
 
+    def test_storages_of_arrays_and_tensors_have_names_of_their_own(self):
+        def text(value):
+            return b"X" + struct.pack("<I", len(value)) + value
+        array = (b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R(K\x01K\x02\x85cnumpy\ndtype\n"
+                 + text(b"f4") + b"\x89\x88\x87R(K\x03" + text(b"<") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89C\x08"
+                 + bytes(8) + b"tb")
+        tensor = (b"ctorch._utils\n_rebuild_tensor_v2\n((" + text(b"storage") + b"ctorch\nFloatStorage\n" + text(b"0") + text(b"cpu")
+                  + b"K\x02tQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR")
+        with zipfile.ZipFile(self.folder / "mixed.pt", "w") as archive:
+            archive.writestr("m/data.pkl", b"\x80\x02}" + text(b"np") + array + b"s" + text(b"w") + tensor + b"s.")
+            archive.writestr("m/data/0", bytes(8))
+            archive.writestr("m/version", "3\n")
+        rows = {row["name"]: row["storage"] for row in self.document(0, "inspect", "mixed.pt")["tensors"]}
+        self.assertEqual(rows["w"], "0")
+        self.assertEqual(len(set(rows.values())), 2)
+
     def test_a_checkpoint_is_no_stream(self):
         for out in ("-", "/dev/stdout", "/dev/null"):
             done = self.expect(2, "convert", "one.safetensors", out, "--to", "npz")

@@ -60,9 +60,9 @@ class Reader {
     slice.tail = tail_begin_;
     slice.stated_directory = directory_ - base_;
     slice.stated_tail = stated_tail_;
-    const bool is_own = at_signature(bytes_, base_, kLocal) || base_ == directory_;
     const auto front = bytes_.first(base_);
-    if (is_own && container::begins_like_zip(front) && container::ends_like_zip(front)) slice.begin = base_;
+    if (at_signature(bytes_, base_, kLocal) && container::begins_like_zip(front) && container::ends_like_zip(front))
+      slice.begin = base_;
     return slice;
   }
 

@@ -439,7 +439,8 @@ INSTANTIATE_TEST_SUITE_P(
             jinja("{%- set ns = namespace(i=0) -%}{%- for m in messages[1:] %}{% if m['role'] in ['user', 'tool'] %}"
                   "{{ '<|' ~ m.role ~ '|>' + m['content'].split('</think>')[-1] | trim }}{% endif %}"
                   "{% set i = (messages|length - 1) - loop.index0 %}{{ messages[i].content | replace('-', '_') }}"
-                  "{{ tools | map(attribute='name') | join(', ') }}{{ messages | selectattr('role', 'equalto', 'x') }}"
+                  "{{ tools | map(attribute='name') | join(', ') }}{{ messages | selectattr('role', 'equalto', 'x') | "
+                  "map(attribute=1) }}"
                   "{% for key in m.args %}{{ m.args[key] | tojson }}{% endfor %}{%- endfor %}"),
             S}),
     row_name);

@@ -200,11 +200,13 @@ std::string_view up_to_closing(std::string_view code, std::size_t at) {
 
 bool is_slice(std::string_view subscript) { return without_literals(subscript).find(':') != std::string::npos; }
 
-/// A plain literal, and whatever follows it as a further argument.
+/// A plain text or number, and whatever follows it as a further argument.
 bool begins_as_plain_literal(std::string_view argument) {
   argument = trimmed(argument);
-  if (argument.empty() || !is_quote(argument[0])) return false;
-  const std::string_view rest = trimmed(argument.substr(end_of_literal(argument, 0)));
+  if (argument.empty()) return false;
+  const std::size_t digits = std::min(argument.find_first_not_of("0123456789"), argument.size());
+  if (!is_quote(argument[0]) && digits == 0) return false;
+  const std::string_view rest = trimmed(argument.substr(digits > 0 ? digits : end_of_literal(argument, 0)));
   return rest.empty() || rest[0] == ',' || rest[0] == ')';
 }
 

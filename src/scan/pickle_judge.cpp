@@ -169,7 +169,7 @@ class Judge {
       if (tree_.kind(altered.state) == NodeKind::None) continue;  // sets nothing
       const bool is_global = tree_.kind(altered.target) == NodeKind::Global;
       const bool is_internal = sets_internals(altered.state);
-      ScanFinding finding = finding_at(altered.at, "pickle-alters-global");
+      ScanFinding finding = finding_at(altered.at, is_internal ? "pickle-alters-internals" : "pickle-alters-global");
       finding.verdict = is_internal ? ScanVerdict::Dangerous : ScanVerdict::UnknownCode;
       finding.opcode = altered.opcode_index;
       if (is_global) finding.global = written_name(tree_.global(altered.target));

@@ -271,6 +271,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "K\1\x85s\x86"
                 "b.",
             D},
+        Row{"attributes_then_defaults",
+            "\x80\x02" + name("torch._utils", "_rebuild_tensor_v2") + "}" + text("a") + "K\1sb}" + text("__code__") +
+                "K\1sb.",
+            D},
         Row{"method_of_a_class",
             "\x80\x02" + name("argparse", "Namespace") + "q\1N}" + text("__init__") + name("_codecs", "encode") +
                 "s\x86"

@@ -5,6 +5,7 @@
 #include <tenon/error.hpp>
 
 #include "interrupt.hpp"
+#include "io/mapped_file.hpp"
 #include "progress.hpp"
 
 namespace tenon::cli {
@@ -13,9 +14,18 @@ namespace {
 
 constexpr const char* kWritable = "safetensors, pytorch-zip or npz";
 
+void require_file_to_write(const std::string& out) {
+  const bool is_stream = out == "-" || out == "/dev/stdout" || out == "/dev/stderr" || out.starts_with("/dev/fd/") ||
+                         out.starts_with("/proc/self/fd/");
+  if (!is_stream && io::path_kind(out) != io::PathKind::Other) return;
+  throw Error(Code::Invalid, Where{out, {}, {}, {}}, "a checkpoint cannot be written to a stream or device",
+              "the path of a file, which appears only when it is whole", {}, "write a file, then send it on");
+}
+
 }  // namespace
 
 Format output_format(const std::string& out, const std::string& asked) {
+  require_file_to_write(out);
   for (const Format format : {Format::Safetensors, Format::PytorchZip, Format::Npz})
     if (asked == format_name(format)) return format;
   if (!asked.empty())

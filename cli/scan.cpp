@@ -14,6 +14,7 @@
 #include "base/text.hpp"
 #include "exit_code.hpp"
 #include "io/atomic_file.hpp"
+#include "io/mapped_file.hpp"
 #include "base/cursor.hpp"
 #include "progress.hpp"
 #include "session.hpp"
@@ -73,20 +74,35 @@ std::string text_of(const Scanned& scanned, const Session& session, const TextSt
   }
   if (!session.quiet && scanned.files.size() > 1)
     text += fmt::format("{} of {} files are safe\n", base::count_text(safe), base::count_text(scanned.files.size()));
+  if (!session.quiet && !scanned.errors.empty())
+    text += fmt::format("{} not scanned: nothing is said of what could not be read\n",
+                        base::plural(scanned.errors.size(), "path"));
   return text;
 }
 
-void write_sarif(const Scanned& scanned, const std::string& path) {
-  io::write_text(path, render_sarif(scanned.files), Existing::Replace);
+/// A report may take the place of an older one, and of nothing else: a checkpoint named by mistake stays.
+void require_report_place(const std::string& path) {
+  if (io::path_kind(path) == io::PathKind::Missing) return;
+  const auto file = io::MappedFile::open(path, ReadMode::Map);
+  const std::string_view text = base::as_text(file->bytes());
+  const std::string_view head = text.substr(0, 4096);
+  const std::size_t first = head.find_first_not_of(" \t\r\n");
+  if (text.empty() ||
+      (first != std::string_view::npos && head[first] == '{' &&
+       (head.find("sarif") != std::string_view::npos || head.find("\"runs\"") != std::string_view::npos)))
+    return;
+  throw Error(Code::Exists, Where{path, {}, {}, {}}, "the file exists and is no SARIF report",
+              "an older report, or no file", {}, "name another file for --sarif");
 }
 
 int run(const Options& options, Session& session) {
   session.json = session.json || options.format == "json";
+  if (!options.sarif.empty()) require_report_place(options.sarif);
   const Scanned scanned = scan_all(options, session);
   const Error* error = scanned.errors.empty() ? nullptr : &scanned.errors.front();
   TextStyle style = session.answer_style();
   style.all = options.all;
-  if (!options.sarif.empty()) write_sarif(scanned, options.sarif);
+  if (!options.sarif.empty()) io::write_text(options.sarif, render_sarif(scanned.files), Existing::Replace);
   if (options.format == "sarif")
     session.answer(render_sarif(scanned.files));
   else
@@ -107,7 +123,9 @@ void add_scan(CLI::App& app, Session& session) {
                                   "  tenon scan downloads/ --quiet              every file below a folder\n"
                                   "  tenon scan models/ --sarif scan.sarif      for code-scanning services\n"
                                   "  tenon convert model.pt model.safetensors   the way out: tensors without code");
-  command->add_option("PATH", options->paths, "Files and folders; links are not followed")->required();
+  command
+      ->add_option("PATH", options->paths, "Files and folders; links to files are followed, links to folders are told")
+      ->required();
   command->add_option("--sarif", options->sarif, "Also write the findings as SARIF 2.1.0 to this file");
   command->add_option("--format", options->format, "text, json or sarif: how the answer looks")
       ->check(CLI::IsMember({"text", "json", "sarif"}));

@@ -115,7 +115,9 @@ void set_limit_from(const std::string& text, Limits& limits) {
   try {
     set_limit(limits, text.substr(0, equals), value);
   } catch (const Error& error) {
-    throw CLI::ValidationError("--limit", "there is no limit " + error.found + "; near it: " + error.expected);
+    throw CLI::ValidationError("--limit", "there is no limit " + error.found +
+                                              (error.expected.empty() ? "; include/tenon/limits.hpp lists them"
+                                                                      : "; near it: " + error.expected));
   }
 }
 

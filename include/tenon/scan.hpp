@@ -74,8 +74,9 @@ TENON_API ScannedFile scan(const std::string& path, const ScanOptions& options =
 /// The same for bytes in memory; `name` is for messages. Side files are not looked at.
 TENON_API ScannedFile scan(std::span<const std::byte> bytes, const std::string& name, const ScanOptions& options = {});
 
-/// Every regular file below a folder in the order of its name, without following links; a file stands for itself.
-/// Throws Error: NotFound, Read (a folder that cannot be listed).
+/// All that is no folder below a folder, in the order of its name; a file stands for itself. Links are listed: scan()
+/// reads the file that one leads to, and throws for a link to a folder and for what is no regular file.
+/// Throws Error: NotFound (also of a folder without files), Read (a folder that cannot be listed).
 TENON_API std::vector<std::string> files_to_scan(const std::string& path);
 
 }  // namespace tenon

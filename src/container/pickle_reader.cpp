@@ -380,11 +380,15 @@ bool Machine::takes_items_unseen(NodeId target) const {
   return lenient_ && (kind == NodeKind::Global || kind == NodeKind::Persistent || kind == NodeKind::List);
 }
 
-// Only what a call made can have a state; on anything else Python would fail or ignore it, and so nothing is lost here.
+// What a call made can have a state. On a class, a function or a persistent object Python sets attributes as well: kept
+// beside the values, for those who judge. On plain data it fails or does nothing, and so nothing is lost here.
 void Machine::build() {
   const NodeId state = pop();
   const NodeId target = top();
-  if (tree_.kind(target) != NodeKind::Call) return;
+  const NodeKind kind = tree_.kind(target);
+  if (kind == NodeKind::Global || kind == NodeKind::Persistent)
+    tree_.add_alteration({target, state, static_cast<std::uint32_t>(at_), static_cast<std::uint32_t>(opcodes_)});
+  if (kind != NodeKind::Call) return;
   tree_.mutable_call(target).state = state;
   if (built_) pass_over(target, built_(tree_, target, position_));
 }

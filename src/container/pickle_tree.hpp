@@ -75,6 +75,14 @@ struct PickleCall {
   std::uint32_t raw_begin = 0, raw_bytes = 0;
 };
 
+/// BUILD on a class, function or persistent object: in an unpickler it sets attributes of what everybody else in the
+/// process uses, too.
+struct PickleAlteration {
+  NodeId target = kNoNode;  ///< Global or Persistent
+  NodeId state = kNoNode;
+  std::uint32_t at = 0, opcode_index = 0;
+};
+
 class PickleTree;
 
 /// The items of a container in order; dicts yield key, value, key, value.
@@ -157,6 +165,7 @@ class PickleTree {
 
   /// Every class and function that the pickle names, in order of appearance, also where it is never called.
   std::span<const PickleGlobal> globals() const { return globals_; }
+  std::span<const PickleAlteration> alterations() const { return alterations_; }
 
   // For the machine that builds the tree.
   NodeId add(NodeKind kind, std::uint64_t at, std::int64_t integer = 0);
@@ -169,6 +178,7 @@ class PickleTree {
   NodeId add_call(std::uint64_t at, const PickleCall& call);
   NodeId add_persistent(std::uint64_t at, NodeId id);
   void append(NodeId container, std::span<const NodeId> items);
+  void add_alteration(const PickleAlteration& alteration) { alterations_.push_back(alteration); }
   PickleCall& mutable_call(NodeId node) { return calls_[nodes_[node].low()]; }
   void append(ItemChain& chain, std::span<const NodeId> items);
   void finish(NodeId root, std::uint64_t stream_bytes, int protocol);
@@ -196,6 +206,7 @@ class PickleTree {
   std::vector<ItemRun> runs_;
   std::vector<PickleGlobal> globals_;
   std::vector<PickleCall> calls_;
+  std::vector<PickleAlteration> alterations_;
   std::deque<std::string> unescaped_;
   NodeId root_ = kNoNode;
   std::uint64_t stream_bytes_ = 0;

@@ -167,7 +167,7 @@ void refuse_what_cannot_be_held(const WriteRequest& request) {
       names.push_back(base::to_valid_utf8(tensor.name.substr(0, 200)));
   }
   refuse_if_any(request.file, types, "NumPy has no such element types",
-                "cast them (--dtype float32), or save as safetensors");
+                next_for_types(request.snapshot, "cast them (--dtype float32), or save as safetensors"));
   refuse_if_any(request.file, names,
                 "an archive cannot hold tensors of these names: they lead out of its folder or "
                 "are no text",

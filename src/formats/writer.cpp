@@ -34,8 +34,14 @@ void refuse_if_any(const std::string& file, const std::vector<std::string>& refu
 
 std::string next_for_types(const Snapshot& snapshot, std::string otherwise) {
   const auto& tensors = snapshot.tensors;
+  const auto is_quantised = [](const SnapshotTensor& tensor) {
+    return dtype_kind(tensor.dtype) == DTypeKind::Quantized;
+  };
   const auto is_block = [](const SnapshotTensor& tensor) { return is_block_dtype(tensor.dtype); };
   const auto is_computed = [](const SnapshotTensor& tensor) { return can_dequantize(tensor.dtype); };
+  if (std::any_of(tensors.begin(), tensors.end(), is_quantised))
+    return "no format that tenon writes holds quantised tensors: dequantise them in PyTorch (`tensor.dequantize()`), "
+           "then save again";
   if (std::none_of(tensors.begin(), tensors.end(), is_block)) return otherwise;
   if (std::none_of(tensors.begin(), tensors.end(), is_computed))
     return "tenon does not compute the values of these block types: convert the file with llama.cpp first";

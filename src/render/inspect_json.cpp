@@ -5,7 +5,11 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include <tenon/error.hpp>
 
@@ -76,7 +80,31 @@ void append_shape(std::string& out, const Shape& shape) {
   out += ']';
 }
 
-void append_place(std::string& out, const Checkpoint& checkpoint, const TensorInfo& info) {
+/// One name for each storage: its key in the file, or its number. Where only some have a key of their own, as beside
+/// arrays that a pickle holds itself, the others get one that no key can be taken for.
+std::vector<std::string> storage_names(const Checkpoint& checkpoint) {
+  const auto& storages = checkpoint.storages();
+  const bool has_keys = std::any_of(storages.begin(), storages.end(), [](const auto& s) { return !s.id.empty(); });
+  std::unordered_set<std::string_view> keys;
+  std::vector<std::size_t> without;
+  std::vector<std::string> names(storages.size());
+  for (std::size_t i = 0; i < storages.size(); ++i) {
+    if (!has_keys)
+      names[i] = std::to_string(i);
+    else if (!storages[i].id.empty() && keys.insert(storages[i].id).second)
+      names[i] = storages[i].id;
+    else
+      without.push_back(i);
+  }
+  for (const std::size_t i : without) {
+    names[i] = "#" + std::to_string(i);
+    while (keys.contains(names[i])) names[i].insert(0, 1, '#');
+  }
+  return names;
+}
+
+void append_place(std::string& out, const Checkpoint& checkpoint, const std::vector<std::string>& storage_names,
+                  const TensorInfo& info) {
   if (info.storage == kNoStorage) {
     out += R"(,"device":null,"storage":null,"offset":null)";
     return;
@@ -88,12 +116,13 @@ void append_place(std::string& out, const Checkpoint& checkpoint, const TensorIn
   else
     append_text(out, storage.device);
   out += R"(,"storage":)";
-  append_text(out, storage.id.empty() ? std::to_string(info.storage) : storage.id);
+  append_text(out, storage_names[info.storage]);
   out += R"(,"offset":)";
   append_number(out, info.offset_bytes);
 }
 
-void append_tensor(std::string& out, const Checkpoint& checkpoint, std::size_t index, const InspectOptions& options) {
+void append_tensor(std::string& out, const Checkpoint& checkpoint, const std::vector<std::string>& storage_names,
+                   std::size_t index, const InspectOptions& options) {
   const TensorInfo& info = checkpoint.tensors()[index];
   out += R"({"name":)";
   append_text(out, info.name);
@@ -105,7 +134,7 @@ void append_tensor(std::string& out, const Checkpoint& checkpoint, std::size_t i
   append_shape(out, info.stride);
   out += R"(,"nbytes":)";
   append_number(out, rendering::tensor_bytes(checkpoint, info));
-  append_place(out, checkpoint, info);
+  append_place(out, checkpoint, storage_names, info);
   if (options.digest) append(out += R"(,"digest":)", digest_of(checkpoint, index));
   if (options.stats) append(out += R"(,"stats":)", statistics_of(checkpoint, index));
   out += '}';
@@ -178,9 +207,10 @@ std::string render_json(const Checkpoint& checkpoint, const InspectOptions& opti
   std::string out = head.dump();
   out.pop_back();                                               // the brace is closed below
   out.reserve(out.size() + checkpoint.tensors().size() * 256);  // pages that no row reaches cost nothing
+  const std::vector<std::string> storages = storage_names(checkpoint);
   base::Meter meter(options.progress, rendering::bytes_of(checkpoint, checkpoint.tensors().size()));
   append_rows(out, "tensors", checkpoint.tensors(), [&](std::size_t i) {
-    append_tensor(out, checkpoint, i, options);
+    append_tensor(out, checkpoint, storages, i, options);
     meter.add(rendering::tensor_bytes(checkpoint, checkpoint.tensors()[i]));
   });
   append_rows(out, "objects", checkpoint.objects(),

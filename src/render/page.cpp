@@ -147,6 +147,16 @@ namespace tenon {
 std::string shell_quoted(std::string_view text) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:,@%";
   if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) return std::string(text);
+  if (rendering::safe(text) !=
+      text) {  // control characters and broken UTF-8 would act on the terminal: as bash spells them
+    std::string spelled = "$'";
+    for (const char c : text) {
+      const bool is_plain = c >= 0x20 && c < 0x7F;
+      if (is_plain && (c == '\'' || c == '\\')) spelled += '\\';
+      spelled += is_plain ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+    return spelled + "'";
+  }
   std::string quoted = "'";
   for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return quoted + "'";

@@ -73,7 +73,10 @@ INSTANTIATE_TEST_SUITE_P(Table, ShellQuoted,
                                          QuoteCase{"blank", "my model.pth", "'my model.pth'"},
                                          QuoteCase{"quote", "it's.pth", "'it'\\''s.pth'"},
                                          QuoteCase{"dollar", "$HOME.pth", "'$HOME.pth'"},
-                                         QuoteCase{"tilde", "~/a", "'~/a'"}, QuoteCase{"empty", "", "''"}),
+                                         QuoteCase{"tilde", "~/a", "'~/a'"}, QuoteCase{"empty", "", "''"},
+                                         QuoteCase{"letters", "modèle.pt", "'modèle.pt'"},
+                                         QuoteCase{"escape", "a\x1b[31m\n'\\.pt", "$'a\\x1b[31m\\x0a\\'\\\\.pt'"},
+                                         QuoteCase{"no_utf8", "a\xff", "$'a\\xff'"}),
                          [](const auto& row) { return row.param.name; });
 
 TEST(Page, PaintsOnATerminalOnly) {

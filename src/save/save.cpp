@@ -45,8 +45,10 @@ bool is_empty_parameter(const SnapshotTensor& tensor) {
 
 void refuse_no_tensors(const Snapshot& snapshot, const std::string& path) {
   if (snapshot.tensors.empty())
-    throw Error(Code::Refused, Where{path, {}, {}, {}}, "there is no tensor to save", "at least one tensor", "none",
-                "a module that keeps its layers in a plain list or vector registers nothing: register them");
+    throw Error(
+        Code::Refused, Where{path, {}, {}, {}}, "there is no tensor to save", "at least one tensor", "none",
+        "name a checkpoint that holds tensors; a module that keeps its layers in a plain list or vector registers "
+        "nothing: register them");
 }
 
 void refuse_placeholders(const Snapshot& snapshot, const std::string& path) {

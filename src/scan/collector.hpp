@@ -34,7 +34,8 @@ struct Budget {
   std::uint64_t attempts = 0;
   std::uint64_t stray_opcodes = 0;
   std::uint64_t scanned_bytes = 0;
-  bool looks_beside = false;  ///< the file has a folder, in which the files that it names may stand
+  std::uint64_t checked_bytes = 0;  ///< of tensors, for their checksums
+  bool looks_beside = false;        ///< the file has a folder, in which the files that it names may stand
 };
 
 class Collector {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 
 #include "base/cursor.hpp"
@@ -70,9 +71,25 @@ bool is_zeros(std::span<const std::byte> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
+bool is_printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\r' || c == '\t'; });
+}
+
+/// Files of source, settings and notes, and those with a dot in front, may be empty: `__init__.py`, `.gitkeep`.
+bool may_be_empty(std::string_view file) {
+  const std::string_view name = file.substr(file.rfind('/') + 1);
+  if (name.starts_with('.')) return name != ".metadata";  // of a distributed checkpoint
+  constexpr std::string_view kEndings[] = {".py",  ".pyi",  ".typed", ".txt",  ".md",  ".json",  ".jsonl", ".yaml",
+                                           ".yml", ".toml", ".cfg",   ".lock", ".log", ".jinja", ".csv",   ".ini"};
+  return std::any_of(std::begin(kEndings), std::end(kEndings),
+                     [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
 bool looks_like_safetensors(std::span<const std::byte> bytes) {
   if (bytes.size() < 9) return false;
   const auto first = std::to_integer<char>(bytes[8]);
+  if (is_printable(as_text(bytes.first(8)))) return false;  // a length has zeros above
   base::Cursor in(bytes, {});
   const std::uint64_t header_bytes = in.u64("header length");
   // A length that fits and text behind it: whatever the text is, its writer meant this format.
@@ -122,6 +139,7 @@ class Content {
   void nothing() {
     out_.name_format(part_.bytes.empty() ? "empty" : "zeros");
     if (place_ != Place::File) return;
+    if (part_.bytes.empty() && part_.depth == 0 && may_be_empty(out_.file())) return out_.note("the file is empty");
     out_.add(ScanVerdict::Malformed, "no-content", part_, 0,
              part_.bytes.empty() ? "the file is empty" : "the file holds zeros");
   }
@@ -129,7 +147,7 @@ class Content {
   bool scan_known() {
     if (formats::looks_like_torch_legacy(part_.bytes)) return scan_torch_legacy(part_, out_), true;
     if (looks_like_npy(part_.bytes)) return scan_npy(part_, out_), true;
-    if (text_.starts_with("GGUF")) return scan_gguf(part_, out_), true;
+    if (text_.starts_with("GGUF")) return scan_headed(scan_gguf), true;
     if (looks_like_hdf5(part_.bytes)) return scan_hdf5_file(), true;
     if (text_.starts_with("\x1f\x8b")) return scan_wrapped(Wrapping::Gzip, "gzip", 0), true;
     if (is_zfile(text_)) return scan_wrapped(Wrapping::Zlib, "zlib", kZFileHeader), true;
@@ -140,11 +158,11 @@ class Content {
     }
     if (begins_like_pickle(text_) && !is_whole_msgpack(part_.bytes, out_.limits()))
       return scan_pickle_file(Start::Certain), true;
-    if (looks_like_any_tar(part_.bytes)) return scan_tar(part_, out_), true;
+    if (looks_like_any_tar(part_.bytes)) return scan_headed(scan_tar), true;
     if (is_zlib(text_) && scan_zlib()) return true;
     for (const Magic& magic : kClosed)
       if (text_.starts_with(magic.bytes) && !looks_like_text(text_)) return scan_closed(magic.name), true;
-    if (looks_like_safetensors(part_.bytes)) return scan_safetensors(part_, out_), true;
+    if (looks_like_safetensors(part_.bytes)) return scan_headed(scan_safetensors), true;
     if (looks_like_text(text_)) return scan_text(part_, out_), true;
     if (looks_like_onnx(part_.bytes)) return scan_onnx(part_, out_), true;
     return false;
@@ -155,14 +173,21 @@ class Content {
     scan_pickles(part_, start, {}, out_);
   }
 
+  /// A format's mark may be opcodes to a loader of pickles: `G` of GGUF, the first entry's name of a tar.
+  void scan_headed(void (*scan_format)(const Part&, Collector&)) {
+    scan_head(part_, out_);
+    scan_format(part_, out_);
+  }
+
   void scan_hdf5_file() {
     if (begins_like_pickle(text_)) scan_pickles(part_, Start::Stray, {}, out_);
-    scan_hdf5(part_, out_);
+    scan_headed(scan_hdf5);
   }
 
   bool scan_zlib() {
     const Unpacked head = unpack(part_.bytes, Wrapping::Zlib, {&Limits::scan_unpacked_bytes, 1 << 10}, out_);
     if (head.end == UnpackEnd::Damaged && head.bytes.size() < 16) return false;
+    scan_head(part_, out_);
     scan_wrapped(Wrapping::Zlib, "zlib", 0);
     return true;
   }
@@ -190,11 +215,15 @@ class Content {
     out_.name_format(name);
     out_.add(ScanVerdict::UnknownCode, "cannot-look-inside", part_, 0,
              "cannot look inside " + std::string(name) + ": unpack it, then scan what was in it");
+    scan_head(part_, out_);
     scan_strays(part_, out_);
   }
 
   void scan_unknown() {
-    if (is_whole_msgpack(part_.bytes, out_.limits())) return out_.name_format("msgpack");
+    if (is_whole_msgpack(part_.bytes, out_.limits())) {
+      scan_head(part_, out_);
+      return out_.name_format("msgpack");
+    }
     if (scan_pickles(part_, Start::Likely, {}, out_)) return out_.name_format("pickle");
     for (const Magic& magic : kInert)
       if (text_.starts_with(magic.bytes)) return out_.name_format(magic.name);

@@ -67,34 +67,25 @@ class Walk {
       alignment_ = fields_.u32("alignment");
       return require(std::has_single_bit(alignment_) && alignment_ >= 8, "the alignment is no power of two");
     }
-    skip_value(type, 0);
+    skip_value(type, 0, key);
   }
 
   void read_text(std::string_view key, std::uint64_t at) {
     const std::string_view text = fields_.text("string");
     if (key.find("chat_template") == std::string_view::npos) return;
-    const std::string_view why = template_danger(text);
-    if (why.empty()) return;
-    ScanFinding finding;
-    finding.rule = "chat-template";
-    finding.verdict = ScanVerdict::Dangerous;
-    finding.member = part_.member;
-    finding.offset = part_.origin + at;
-    finding.preview = preview(text);
-    finding.why = std::string(why);
-    out_.add(std::move(finding));
+    check_template(text, part_, at, out_);
   }
 
-  void skip_value(GgufValueType type, std::uint64_t depth) {
+  void skip_value(GgufValueType type, std::uint64_t depth, std::string_view key) {
     if (type == GgufValueType::String)
-      fields_.text("a text");
+      read_text(key, fields_.in().position());
     else if (type == GgufValueType::Array)
-      skip_array(depth);
+      skip_array(depth, key);
     else
       fields_.in().skip(formats::gguf_value_bytes(type), "a value");
   }
 
-  void skip_array(std::uint64_t depth) {
+  void skip_array(std::uint64_t depth, std::string_view key) {
     if (depth >= out_.limits().gguf_array_depth)
       throw base::limit_error(fields_.in().where(fields_.in().position()), "arrays are nested too deeply",
                               {&Limits::gguf_array_depth, out_.limits()});
@@ -103,7 +94,7 @@ class Walk {
     const std::uint64_t bytes = formats::gguf_value_bytes(type);
     require(elements <= fields_.in().remaining() / (bytes > 0 ? bytes : 4), "an array is longer than the file");
     if (bytes > 0) return fields_.in().skip(bytes * elements, "an array");
-    for (std::uint64_t i = 0; i < elements; ++i) skip_value(type, depth + 1);
+    for (std::uint64_t i = 0; i < elements; ++i) skip_value(type, depth + 1, key);
   }
 
   void read_tensor() {

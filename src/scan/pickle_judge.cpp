@@ -46,6 +46,7 @@ class Judge {
     look_at_calls();
     lift_conditional();
     report_globals();
+    report_alterations();
     check_nesting();
     check_tensor_claims(tree_, part_, setting_, out_);
     check_storage_paths(tree_, part_, out_);
@@ -133,6 +134,10 @@ class Judge {
       for (const NodeId item : tree_.items(call.items)) mark(item);
       for (const NodeId item : tree_.items(call.pairs)) mark(item);
     }
+    for (const container::PickleAlteration& altered : tree_.alterations()) {
+      mark(altered.target);
+      mark(altered.state);
+    }
     for (std::size_t i = 0; i < rows_.size(); ++i)
       if (rows_[i].calls > 0 && rows_[i].calls == rows_[i].harmless_calls && !passed_on[i])
         rows_[i].judgement = harmless_judgement(rows_[i].condition);
@@ -156,6 +161,53 @@ class Judge {
       if (row.call != kNoNode) finding.preview = preview(tree_, tree_.call(row.call).arguments);
       out_.add(std::move(finding));
     }
+  }
+
+  /// BUILD sets attributes of whatever stands on the stack: of a function that the loading program uses itself, too.
+  void report_alterations() {
+    for (const container::PickleAlteration& altered : tree_.alterations()) {
+      if (tree_.kind(altered.state) == NodeKind::None) continue;  // sets nothing
+      const bool is_global = tree_.kind(altered.target) == NodeKind::Global;
+      const bool is_internal = sets_internals(altered.state);
+      ScanFinding finding = finding_at(altered.at, is_internal ? "pickle-alters-internals" : "pickle-alters-global");
+      finding.verdict = is_internal ? ScanVerdict::Dangerous : ScanVerdict::UnknownCode;
+      finding.opcode = altered.opcode_index;
+      if (is_global) finding.global = written_name(tree_.global(altered.target));
+      finding.preview = preview(tree_, altered.state);
+      finding.why = is_internal ? "replaces internals of a class or function in the program that loads the file"
+                                : "sets attributes of a class or function in the program that loads the file";
+      out_.add(std::move(finding));
+    }
+  }
+
+  /// Whether a state names an attribute such as `__defaults__`, or is one that cannot be told.
+  bool sets_internals(NodeId state) const {
+    const NodeKind kind = tree_.kind(state);
+    if (kind == NodeKind::Tuple) {
+      const auto parts = tree_.tuple(state);
+      return std::any_of(parts.begin(), parts.end(),
+                         [&](NodeId part) { return tree_.kind(part) != NodeKind::Tuple && sets_internals(part); });
+    }
+    if (kind == NodeKind::Call) return calls_with_internals(tree_.call(state));
+    if (kind != NodeKind::Dict) return false;
+    return keys_internals(tree_.items(state));
+  }
+
+  /// An OrderedDict's keys are set by SETITEMS, or given to it.
+  bool calls_with_internals(const PickleCall& call) const {
+    return !tree_.items(call.items).empty() || keys_internals(tree_.items(call.pairs)) ||
+           (call.arguments != kNoNode && !tree_.items(call.arguments).empty());
+  }
+
+  bool keys_internals(const container::PickleItems& pairs) const {
+    bool is_key = true;
+    for (const NodeId item : pairs) {
+      const NodeKind kind = tree_.kind(item);
+      const bool is_text = kind == NodeKind::Text || kind == NodeKind::RawText || kind == NodeKind::Bytes;
+      if (is_key && (!is_text || tree_.bytes(item).starts_with("__"))) return true;
+      is_key = !is_key;
+    }
+    return false;
   }
 
   /// Deeper than readers follow: a way to overflow the stack of those that recurse.

@@ -58,6 +58,29 @@ bool is_a_pickle(const PickleAttempt& attempt, Start start) {
   return false;
 }
 
+/// What the pickle names before its end could be imported, and it ends well or names something dangerous.
+bool reaches_a_name(const PickleAttempt& attempt) {
+  if (names_danger(attempt.tree)) return true;
+  const auto globals = attempt.tree.globals();
+  return attempt.complete() && std::any_of(globals.begin(), globals.end(), [](const container::PickleGlobal& global) {
+           return is_dotted_name(global.module) && is_dotted_name(global.name);
+         });
+}
+
+/// The limits of an attempt where nothing says that a pickle starts; nothing when the file has had its share of them.
+std::optional<Limits> limits_of_attempt(const Part& part, Collector& out) {
+  Budget& budget = out.budget();
+  Limits limits = out.limits();
+  const bool is_many = ++budget.attempts > limits.scan_attempts;
+  if (is_many || budget.stray_opcodes >= limits.scan_stray_opcodes) {
+    out.add_limit(ScanVerdict::UnknownCode, is_many ? &Limits::scan_attempts : &Limits::scan_stray_opcodes,
+                  "too many places where a pickle may start", part);
+    return std::nullopt;
+  }
+  limits.pickle_opcodes = std::min(limits.pickle_opcodes, limits.scan_stray_opcodes - budget.stray_opcodes);
+  return limits;
+}
+
 void add_problems(const PickleAttempt& attempt, const Part& part, Collector& out) {
   for (const Error& complaint : attempt.complaints) out.add(complaint, "pickle-malformed", part);
   if (attempt.error) out.add(*attempt.error, "pickle-malformed", part);
@@ -111,13 +134,9 @@ std::optional<PickleAttempt> scan_one_pickle(const Part& part, Start start, cons
   Budget& budget = out.budget();
   Limits limits = out.limits();
   if (start == Start::Stray) {
-    const bool is_many = ++budget.attempts > limits.scan_attempts;
-    if (is_many || budget.stray_opcodes >= limits.scan_stray_opcodes) {
-      out.add_limit(ScanVerdict::UnknownCode, is_many ? &Limits::scan_attempts : &Limits::scan_stray_opcodes,
-                    "too many places where a pickle may start", part);
-      return std::nullopt;
-    }
-    limits.pickle_opcodes = std::min(limits.pickle_opcodes, limits.scan_stray_opcodes - budget.stray_opcodes);
+    const auto fewer = limits_of_attempt(part, out);
+    if (!fewer) return std::nullopt;
+    limits = *fewer;
   }
   const auto raw_arrays = [&](const PickleTree& tree, NodeId built, std::uint64_t position) {
     return joblib_array_bytes(tree, built, part.from(position), out);
@@ -130,6 +149,30 @@ std::optional<PickleAttempt> scan_one_pickle(const Part& part, Start start, cons
   judge_pickle(attempt.tree, part, setting, out);
   add_problems(attempt, part, out);
   return attempt;
+}
+
+bool scan_head(const Part& part, Collector& out) {
+  constexpr int kMostPickles = 16;  // PyTorch reads three small ones before that of the tensors
+  bool found = false;
+  Part rest = part;
+  for (int i = 0; i < kMostPickles && !rest.bytes.empty(); ++i) {
+    const auto limits = limits_of_attempt(rest, out);
+    if (!limits) break;
+    const PickleAttempt attempt =
+        container::attempt_pickle({rest.bytes, out.file(), rest.member, rest.origin}, *limits, {});
+    out.budget().stray_opcodes += attempt.opcodes;
+    if (attempt.error && attempt.error->code == Code::Limit)
+      out.add(*attempt.error, "scan-limit", rest, ScanVerdict::UnknownCode);
+    if (reaches_a_name(attempt)) {
+      if (!std::exchange(found, true))
+        out.add(ScanVerdict::Malformed, "polyglot", part, 0,
+                "the file is of one format and begins as a pickle as well");
+      judge_pickle(attempt.tree, rest, {}, out);
+    }
+    if (!attempt.complete()) break;
+    rest = rest.from(attempt.end_bytes);
+  }
+  return found;
 }
 
 void scan_strays(const Part& part, Collector& out) {

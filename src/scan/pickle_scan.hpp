@@ -42,6 +42,10 @@ bool scan_pickles(const Part& part, Start start, const PickleSetting& setting, C
 /// Searches bytes that nothing explains for places where a pickle may start.
 void scan_strays(const Part& part, Collector& out);
 
+/// For bytes that another format explains: a loader of pickles does not ask for that format's mark and begins at byte
+/// 0, where a mark may read as opcodes. Tells whether it reaches a name there.
+bool scan_head(const Part& part, Collector& out);
+
 /// The first byte and its neighbour are those of a pickle of protocol 2 or newer.
 bool begins_like_pickle(std::string_view bytes);
 

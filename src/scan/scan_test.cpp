@@ -73,6 +73,45 @@ std::string torch_zip(const std::string& data, std::vector<Entry> more = {}) {
   return zip(entries);
 }
 
+/// The same with zip64 end records, as torch.save writes them: the locator counts from the archive's own start.
+std::string zip64(const std::string& archive, const std::string& behind_record = {}) {
+  const std::string tail = archive.substr(archive.size() - 22);
+  const std::uint64_t at = archive.size() - 22;
+  const auto number = [&](std::size_t from, std::size_t count) {
+    std::uint64_t value = 0;
+    for (std::size_t i = count; i-- > 0;) value = value << 8 | static_cast<unsigned char>(tail[from + i]);
+    return little(value, 8);
+  };
+  return archive.substr(0, at) + "PK\6\6" + little(44, 8) + little(45, 2) + little(45, 2) + little(0, 8) +
+         number(8, 2) + number(8, 2) + number(12, 4) + number(16, 4) + behind_record + "PK\6\7" + little(0, 4) +
+         little(at, 8) + little(1, 4) + tail;
+}
+
+std::string tar_entry(const std::string& named, const std::string& content, char kind = '0',
+                      const std::string& link = {}) {
+  const auto octal = [](std::uint64_t value, std::size_t width) {
+    std::string digits(width, '0');
+    for (std::size_t i = width; i-- > 0; value /= 8) digits[i] = static_cast<char>('0' + value % 8);
+    return digits + '\0';
+  };
+  const auto field = [](std::string value, std::size_t width) {
+    value.resize(width, '\0');
+    return value;
+  };
+  std::string block = field(named, 100) + octal(0644, 7) + octal(0, 7) + octal(0, 7) + octal(content.size(), 11) +
+                      octal(0, 11) + std::string(8, ' ') + kind + field(link, 100) + field("ustar\00000"s, 255);
+  std::uint64_t sum = 0;
+  for (const char c : block) sum += static_cast<unsigned char>(c);
+  block.replace(148, 7, octal(sum, 6));
+  return field(block, 512) + field(content, (content.size() + 511) / 512 * 512);
+}
+std::string tar(const std::string& entries) { return entries + std::string(1024, '\0'); }
+std::string pax(const std::string& key, const std::string& value) {
+  std::size_t length = key.size() + value.size() + 3;
+  while (std::to_string(length).size() + key.size() + value.size() + 3 != length) ++length;
+  return std::to_string(length) + " " + key + "=" + value + "\n";
+}
+
 std::string npy(const std::string& descr, const std::string& shape, const std::string& data) {
   const std::string header = "{'descr': " + descr + ", 'fortran_order': False, 'shape': " + shape + ", }\n";
   return "\x93NUMPY\x01"s + '\0' + little(header.size(), 2) + header + data;
@@ -224,6 +263,24 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"underflow", "\x80\x02" + "000."s, M}, Row{"frame_lie", "\x80\x04\x95" + little(1ULL << 40, 8) + "N.", M},
         Row{"frame_lie_over_call", "\x80\x04\x95" + little(1ULL << 40, 8) + kEvil.substr(2), D, "os.system"},
         Row{"plain", pickle("}" + text("os.system") + text("builtins.eval") + "s"), S}, Row{"none", "N.", S},
+        Row{"attributes_of_a_function",
+            "\x80\x02" + name("torch._utils", "_rebuild_tensor_v2") + "}" + text("a") + "K\1sb.", U,
+            "torch._utils._rebuild_tensor_v2"},
+        Row{"defaults_of_a_function",
+            "\x80\x02" + name("torch._utils", "_rebuild_tensor_v2") + "N}" + text("__defaults__") +
+                "K\1\x85s\x86"
+                "b.",
+            D},
+        Row{"attributes_then_defaults",
+            "\x80\x02" + name("torch._utils", "_rebuild_tensor_v2") + "}" + text("a") + "K\1sb}" + text("__code__") +
+                "K\1sb.",
+            D},
+        Row{"method_of_a_class",
+            "\x80\x02" + name("argparse", "Namespace") + "q\1N}" + text("__init__") + name("_codecs", "encode") +
+                "s\x86"
+                "b.",
+            D},
+        Row{"nothing_set_of_a_class", "\x80\x02" + name("argparse", "Namespace") + "Nb.", S},
         Row{"nested_and_loaded", pickle(call(name("pickle", "loads"), bytes(kEvil))), D, "os.system"},
         Row{"nested_and_given_to_a_library", pickle(call(kNet, bytes(kEvil))), D, "os.system"},
         Row{"nested_and_left_alone", pickle(bytes(kEvil)), U, "os.system"},
@@ -303,6 +360,95 @@ INSTANTIATE_TEST_SUITE_P(
             S}),
     row_name);
 
+// Shards of distributed checkpoints: each item is an archive of its own, and loaders go by its place in the file.
+const std::string kGoodItem = zip64(torch_zip(kGood, {kWeights})), kEvilItem = zip64(torch_zip(kEvil, {kWeights}));
+const std::string kOtherItem = zip64(torch_zip(kGood, {{"m/data/0", std::string(99, '\0')}}));
+std::string repeated(const std::string& part, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out += part;
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shards, Files,
+    testing::Values(Row{"one", kGoodItem, S}, Row{"equal", repeated(kGoodItem, 3), S},
+                    Row{"unequal", kGoodItem + kOtherItem + kGoodItem, S},
+                    Row{"more_than_the_depth", repeated(kGoodItem + kOtherItem, 20), S},
+                    Row{"without_zip64", torch_zip(kGood, {kWeights}) + torch_zip(kGood, {kWeights}), S},
+                    Row{"last_is_evil", kGoodItem + kEvilItem, D, "os.system"},
+                    Row{"first_is_evil", kEvilItem + kGoodItem, D, "os.system"},
+                    Row{"middle_is_evil", repeated(kGoodItem, 3) + kEvilItem + repeated(kGoodItem, 3), D, "os.system"},
+                    Row{"bytes_in_front", "abc" + kGoodItem + kGoodItem, M},
+                    Row{"bytes_behind_the_wide_end", zip64(torch_zip(kGood, {kWeights}), "junk" + kEvil), D,
+                        "os.system"}),
+    row_name);
+
+INSTANTIATE_TEST_SUITE_P(Heads, Files,
+                         testing::Values(Row{"tar", tar(tar_entry("cos\nsystem\n(S'id'\ntR.", "x")), D, "os.system"},
+                                         Row{"tar_behind_other_pickles",
+                                             tar(tar_entry("I1\n.I2\n.cos\nsystem\n(S'id'\ntR.", "x")), D, "os.system"},
+                                         Row{"gguf",
+                                             "GGUF" + little(3, 4) + "\0C\5"s + std::string(5, '\0') + kEvil.substr(2),
+                                             D, "os.system"},
+                                         Row{"msgpack",
+                                             "\x8a\xa1"
+                                             "a\xc4\x9e" +
+                                                 std::string(158, 'x') + "cos\nsystem\n)R.abc",
+                                             D, "os.system"},
+                                         Row{"msgpack_plain",
+                                             "\x81\xa1"
+                                             "a\x01",
+                                             S},
+                                         Row{"tar_plain", tar(tar_entry("config/c\nd\n.e", "x")), S}),
+                         row_name);
+
+INSTANTIATE_TEST_SUITE_P(
+    Tars, Files,
+    testing::Values(
+        Row{"plain", tar(tar_entry("a/b.txt", "hello world")), S},
+        Row{"pax_path", tar(tar_entry("h", pax("path", "../../evil"), 'x') + tar_entry("a", "x")), D},
+        Row{"pax_path_of_all", tar(tar_entry("h", pax("path", "/evil"), 'g') + tar_entry("a", "x")), D},
+        Row{"pax_link", tar(tar_entry("h", pax("linkpath", "../x"), 'x') + tar_entry("a", "", '2', "b")), D},
+        Row{"pax_time", tar(tar_entry("h", pax("mtime", "1.5"), 'x') + tar_entry("a", "hello world")), S},
+        Row{"pax_size",
+            tar(tar_entry("h", pax("size", "5"), 'x') + tar_entry("a", "") + "hello" + std::string(507, '\0')), S},
+        Row{"pax_damaged", tar(tar_entry("h", "99 path=a\n", 'x') + tar_entry("a", "x")), M},
+        Row{"gnu_long_link", tar(tar_entry("h", "../../x\0"s, 'K') + tar_entry("a", "", '2', "b")), D},
+        Row{"gnu_long_name", tar(tar_entry("h", "../../x\0"s, 'L') + tar_entry("a", "x")), D},
+        Row{"sparse", tar(tar_entry("h", pax("GNU.sparse.name", "a"), 'x') + tar_entry("a", "x")), U},
+        Row{"device", tar(tar_entry("a", "", '3')), U}, Row{"pipe", tar(tar_entry("a", "", '6')), U},
+        Row{"folder", tar(tar_entry("a/", "", '5') + tar_entry("a/b", "hello world")), S},
+        Row{"kind_of_its_own", tar(tar_entry("a", kEvil, 'Z')), D, "os.system"}),
+    row_name);
+
+std::string jinja(const std::string& body) { return "{% set x = 1 %}" + body; }
+
+INSTANTIATE_TEST_SUITE_P(
+    Templates, Files,
+    testing::Values(
+        Row{"file", jinja("{{ ''.__class__ }}"), D}, Row{"file_plain", jinja("{{ messages[0]['role'] }}"), S},
+        Row{"single_underscores", jinja("{% set a='_'~'_' %}{{ ''[a~'class'~a] }}"), U},
+        Row{"computed_attribute", jinja("{{ x | map(attribute=('_'*2)+'class') | list }}"), U},
+        Row{"computed_test", jinja("{{ x | selectattr(a ~ b) | list }}"), U},
+        Row{"name_set_before", jinja("{% set k = 'a' ~ b %}{{ x[k] }}"), U},
+        Row{"name_with_a_body", jinja("{% set k %}_{% endset %}{{ x[k] }}"), U},
+        Row{"octal", jinja("{{ ''['\\137\\137class'] }}"), D},
+        Row{"in_an_array",
+            gguf(little(23, 8) + "tokenizer.chat_template" + little(9, 4) + little(8, 4) + little(1, 8) +
+                     little(18, 8) + "{{ ''.__class__ }}",
+                 1),
+            D},
+        Row{"in_a_list", R"({"chat_template": ["{{ ''.__class__ }}"]})", D},
+        Row{"plain",
+            jinja("{%- set ns = namespace(i=0) -%}{%- for m in messages[1:] %}{% if m['role'] in ['user', 'tool'] %}"
+                  "{{ '<|' ~ m.role ~ '|>' + m['content'].split('</think>')[-1] | trim }}{% endif %}"
+                  "{% set i = (messages|length - 1) - loop.index0 %}{{ messages[i].content | replace('-', '_') }}"
+                  "{{ tools | map(attribute='name') | join(', ') }}{{ messages | selectattr('role', 'equalto', 'x') | "
+                  "map(attribute=1) }}"
+                  "{% for key in m.args %}{{ m.args[key] | tojson }}{% endfor %}{%- endfor %}"),
+            S}),
+    row_name);
+
 INSTANTIATE_TEST_SUITE_P(
     Others, Files,
     testing::Values(
@@ -349,10 +495,36 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"hdf5_cut", hdf5(hdf5_text("a", "b"), {}, 1), M},
         Row{"dcp_path", pickle(dcp_place("__0_0.distcp")), U, "torch.distributed.checkpoint.filesystem._StorageInfo"},
         Row{"dcp_path_outside", pickle(dcp_place("../../x")), D}, Row{"dcp_path_absolute", pickle(dcp_place("/x")), D},
+        Row{"json_lines", "{\"a\":1}\n{\"b\":2}\n", S}, Row{"indented_json", "        {}\n", S},
         Row{"text", "class of 2020\nmodels and more\n", S},
         Row{"lfs_pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", S},
         Row{"empty", "", M}, Row{"unknown", "\x01\x02\xff\xfe\x03\x04\x05\x06\x07", U}),
     row_name);
+
+// Readers that count from the file's start look for the second archive's directory within the first one's tensor bytes.
+TEST(Scan, FindsADirectoryThatOnlySomeReadersSee) {
+  const std::string second = torch_zip(kGood, {kWeights});
+  int told = 0;
+  for (std::size_t pad = 0; pad < 4; ++pad) {
+    const std::string bytes = std::string(pad, 'x') + repeated("PK\1\2", 400);
+    const ScannedFile found = scanned(torch_zip(kGood, {{"m/data/0", bytes}}) + second);
+    told += found.verdict == M ? 1 : 0;
+  }
+  EXPECT_EQ(told, 1);
+}
+
+TEST(Scan, NamesTheArchiveOfAShard) {
+  const ScannedFile found = scanned(kGoodItem + kEvilItem);
+  EXPECT_EQ(found.findings.front().member, "archive at byte " + std::to_string(kGoodItem.size()) + " > m/data.pkl");
+  EXPECT_TRUE(found.unexplained.empty());
+}
+
+TEST(Scan, FilesThatMayBeEmptyAreSafe) {
+  EXPECT_EQ(scan({}, "a/__init__.py").verdict, S);
+  EXPECT_EQ(scan({}, "a/.gitkeep").verdict, S);
+  EXPECT_EQ(scan({}, "a/.gitkeep").notes.size(), 1U);
+  for (const char* file : {"a/model.pt", "a/.metadata", "a/x"}) EXPECT_EQ(scan({}, file).verdict, M) << file;
+}
 
 TEST(Scan, TellsThePlace) {
   const ScannedFile found = scanned(torch_zip(kEvil));

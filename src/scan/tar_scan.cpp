@@ -3,8 +3,11 @@
 #include "scan/other_formats.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "base/checked.hpp"
@@ -36,6 +39,8 @@ struct Entry {
   std::string link;
   char kind = '0';
   std::uint64_t at = 0, bytes = 0;
+  bool has_idle_size = false;  ///< a size, where the kind has no bytes
+  bool is_sparse = false;      ///< its bytes are pieces with holes between
 };
 
 std::string_view field_of(std::string_view block, std::size_t at, std::size_t count) {
@@ -69,6 +74,18 @@ bool checksum_is_right(std::string_view block) {
   return number_of(block.substr(148, 8)) == sum;
 }
 
+/// What headers of another kind say of the entry behind them.
+struct Overrides {
+  std::optional<std::string> name, link;
+  std::optional<std::uint64_t> size;
+  bool is_sparse = false;
+
+  Overrides or_else(const Overrides& general) const {
+    return {name ? name : general.name, link ? link : general.link, size ? size : general.size,
+            is_sparse || general.is_sparse};
+  }
+};
+
 class TarScan {
  public:
   TarScan(const Part& part, Collector& out) : part_(part), out_(out) {}
@@ -79,7 +96,7 @@ class TarScan {
     out_.name_format(is_torch ? "PyTorch tar archive" : "tar archive");
     for (const Entry& entry : entries_) {
       check(entry);
-      if (entry.bytes == 0 || (entry.kind != '0' && entry.kind != '\0' && entry.kind != '7')) continue;
+      if (entry.bytes == 0) continue;  // what kind ever: readers take one that they do not know for a file
       if (is_torch && scan_torch_entry(entry)) continue;
       scan_content(inside(entry), Place::Member, out_);
     }
@@ -101,7 +118,7 @@ class TarScan {
 
   void read_entries() {
     std::uint64_t at = 0;
-    std::string long_name;
+    Overrides next, all;
     while (part_.bytes.size() - at >= kBlock) {
       const std::string_view block = as_text(part_.bytes.subspan(at, kBlock));
       if (block.find_first_not_of('\0') == std::string_view::npos) return look_behind(at);
@@ -110,27 +127,78 @@ class TarScan {
       Entry entry;
       entry.kind = block[156];
       entry.at = at + kBlock;
-      entry.bytes = entry.kind == '1' || entry.kind == '2' || entry.kind == '5' ? 0 : *size;
-      entry.link = field_of(block, 157, 100);
-      entry.name = name_of(block, long_name);
+      const bool is_extra = is_header_of_next(entry.kind);
+      const Overrides own = is_extra ? Overrides{} : next.or_else(all);
+      const std::uint64_t stated = own.size.value_or(*size);
+      entry.bytes = has_no_bytes(entry.kind) ? 0 : stated;
+      entry.is_sparse = own.is_sparse;
+      entry.has_idle_size = entry.bytes != stated;
+      entry.link = own.link.value_or(std::string(field_of(block, 157, 100)));
+      entry.name = own.name.value_or(name_of(block));
       if (entry.bytes > part_.bytes.size() - entry.at)
         return malformed(at, "an entry reaches past the end of the archive: " + preview(entry.name));
       if (entries_.size() >= out_.limits().zip_entries)
         return out_.add_limit(ScanVerdict::Malformed, &Limits::zip_entries, "the archive has too many entries", part_,
                               at);
       at = entry.at + (entry.bytes + kBlock - 1) / kBlock * kBlock;
-      if (entry.kind == 'L' && entry.bytes < out_.limits().zip_name_bytes) {
-        long_name = field_of(as_text(part_.bytes.subspan(entry.at, entry.bytes)), 0, entry.bytes);
+      if (is_extra) {
+        read_extra(entry, entry.kind == 'g' ? all : next);
+        if (at > part_.bytes.size()) return;
         continue;
       }
-      long_name.clear();
+      next = {};
       entries_.push_back(std::move(entry));
       if (at > part_.bytes.size()) return;
     }
   }
 
-  static std::string name_of(std::string_view block, const std::string& long_name) {
-    if (!long_name.empty()) return long_name;
+  /// GNU's long name and link, and POSIX' records for the next entry or all that follow.
+  static bool is_header_of_next(char kind) {
+    return kind == 'L' || kind == 'K' || kind == 'x' || kind == 'X' || kind == 'g';
+  }
+
+  /// Links, devices, folders and pipes.
+  static bool has_no_bytes(char kind) { return kind >= '1' && kind <= '6'; }
+
+  void read_extra(const Entry& entry, Overrides& into) {
+    const std::string_view text = as_text(part_.bytes.subspan(entry.at, entry.bytes));
+    if (entry.kind == 'L')
+      into.name = std::string(field_of(text, 0, text.size()));
+    else if (entry.kind == 'K')
+      into.link = std::string(field_of(text, 0, text.size()));
+    else if (!read_records(text, into))
+      malformed(entry.at, "an entry's extended header is damaged");
+  }
+
+  /// `LENGTH KEY=VALUE\n`, the length counting all of it.
+  bool read_records(std::string_view text, Overrides& into) {
+    while (!text.empty() && text[0] != '\0') {
+      std::size_t length = 0;
+      const auto [digits_end, failed] = std::from_chars(text.data(), text.data() + text.size(), length);
+      const auto digits = static_cast<std::size_t>(digits_end - text.data());
+      if (failed != std::errc{} || length > text.size() || length < digits + 3 || text[digits] != ' ') return false;
+      const std::string_view record = text.substr(digits + 1, length - digits - 2);
+      const std::size_t equals = record.find('=');
+      if (equals == std::string_view::npos || !take_record(record.substr(0, equals), record.substr(equals + 1), into))
+        return false;
+      text.remove_prefix(length);
+    }
+    return true;
+  }
+
+  bool take_record(std::string_view key, std::string_view value, Overrides& into) {
+    if (key.starts_with("GNU.sparse.")) into.is_sparse = true;
+    if (key == "path" || key == "GNU.sparse.name") into.name = std::string(value);
+    if (key == "linkpath") into.link = std::string(value);
+    if (key != "size") return true;
+    std::uint64_t size = 0;
+    const auto [end, failed] = std::from_chars(value.data(), value.data() + value.size(), size);
+    if (failed != std::errc{} || end != value.data() + value.size()) return false;
+    into.size = size;
+    return true;
+  }
+
+  static std::string name_of(std::string_view block) {
     const std::string_view prefix =
         block.substr(257, 6) == std::string_view("ustar\0", 6) ? field_of(block, 345, 155) : std::string_view{};
     std::string name(prefix);
@@ -151,6 +219,15 @@ class TarScan {
     if (const auto why = escaping_name(entry.name); !why.empty())
       out_.add(ScanVerdict::Dangerous, "tar-path", part_, entry.at - kBlock,
                std::string(why) + ": `" + preview(entry.name) + "`");
+    const auto unknown = [&](std::string_view rule, std::string why) {
+      out_.add(ScanVerdict::UnknownCode, rule, part_, entry.at - kBlock, std::move(why));
+    };
+    if (entry.has_idle_size)
+      unknown("tar-size", "an entry that has no bytes states a size: readers disagree about where the next one begins");
+    if (entry.is_sparse || entry.kind == 'S')
+      unknown("tar-sparse", "the entry's bytes stand in pieces, which are not put together here");
+    if (entry.kind == '3' || entry.kind == '4' || entry.kind == '6')
+      unknown("tar-device", "the archive holds a device or a pipe: `" + preview(entry.name) + "`");
     if (entry.kind != '1' && entry.kind != '2') return;
     const bool leaves = judge_side_path(entry.link) == SidePath::Leaves;
     out_.add(leaves ? ScanVerdict::Dangerous : ScanVerdict::UnknownCode, "tar-link", part_, entry.at - kBlock,

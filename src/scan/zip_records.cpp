@@ -18,7 +18,7 @@ using base::Cursor;
 
 constexpr std::string_view kLocal{"PK\3\4", 4}, kCentral{"PK\1\2", 4}, kDescriptor{"PK\7\10", 4}, kEnd{"PK\5\6", 4},
     kEnd64{"PK\6\6", 4}, kLocator64{"PK\6\7", 4};
-constexpr std::uint64_t kEndBytes = 22, kLocatorBytes = 20, kLongestComment = 65'535;
+constexpr std::uint64_t kEndBytes = 22, kEnd64Bytes = 56, kLocatorBytes = 20, kLongestComment = 65'535;
 constexpr std::uint32_t kIn64 = 0xFFFFFFFF;
 constexpr std::uint16_t kSizesFollow = 8, kEncrypted = 1, kMasked = 0x2000, kStrong = 0x40;
 
@@ -49,9 +49,30 @@ class Reader {
  public:
   Reader(std::span<const std::byte> bytes, const Limits& limits) : bytes_(bytes), limits_(limits) {}
 
+  /// Where the last archive of the bytes begins, when what stands in front of it ends as an archive does.
+  ZipSlice last_slice() {
+    find_end_records();
+    ZipSlice slice;
+    slice.end = bytes_.size();
+    if (!end_) return slice;
+    find_directory();
+    slice.directory = directory_;
+    slice.tail = tail_begin_;
+    slice.stated_directory = directory_ - base_;
+    slice.stated_tail = stated_tail_;
+    const auto front = bytes_.first(base_);
+    if (at_signature(bytes_, base_, kLocal) && container::begins_like_zip(front) && container::ends_like_zip(front))
+      slice.begin = base_;
+    return slice;
+  }
+
   ZipRecords read() {
     find_end_records();
-    if (end_) read_directory();
+    if (end_) {
+      const std::uint64_t count = find_directory();
+      found_.has_directory = true;
+      read_entries(count);
+    }
     for (ZipRecord& record : found_.records) read_local(record);
     find_hidden_records();
     compare_records();
@@ -69,9 +90,13 @@ class Reader {
   void find_end_records() {
     if (bytes_.size() < kEndBytes) return;
     const std::uint64_t first = bytes_.size() - std::min<std::uint64_t>(bytes_.size(), kEndBytes + kLongestComment);
+    const std::string_view text = as_text(bytes_);
+    std::vector<std::uint64_t> places;  // from the front, where the search is that of memchr
+    for (std::size_t at = text.find(kEnd, first); at <= text.size() - kEndBytes; at = text.find(kEnd, at + 1))
+      places.push_back(at);
     std::uint64_t fitting = 0;
-    for (std::uint64_t at = bytes_.size() - kEndBytes + 1; at-- > first;) {
-      if (!at_signature(bytes_, at, kEnd)) continue;
+    for (; !places.empty(); places.pop_back()) {
+      const std::uint64_t at = places.back();
       Cursor in(bytes_.subspan(at + kEndBytes - 2), {});
       const bool fits = in.u16("comment length") == in.remaining();
       fitting += fits ? 1 : 0;
@@ -89,22 +114,14 @@ class Reader {
 
   // ---- the directory
 
-  void read_directory() {
+  /// Returns how many entries the end records count.
+  std::uint64_t find_directory() {
     Cursor in(bytes_.subspan(*end_), {});
     in.skip(10, "end record");
     std::uint64_t count = in.u16("entry count"), size = in.u32("directory size"), stated = in.u32("directory offset");
     tail_begin_ = *end_;
     if (*end_ >= kLocatorBytes && at_signature(bytes_, *end_ - kLocatorBytes, kLocator64)) {
-      Cursor locator(bytes_.subspan(*end_ - kLocatorBytes + 8), {});
-      const std::uint64_t end64 = locator.u64("zip64 end");
-      std::optional<std::uint64_t> wide;
-      if (at_signature(bytes_, end64, kEnd64)) wide = end64;
-      // Behind bytes that belong to no archive the stated place is off by their count.
-      if (!wide && *end_ >= kLocatorBytes + 56 && at_signature(bytes_, *end_ - kLocatorBytes - 56, kEnd64))
-        wide = *end_ - kLocatorBytes - 56;
-      if (!wide || bytes_.size() - *wide < 56) {
-        problem(*end_, {}, "the zip64 locator points to no end record");
-      } else {
+      if (const auto wide = find_wide_end(*end_ - kLocatorBytes)) {
         Cursor numbers(bytes_.subspan(*wide + 32), {});
         const auto count64 = numbers.u64("count"), size64 = numbers.u64("size"), stated64 = numbers.u64("offset");
         compare_end("entry count", count, 0xFFFF, count64);
@@ -125,8 +142,37 @@ class Reader {
     } else {
       base_ = directory_ - stated;
     }
-    found_.has_directory = true;
-    read_entries(count);
+    return count;
+  }
+
+  /// Where a zip64 end record at `at` ends by its own words; nothing when none is there.
+  std::optional<std::uint64_t> end_of_wide_end(std::uint64_t at) const {
+    if (!at_signature(bytes_, at, kEnd64) || bytes_.size() - at < kEnd64Bytes) return std::nullopt;
+    const std::uint64_t size = Cursor(bytes_.subspan(at + 4), {}).u64("size of the record");
+    return size < kEnd64Bytes - 12 || size > bytes_.size() - at - 12 ? at + kEnd64Bytes : at + 12 + size;
+  }
+
+  /// The zip64 end record of a locator: the one that ends where the locator begins. The locator counts from the start
+  /// of its own archive, so that behind another archive its number leads into that one.
+  std::optional<std::uint64_t> find_wide_end(std::uint64_t locator) {
+    stated_tail_ = Cursor(bytes_.subspan(locator + 8), {}).u64("zip64 end");
+    const std::uint64_t named = *stated_tail_;
+    const auto end_of_named = end_of_wide_end(named);
+    std::optional<std::uint64_t> adjoining;
+    if (locator >= kEnd64Bytes && end_of_wide_end(locator - kEnd64Bytes) == locator) adjoining = locator - kEnd64Bytes;
+    if (end_of_named == locator) {
+      if (adjoining && *adjoining != named)
+        problem(locator, {}, "two zip64 end records end at the locator: readers disagree about which counts");
+      return named;
+    }
+    if (adjoining) return adjoining;
+    if (!end_of_named || named > locator) {
+      problem(*end_, {}, "the zip64 locator points to no end record");
+      return std::nullopt;
+    }
+    problem(named, {}, "the zip64 end record does not end at its locator");
+    if (*end_of_named < locator) behind_wide_end_ = {*end_of_named, locator};
+    return named;
   }
 
   void compare_end(std::string_view what, std::uint64_t narrow, std::uint64_t all_ones, std::uint64_t wide) {
@@ -241,6 +287,7 @@ class Reader {
     }
     const std::uint64_t last = found_.has_directory ? directory_ : bytes_.size();
     if (end < last) search_gap(end, last);
+    if (behind_wide_end_) search_gap(behind_wide_end_->first, behind_wide_end_->second);
     if (end_ && !comment_fits_) {
       Cursor in(bytes_.subspan(*end_ + kEndBytes - 2), {});
       const std::uint64_t behind = *end_ + kEndBytes + in.u16("comment length");
@@ -251,9 +298,6 @@ class Reader {
   }
 
   void search_gap(std::uint64_t begin, std::uint64_t end) {
-    // A whole archive in front of this one is looked into by itself.
-    if (begin == 0 && container::begins_like_zip(bytes_.first(end)) && container::ends_like_zip(bytes_.first(end)))
-      return static_cast<void>(found_.gaps.emplace_back(begin, end));
     const std::string_view text = as_text(bytes_.first(end));
     std::uint64_t explained = begin;
     for (std::size_t at = text.find(kLocal, begin); at != std::string_view::npos; at = text.find(kLocal, explained)) {
@@ -338,12 +382,37 @@ class Reader {
   std::optional<std::uint64_t> end_;
   bool comment_fits_ = false;
   std::uint64_t base_ = 0, directory_ = 0, tail_begin_ = 0;
+  std::optional<std::uint64_t> stated_tail_;  ///< what the zip64 locator says
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> behind_wide_end_;
 };
 
 }  // namespace
 
 bool looks_like_zip(std::span<const std::byte> bytes) {
   return container::begins_like_zip(bytes) || container::ends_like_zip(bytes);
+}
+
+std::vector<ZipSlice> split_archives(std::span<const std::byte> bytes, const Limits& limits) {
+  std::vector<ZipSlice> slices;
+  for (std::uint64_t end = bytes.size();;) {
+    slices.push_back(Reader(bytes.first(end), limits).last_slice());
+    end = slices.back().begin;
+    if (end == 0) break;
+  }
+  std::reverse(slices.begin(), slices.end());
+  return slices;
+}
+
+std::optional<std::uint64_t> other_directory(std::span<const std::byte> bytes, const std::vector<ZipSlice>& slices) {
+  const ZipSlice& first = slices.front();
+  for (std::size_t i = 1; i < slices.size(); ++i) {
+    const ZipSlice& slice = slices[i];
+    if (slice.stated_directory != first.directory && at_signature(bytes, slice.stated_directory, kCentral))
+      return slice.stated_directory;
+    if (slice.stated_tail && *slice.stated_tail != first.tail && at_signature(bytes, *slice.stated_tail, kEnd64))
+      return *slice.stated_tail;
+  }
+  return std::nullopt;
 }
 
 ZipRecords read_zip_records(std::span<const std::byte> bytes, const Limits& limits) {

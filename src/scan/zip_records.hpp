@@ -49,6 +49,21 @@ struct ZipRecords {
 /// Bytes that begin with a local header, or end with an end record.
 bool looks_like_zip(std::span<const std::byte> bytes);
 
+/// One of several archives that stand one behind the other, as in a shard of a distributed checkpoint.
+struct ZipSlice {
+  std::uint64_t begin = 0, end = 0;       ///< within the bytes
+  std::uint64_t directory = 0, tail = 0;  ///< where its directory and its end records begin
+  std::uint64_t stated_directory = 0;     ///< as it says itself, counting from its own first byte
+  std::optional<std::uint64_t> stated_tail;
+};
+
+/// Every byte is in one slice; a file that is one archive is one slice. Needs time for the ends of the archives only.
+std::vector<ZipSlice> split_archives(std::span<const std::byte> bytes, const Limits& limits);
+
+/// Numbers within the archives count from their own start. Readers that count from the file's start find by them either
+/// nothing or the first archive, unless somebody has put another directory there: its place.
+std::optional<std::uint64_t> other_directory(std::span<const std::byte> bytes, const std::vector<ZipSlice>& slices);
+
 ZipRecords read_zip_records(std::span<const std::byte> bytes, const Limits& limits);
 
 }  // namespace tenon::scanning

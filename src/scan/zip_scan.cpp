@@ -225,9 +225,9 @@ class ZipScan {
     constexpr std::uint64_t kMostChecked = 16 << 20;
     const ZipHeader& header = record.central ? *record.central : *record.local;
     if (record.data_at == 0 || header.method != container::kZipStored ||
-        checked_bytes_ + header.packed_bytes > kMostChecked)
+        out_.budget().checked_bytes + header.packed_bytes > kMostChecked)
       return;
-    checked_bytes_ += header.packed_bytes;
+    out_.budget().checked_bytes += header.packed_bytes;
     verified(record, header, packed(record, header));
   }
 
@@ -309,10 +309,7 @@ class ZipScan {
       gap.bytes = bytes;
       ++gap.depth;
       out_.add_unexplained(part_, begin, bytes.size());
-      if (begin == 0 && looks_like_zip(bytes))
-        out_.add(ScanVerdict::UnknownCode, "zip-concatenated", part_, 0,
-                 "another archive stands in front of this one, as in shards of distributed checkpoints");
-      else if (begin == 0)
+      if (begin == 0)
         out_.add(ScanVerdict::Malformed, "zip-inconsistent", part_, 0,
                  base::plural(bytes.size(), "byte") +
                      " stand in front of the archive: a reader that begins there sees another file");
@@ -333,13 +330,26 @@ class ZipScan {
   std::uint64_t read_bytes_ = 0;              ///< entries may overlap: what they hold together is more than the file
   std::unordered_set<std::string> storages_;  ///< records that a pickle names as tensor bytes
   Home home_ = Home::Pickle;
-  std::uint64_t checked_bytes_ = 0;
   bool is_script_ = false, has_code_ = false, has_checksums_ = false;
 };
 
 }  // namespace
 
-void scan_zip(const Part& part, Collector& out) { ZipScan(part, out).run(); }
+// torch.distributed.checkpoint writes a torch.save archive for each item, one behind the other, and loads each by its
+// place in the file: they are siblings, and each is judged by what it holds.
+void scan_zip(const Part& part, Collector& out) {
+  const std::vector<ZipSlice> slices = split_archives(part.bytes, out.limits());
+  if (slices.size() == 1) return ZipScan(part, out).run();
+  out.name_format("archives one behind the other, as in a shard of a distributed checkpoint");
+  if (const auto at = other_directory(part.bytes, slices))
+    out.add(ScanVerdict::Malformed, "zip-inconsistent", part, *at,
+            "readers that count from the file's start find another directory here than in the archive itself");
+  for (const ZipSlice& slice : slices)
+    ZipScan(part.inside(part.bytes.subspan(slice.begin, slice.end - slice.begin),
+                        "archive at byte " + std::to_string(part.origin + slice.begin)),
+            out)
+        .run();
+}
 
 std::string_view escaping_name(std::string_view name) {
   if (name.starts_with('/') || name.starts_with('\\'))

@@ -474,6 +474,80 @@ class Writing(CliTest):
         self.assertNotIn("\x1b", done.out)
         self.expect(1, "scan", ".")
 
+    def test_scan_of_links(self):
+        evil = self.write("evil", b"cposix\nsystem\n(S'true'\ntR.")
+        snapshot = self.folder / "snapshots/r"
+        snapshot.mkdir(parents=True)
+        (snapshot / "pytorch_model.bin").symlink_to("../../evil")
+        done = self.expect(1, "scan", "snapshots/r")
+        self.assertIn("posix.system", done.out)
+        self.assertIn("pytorch_model.bin", done.out)
+        (snapshot / "pytorch_model.bin").unlink()
+        done = self.expect(3, "scan", "snapshots/r")
+        self.assertIn("no files", done.err)
+        (snapshot / "m.safetensors").symlink_to("../../one.safetensors")
+        self.expect(0, "scan", "snapshots/r")
+        for name, made in (("pipe", lambda p: os.mkfifo(p)), ("nowhere", lambda p: p.symlink_to("none")),
+                           ("folder", lambda p: p.symlink_to("..")), ("loop", lambda p: p.symlink_to("loop"))):
+            with self.subTest(name):
+                made(snapshot / name)
+                done = self.expect(3, "scan", "snapshots/r")
+                self.assertIn(name, done.err)
+                self.assertIn("1 path not scanned", done.out)
+                document = json.loads(self.expect(3, "scan", "snapshots/r", "--json").out)
+                self.assertIn(name, document["error"]["file"])
+                (snapshot / name).unlink()
+        self.assertTrue(evil.exists())
+
+    def test_inspect_of_a_cache(self):
+        blobs, snapshot = self.folder / "hub/blobs", self.folder / "hub/snapshots/r"
+        blobs.mkdir(parents=True), snapshot.mkdir(parents=True)
+        shutil.copy(self.folder / "one.safetensors", blobs / ("a" * 64))
+        (snapshot / "model.safetensors").symlink_to("../../blobs/" + "a" * 64)
+        self.expect(0, "inspect", "hub/snapshots/r")
+        (snapshot / "model.safetensors").unlink()
+        (snapshot / "model-00001-of-00001.safetensors").symlink_to("../../blobs/" + "a" * 64)
+        index = {"metadata": {}, "weight_map": {"w": "model-00001-of-00001.safetensors", "b": "model-00001-of-00001.safetensors"}}
+        (blobs / ("b" * 40)).write_text(json.dumps(index))
+        (snapshot / "model.safetensors.index.json").symlink_to("../../blobs/" + "b" * 40)
+        self.expect(0, "inspect", "hub/snapshots/r")
+
+    def test_a_report_replaces_reports_only(self):
+        before = (self.folder / "two.safetensors").read_bytes()
+        done = self.expect(4, "scan", "one.safetensors", "--sarif", "two.safetensors")
+        self.assertIn("no SARIF", done.err)
+        self.assertEqual((self.folder / "two.safetensors").read_bytes(), before)
+        self.expect(0, "scan", "one.safetensors", "--sarif", "r.sarif")
+        self.expect(0, "scan", "one.safetensors", "--sarif", "r.sarif")
+
+    def test_names_cannot_move_the_cursor(self):
+        self.write("a\x1b[31m\n.pkl", b"cposix\nsystem\n(S'true'\ntR.")
+        done = self.expect(1, "scan", "a\x1b[31m\n.pkl")
+        self.assertNotIn("\x1b", done.out)
+        self.assertIn("$'a\\x1b[31m\\x0a.pkl'", done.out)
+
+    def test_storages_of_arrays_and_tensors_have_names_of_their_own(self):
+        def text(value):
+            return b"X" + struct.pack("<I", len(value)) + value
+        array = (b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R(K\x01K\x02\x85cnumpy\ndtype\n"
+                 + text(b"f4") + b"\x89\x88\x87R(K\x03" + text(b"<") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89C\x08"
+                 + bytes(8) + b"tb")
+        tensor = (b"ctorch._utils\n_rebuild_tensor_v2\n((" + text(b"storage") + b"ctorch\nFloatStorage\n" + text(b"0") + text(b"cpu")
+                  + b"K\x02tQK\x00K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR")
+        with zipfile.ZipFile(self.folder / "mixed.pt", "w") as archive:
+            archive.writestr("m/data.pkl", b"\x80\x02}" + text(b"np") + array + b"s" + text(b"w") + tensor + b"s.")
+            archive.writestr("m/data/0", bytes(8))
+            archive.writestr("m/version", "3\n")
+        rows = {row["name"]: row["storage"] for row in self.document(0, "inspect", "mixed.pt")["tensors"]}
+        self.assertEqual(rows["w"], "0")
+        self.assertEqual(len(set(rows.values())), 2)
+
+    def test_a_checkpoint_is_no_stream(self):
+        for out in ("-", "/dev/stdout", "/dev/null"):
+            done = self.expect(2, "convert", "one.safetensors", out, "--to", "npz")
+            self.assertIn("stream or device", done.err)
+        self.assertFalse((self.folder / "-").exists())
+
     def test_shards(self):
         tensors = {f"layer.{i}.w": ("F32", [8], floats(*range(i, i + 8))) for i in range(5)}
         self.write("whole.safetensors", safetensors(tensors))

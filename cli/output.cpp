@@ -5,7 +5,6 @@
 #include <tenon/error.hpp>
 
 #include "interrupt.hpp"
-#include "io/mapped_file.hpp"
 #include "progress.hpp"
 
 namespace tenon::cli {
@@ -14,11 +13,12 @@ namespace {
 
 constexpr const char* kWritable = "safetensors, pytorch-zip or npz";
 
+/// Names of streams are wrong usage; whatever else is no file, the writer refuses.
 void require_file_to_write(const std::string& out) {
   const bool is_stream = out == "-" || out == "/dev/stdout" || out == "/dev/stderr" || out.starts_with("/dev/fd/") ||
                          out.starts_with("/proc/self/fd/");
-  if (!is_stream && io::path_kind(out) != io::PathKind::Other) return;
-  throw Error(Code::Invalid, Where{out, {}, {}, {}}, "a checkpoint cannot be written to a stream or device",
+  if (!is_stream) return;
+  throw Error(Code::Invalid, Where{out, {}, {}, {}}, "a checkpoint cannot be written to a stream",
               "the path of a file, which appears only when it is whole", {}, "write a file, then send it on");
 }
 

@@ -35,7 +35,7 @@ void refuse_if_any(const std::string& file, const std::vector<std::string>& refu
 std::string next_for_types(const Snapshot& snapshot, std::string otherwise) {
   const auto& tensors = snapshot.tensors;
   const auto is_quantised = [](const SnapshotTensor& tensor) {
-    return dtype_kind(tensor.dtype) == DTypeKind::Quantized;
+    return dtype_kind(tensor.dtype) == DTypeKind::Quantized && !is_block_dtype(tensor.dtype);
   };
   const auto is_block = [](const SnapshotTensor& tensor) { return is_block_dtype(tensor.dtype); };
   const auto is_computed = [](const SnapshotTensor& tensor) { return can_dequantize(tensor.dtype); };

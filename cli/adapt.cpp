@@ -70,7 +70,9 @@ Proposal proposal_for(const Options& options, const Limits& limits, const Listin
 bool is_same_place(const std::string& a, const std::string& b) {
   namespace fs = std::filesystem;
   std::error_code missing;  // then the names decide
-  return fs::equivalent(a, b, missing) || fs::absolute(a).lexically_normal() == fs::absolute(b).lexically_normal();
+  if (fs::equivalent(a, b, missing)) return true;
+  std::error_code no_folder;  // the current one may be gone
+  return fs::absolute(a, no_folder).lexically_normal() == fs::absolute(b, no_folder).lexically_normal();
 }
 
 /// --force is for an old plan: it must not cost what else the command names.

@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kWritable = "safetensors, pytorch-zip or npz";
 
 /// Names of streams are wrong usage; whatever else is no file, the writer refuses.
-void require_file_to_write(const std::string& out) {
+void refuse_stream(const std::string& out) {
   const bool is_stream = out == "-" || out == "/dev/stdout" || out == "/dev/stderr" || out.starts_with("/dev/fd/") ||
                          out.starts_with("/proc/self/fd/");
   if (!is_stream) return;
@@ -25,7 +25,7 @@ void require_file_to_write(const std::string& out) {
 }  // namespace
 
 Format output_format(const std::string& out, const std::string& asked) {
-  require_file_to_write(out);
+  refuse_stream(out);
   for (const Format format : {Format::Safetensors, Format::PytorchZip, Format::Npz})
     if (asked == format_name(format)) return format;
   if (!asked.empty())

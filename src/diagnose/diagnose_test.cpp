@@ -9,6 +9,7 @@
 #include "diagnose/dtype_changes.hpp"
 #include "diagnose/file_kind.hpp"
 #include "support/listings.hpp"
+#include "support/memory_checkpoint.hpp"
 
 namespace tenon {
 namespace {
@@ -591,6 +592,45 @@ TEST(Explain, KeepsNoMoreThanTheLayersThatAreShown) {
 }
 
 // Prose that tells a shape and one name that is absent: the name is not the first of many, and there may be none.
+std::vector<std::string> causes_of(const char* text) {
+  std::vector<std::string> ids;
+  for (const Cause& cause : explain({text, {}, {}}).causes) ids.push_back(cause.id);
+  return ids;
+}
+
+TEST(Explain, TellsNumbersFromDevicesAndDevicesFromDisks) {
+  const auto both_on_cuda = causes_of(
+      "RuntimeError: Input type (torch.cuda.FloatTensor) and weight type (torch.cuda.HalfTensor) should be the same");
+  ASSERT_FALSE(both_on_cuda.empty());
+  EXPECT_EQ(both_on_cuda[0], "dtype_mismatch");
+  const auto on_two = causes_of(
+      "RuntimeError: Input type (torch.FloatTensor) and weight type (torch.cuda.FloatTensor) should be the same");
+  ASSERT_FALSE(on_two.empty());
+  EXPECT_EQ(on_two[0], "device_mismatch");
+  for (const std::string& id : causes_of("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"))
+    EXPECT_NE(id, "save_io");
+}
+
+TEST(Explain, KnowsThatADictIsTheStateDict) {
+  const Report report = explain({"AttributeError: 'dict' object has no attribute 'state_dict'", {}, {}});
+  for (const Cause& cause : report.causes)
+    for (const std::string& help : cause.help) EXPECT_EQ(help.find("pass its state_dict()"), std::string::npos);
+}
+
+TEST(DeviceMismatch, TensorsWithoutValuesDoNotFit) {
+  const Listing file = list(test::MemoryCheckpoint().add_meta("a.weight", DType::Float32, {2, 2}).checkpoint());
+  const Report report = diagnose(file, listing_of({{"a.weight", {2, 2}}}));
+  EXPECT_EQ(report.fits, false);
+  ASSERT_FALSE(report.causes.empty());
+  EXPECT_EQ(report.causes[0].id, "device_mismatch");
+}
+
+TEST(HeadChanged, IsNoLayerOfEqualShapesUnderAnotherName) {
+  const Report report = diagnose(listing_of({{"ff.w1.weight", {16, 8}}, {"ff.w3.weight", {8, 16}}}),
+                                 listing_of({{"ff.w1.weight", {16, 8}}, {"ff.down.weight", {8, 16}}}));
+  for (const Cause& cause : report.causes) EXPECT_NE(cause.id, "head_changed");
+}
+
 TEST(Explain, TellsAShapeBesideANameThatIsAbsent) {
   for (const char* text :
        {"[4) e.w (6]\n_quant.absent", "shape of conv.weight is [4], expected [6]\nencoder.scale is absent",

@@ -6,41 +6,33 @@
 
 #include <csignal>
 #include <filesystem>
-#include <fstream>
+#include <string>
 
 #include <tenon/error.hpp>
 
 #include "io/mapped_file.hpp"
+#include "support/folder.hpp"
 
 namespace tenon::io {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::size_t kBytes = std::size_t{3} << 16U;  // three pages at least, whatever a page is
 
-class LostPages : public testing::Test {
+class LostPages : public test::TemporaryFolder {
  protected:
-  LostPages() {
-    std::string name = (fs::temp_directory_path() / "tenon-lost-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    path_ = (folder_ / "a").string();
-    std::ofstream(path_, std::ios::binary) << std::string(kBytes, 'x');
-  }
-  ~LostPages() override {
+  void TearDown() override {
     std::signal(SIGBUS, SIG_DFL);
-    fs::remove_all(folder_);
+    TemporaryFolder::TearDown();
   }
-
-  fs::path folder_;
-  std::string path_;
 };
 
 TEST_F(LostPages, AreZerosAndAnErrorThatNamesTheFile) {
+  const std::string file_path = path("a");
+  test::put(file_path, std::string(kBytes, 'x'));
   outlive_lost_pages();
-  const auto file = MappedFile::open(path_, ReadMode::Map);
+  const auto file = MappedFile::open(file_path, ReadMode::Map);
   EXPECT_NO_THROW(throw_if_pages_were_lost());
-  fs::resize_file(path_, 10);
+  std::filesystem::resize_file(file_path, 10);
   EXPECT_EQ(file->bytes()[kBytes / 2], std::byte{0});
   EXPECT_EQ(file->bytes()[kBytes - 1], std::byte{0});
   try {
@@ -48,7 +40,7 @@ TEST_F(LostPages, AreZerosAndAnErrorThatNamesTheFile) {
     FAIL() << "two pages are gone";
   } catch (const Error& error) {
     EXPECT_EQ(error.code, Code::Read);
-    EXPECT_EQ(error.where.file, path_);
+    EXPECT_EQ(error.where.file, file_path);
   }
   EXPECT_NO_THROW(throw_if_pages_were_lost()) << "it was said once";
 }

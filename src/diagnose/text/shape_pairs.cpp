@@ -108,18 +108,22 @@ Shape as_outputs_first(const Shape& shape) {
   return shape.size() == 2 ? Shape{shape[1], shape[0]} : with_outputs_first(shape);
 }
 
+/// The shape that the layer has, which comes next, and behind `between` the one that was saved.
+void keep_layer(const std::string& layer, Scanner& in, std::string_view between, TextFacts& facts) {
+  const auto wanted = in.shape();
+  if (!wanted || wanted->empty() || !in.until(between, kMaxWordsBytes)) return;
+  const auto saved = in.shape();
+  if (!saved || saved->empty()) return;
+  keep(layer + (wanted->size() > 1 ? ".weight" : ".bias"), as_outputs_first(*saved), as_outputs_first(*wanted), facts);
+}
+
 /// Keras, by name: Layer #389 (named "conv2d_59"), weight <tf.Variable ...> has shape (1, 1, 1024, 18), but the saved
 /// weight has shape (255, 1024, 1, 1).
 void read_keras(std::string_view text, TextFacts& facts) {
   for (Scanner in(text); in.find("(named ");) {
     const auto layer = in.quoted();
     if (!layer || !in.until(" has shape ", kMaxNameBytes)) continue;
-    const auto wanted = in.shape();
-    if (!wanted || wanted->empty() || !in.until("saved weight has shape ", kMaxWordsBytes)) continue;
-    const auto saved = in.shape();
-    if (!saved || saved->empty()) continue;
-    keep(*layer + (wanted->size() > 1 ? ".weight" : ".bias"), as_outputs_first(*saved), as_outputs_first(*wanted),
-         facts);
+    keep_layer(*layer, in, "saved weight has shape ", facts);
   }
 }
 
@@ -130,12 +134,7 @@ void read_keras_order(std::string_view text, TextFacts& facts) {
     auto layer = in.until(")", kMaxNameBytes);
     if (!layer || !in.until("expects shape ", kMaxWordsBytes)) continue;
     std::erase_if(*layer, [](char c) { return c == '\'' || c == '"'; });
-    const auto wanted = in.shape();
-    if (!wanted || wanted->empty() || !in.until("aved weight with shape ", kMaxWordsBytes)) continue;
-    const auto saved = in.shape();
-    if (!saved || saved->empty()) continue;
-    keep(*layer + (wanted->size() > 1 ? ".weight" : ".bias"), as_outputs_first(*saved), as_outputs_first(*wanted),
-         facts);
+    keep_layer(*layer, in, "aved weight with shape ", facts);
   }
 }
 
